@@ -37,8 +37,11 @@ pub fn payload_length(dtype: DType, shape: &Shape) -> Option<u64> {
     shape.elements()?.checked_mul(dtype.size() as u64)
 }
 
-/// The name as the directory stores it: zero bytes after it. Comparing such arrays is comparing the names.
+/// A valid name as the directory stores it: zero bytes after it. Comparing such arrays is comparing the names.
 pub(super) fn padded_name(name: &str) -> Option<[u8; MAX_NAME_BYTES]> {
+    if !name_is_valid(name) {
+        return None;
+    }
     let mut padded = [0; MAX_NAME_BYTES];
     padded.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
     Some(padded)
@@ -50,8 +53,8 @@ pub(super) fn stored_name(block: &[u8; ENTRY_BYTES]) -> &[u8] {
 }
 
 impl<'a> Entry<'a> {
-    /// The entry's bytes as they stand in the file. The name must be valid ([`name_is_valid`]): a longer one would
-    /// be cut, and no reader takes any other invalid one.
+    /// The entry's bytes as they stand in the file. The name must be valid ([`name_is_valid`]); any other is stored
+    /// as the empty name, which no reader takes.
     pub fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut block = [0; ENTRY_BYTES];
         let (dims, rank) = self.shape.stored();

@@ -121,7 +121,8 @@ impl<'a> ModelFile<'a> {
     /// The tensor with this name, found by binary search.
     pub fn tensor(&self, name: &str) -> Option<Tensor<'a>> {
         let wanted = directory::padded_name(name)?;
-        let place = self.directory.binary_search_by(|block| directory::stored_name(block).cmp(&wanted)).ok()?;
+        let place =
+            self.directory.binary_search_by(|block| directory::stored_name(block).cmp(&wanted)).ok()?;
         Tensor::locate(self.bytes, &Entry::decode(self.directory.get(place)?).ok()?)
     }
 
@@ -232,7 +233,14 @@ impl<'a> Tensor<'a> {
         let start = usize::try_from(entry.offset).ok()?;
         let padded = file.get(start..usize::try_from(padded_end(entry)?).ok()?)?;
         let (bytes, padding) = padded.split_at_checked(usize::try_from(entry.length).ok()?)?;
-        Some(Self { name: entry.name, dtype: entry.dtype, bytes, shape: entry.shape, checksum: entry.checksum, padding })
+        Some(Self {
+            name: entry.name,
+            dtype: entry.dtype,
+            bytes,
+            shape: entry.shape,
+            checksum: entry.checksum,
+            padding,
+        })
     }
 }
 
