@@ -1,0 +1,152 @@
+//! FASTA input: what is accepted, what is changed with a warning, and what is an error, each with its place.
+//!
+//! | in the file | becomes |
+//! |---|---|
+//! | the 20 amino acids, X | themselves; lower case is raised |
+//! | B, Z, U, O, J | X, with one warning for the record |
+//! | `*` at the end | dropped |
+//! | `*` elsewhere, gaps `-` and `.`, anything else | an error for the record |
+//! | spaces and tabs in a sequence line | ignored, as by other readers of FASTA |
+//!
+//! An error in one record leaves the others usable; only a file that cannot be read as FASTA at all is an error as a whole.
+
+mod error;
+mod identifier;
+mod residues;
+
+pub use error::{FastaError, Place, RecordError, RecordProblem, Warning};
+pub use identifier::file_stem;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use seq_io::fasta::{Reader, Record as _};
+
+/// One accepted record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence {
+    /// The header up to the first blank.
+    pub id: String,
+    /// The identifier made safe as the beginning of a file name; unique within a [`Batch`].
+    pub stem: String,
+    /// Upper-case letters: the 20 amino acids and X.
+    pub residues: Vec<u8>,
+    /// Where its header is.
+    pub place: Place,
+}
+
+/// Everything that was in a file.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Accepted records in the file's order.
+    pub sequences: Vec<Sequence>,
+    /// Records that cannot be run, in the file's order.
+    pub rejected: Vec<RecordError>,
+    /// What was changed in accepted records.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads a FASTA file, plain or gzipped (recognised by its content); `-` is the standard input.
+///
+/// # Errors
+/// [`FastaError`] if there is no usable FASTA at all: unreadable, empty, or text before the first header. Problems of
+/// single records are in [`Batch::rejected`].
+pub fn read_path(path: &Path, max_len: usize) -> Result<Batch, FastaError> {
+    let (name, input): (String, Box<dyn Read>) = if path.as_os_str() == "-" {
+        ("<stdin>".into(), Box::new(io::stdin().lock()))
+    } else {
+        let name = path.display().to_string();
+        let unreadable = |source| FastaError::Unreadable { file: name.clone(), source };
+        let file = File::open(path).map_err(unreadable)?;
+        // Opening a directory succeeds on Unix; only reading it fails, with a less helpful message.
+        if file.metadata().map_err(unreadable)?.is_dir() {
+            return Err(unreadable(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")));
+        }
+        (name, Box::new(file))
+    };
+    read(input, &name, max_len)
+}
+
+/// Reads FASTA, plain or gzipped, from anywhere; `file` is its name in messages.
+///
+/// # Errors
+/// As [`read_path`].
+pub fn read(input: impl Read, file: &str, max_len: usize) -> Result<Batch, FastaError> {
+    let mut input = BufReader::new(input);
+    let unreadable = |source| FastaError::Unreadable { file: file.to_owned(), source };
+    if input.fill_buf().map_err(unreadable)?.starts_with(&[0x1f, 0x8b]) {
+        records(MultiGzDecoder::new(input), file, max_len)
+    } else {
+        records(input, file, max_len)
+    }
+}
+
+fn records(input: impl Read, file: &str, max_len: usize) -> Result<Batch, FastaError> {
+    let mut reader = Reader::new(input);
+    let mut batch = Batch::default();
+    let mut seen = Seen::default();
+    let mut number = 0;
+    while let Some(record) = reader.next() {
+        let record = record.map_err(|e| FastaError::from_reader(e, file))?;
+        number += 1;
+        // The reader counts lines from 1 and has just moved to this record's header.
+        let header = record.head().to_vec();
+        let lines: Vec<Vec<u8>> = record.seq_lines().map(<[u8]>::to_vec).collect();
+        let line = reader.position().map_or(0, |p| p.line());
+        let id = identifier::from_header(&header);
+        let place = Place { file: file.to_owned(), line, column: None, record: number, id: id.clone() };
+        match accept(id, &lines, &place, max_len, &mut seen) {
+            Ok((sequence, warning)) => {
+                batch.sequences.push(sequence);
+                batch.warnings.extend(warning);
+            }
+            Err(error) => batch.rejected.push(error),
+        }
+    }
+    if number == 0 {
+        return Err(FastaError::Empty { file: file.to_owned() });
+    }
+    Ok(batch)
+}
+
+/// Identifiers and file stems so far, with the line of their header.
+#[derive(Default)]
+struct Seen {
+    ids: HashMap<String, u64>,
+    stems: HashMap<String, (String, u64)>,
+}
+
+fn accept(
+    id: String,
+    lines: &[Vec<u8>],
+    place: &Place,
+    max_len: usize,
+    seen: &mut Seen,
+) -> Result<(Sequence, Option<Warning>), RecordError> {
+    let fail = |problem| RecordError { place: place.clone(), problem };
+    if id.is_empty() {
+        return Err(fail(RecordProblem::NoIdentifier));
+    }
+    if let Some(&first_line) = seen.ids.get(&id) {
+        return Err(fail(RecordProblem::DuplicateIdentifier { first_line }));
+    }
+    seen.ids.insert(id.clone(), place.line);
+    let (residues, replaced) = residues::clean(lines, place)?;
+    if residues.len() > max_len {
+        return Err(fail(RecordProblem::TooLong { length: residues.len(), max_len }));
+    }
+    let stem = file_stem(&id);
+    if let Some((other, line)) = seen.stems.get(&stem) {
+        let (other, line) = (other.clone(), *line);
+        return Err(fail(RecordProblem::SameFileName { stem, other, line }));
+    }
+    seen.stems.insert(stem.clone(), (id.clone(), place.line));
+    let warning = replaced.map(|replaced| Warning { place: place.clone(), replaced });
+    Ok((Sequence { id, stem, residues, place: place.clone() }, warning))
+}
+
+#[cfg(test)]
+mod tests;

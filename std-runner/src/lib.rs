@@ -1,0 +1,8 @@
+//! What stands between Foldpoint's core and a user: files, memory, threads.
+//!
+//! The `foldpoint` command is made of these parts; a Rust program can use them as well. Core computes; here bytes are
+//! mapped, sequences read, and integers decoded into the numbers that other tools expect.
+
+pub mod alphabet;
+pub mod arena;
+pub mod fasta;
