@@ -3,17 +3,30 @@
 //! Nothing here panics, allocates or touches a float. Each function's page states its input format, its output
 //! format and its worst error; the tests beside it measure that error against f64.
 
+pub mod cubic;
 mod divide;
+mod exp2;
+mod gelu;
 mod multiplier;
 mod reciprocal;
 mod requantize;
 mod rsqrt;
+mod sigmoid;
+pub mod tables;
+mod token_scale;
+mod trig;
 
+pub use cubic::Cubic16;
 pub use divide::div_round;
+pub use exp2::{EXP2_COEFFICIENTS, exp2_neg};
+pub use gelu::gelu;
 pub use multiplier::Multiplier;
 pub use reciprocal::reciprocal;
 pub use requantize::requantize;
 pub use rsqrt::{isqrt, rsqrt};
+pub use sigmoid::sigmoid;
+pub use token_scale::TokenScale;
+pub use trig::sin_cos;
 
 /// Fractional bits of an activation between operations: its unit is 2^-16.
 pub const ACT_FRAC: u32 = 16;

@@ -1,0 +1,112 @@
+//! Piecewise cubics in 32-bit arithmetic.
+
+/// Arguments of a [`Cubic16`] are in `0..DOMAIN`: 24 widths of a fine segment.
+pub const DOMAIN: i32 = 24 << OFFSET_BITS;
+
+/// The argument within a segment.
+const OFFSET_BITS: u32 = 15;
+const OFFSET_MASK: i32 = (1 << OFFSET_BITS) - 1;
+/// Segments of the fine half, and as many of the coarse one.
+const FINE: i32 = 8;
+/// The polynomial's value carries so many bits more than the result.
+const GUARD_BITS: u32 = 3;
+
+/// A decaying function on `0..DOMAIN`, as sixteen cubics: eight segments 2^15 wide, then eight 2^16 wide.
+///
+/// Two widths fit a tail better than one: at equal widths, sixteen segments leave an error four times as large in one place and
+/// nothing to do in another. Within a segment the offset `t` counts **down** from its right end (0 there, 2^15 - 1 at
+/// the left end, in steps of 1 or 2 argument units), so that for a convex falling function all coefficients are
+/// positive and truncation can't break monotonicity. With `c = self.c[segment]`,
+///
+/// `value = c[0] + ((c[1] + ((c[2] + ((c[3]*t) >> 15))*t >> 15))*t >> 15)`, result `(value + 4) >> 3`.
+///
+/// Every factor of `t` must be below 2^16 in magnitude: then every product fits an i32, and a SIMD kernel needs
+/// only 32-bit multiplications and two table permutes for each coefficient. Both tables of this crate keep the bound (tested).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cubic16 {
+    /// Coefficients by ascending power, in an eighth of the result's unit.
+    pub c: [[i32; 4]; 16],
+}
+
+/// The segment of an argument in `0..DOMAIN`, and its offset from the segment's right end, in `0..2^15`.
+#[inline(always)]
+pub const fn locate(x: i32) -> (usize, i32) {
+    let fine = x >> OFFSET_BITS;
+    let coarse = (fine >> 1).wrapping_add(FINE / 2);
+    if fine < FINE {
+        ((fine & 15) as usize, !x & OFFSET_MASK)
+    } else {
+        ((coarse & 15) as usize, !(x >> 1) & OFFSET_MASK)
+    }
+}
+
+impl Cubic16 {
+    /// The function at `x`, which must be in `0..DOMAIN`; outside it the result is meaningless but defined.
+    #[inline(always)]
+    pub const fn eval(&self, x: i32) -> i32 {
+        let (segment, t) = locate(x);
+        let [c0, c1, c2, c3] = self.c[segment];
+        let h2 = c2.wrapping_add(c3.wrapping_mul(t) >> OFFSET_BITS);
+        let h1 = c1.wrapping_add(h2.wrapping_mul(t) >> OFFSET_BITS);
+        let value = c0.wrapping_add(h1.wrapping_mul(t) >> OFFSET_BITS);
+        value.wrapping_add(1 << (GUARD_BITS - 1)) >> GUARD_BITS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixed::tables::{GELU_TAIL, SIGMOID_TAIL};
+
+    #[test]
+    fn segments_tile_the_domain() {
+        let mut previous = (0, 1 << OFFSET_BITS);
+        for x in 0..DOMAIN {
+            let (segment, t) = locate(x);
+            let repeated = segment >= 8 && x & 1 == 1;
+            let expected = match previous {
+                (s, t) if repeated => (s, t),
+                (s, 0) => (s + 1, OFFSET_MASK),
+                (s, t) => (s, t - 1),
+            };
+            assert_eq!((segment, t), expected, "{x}");
+            previous = (segment, t);
+        }
+        assert_eq!(previous, (15, 0));
+    }
+
+    #[test]
+    fn products_fit_32_bits() {
+        for table in [GELU_TAIL, SIGMOID_TAIL] {
+            for x in 0..DOMAIN {
+                let (segment, t) = locate(x);
+                let [_, c1, c2, c3] = table.c[segment];
+                let h2 = c2 + (c3.checked_mul(t).expect("c3 * t") >> OFFSET_BITS);
+                let h1 = c1 + (h2.checked_mul(t).expect("h2 * t") >> OFFSET_BITS);
+                assert!(h1.checked_mul(t).is_some() && h1.abs() < 1 << 16 && h2.abs() < 1 << 16, "{x}");
+            }
+        }
+    }
+
+    #[test]
+    fn evaluates_its_polynomial() {
+        // On a coarse segment of width 2^16: 8 * (5 + t/2^15 * 3) at any t, truncated in units of an eighth.
+        let mut c = [[0; 4]; 16];
+        c[9] = [40, 24, 0, 0];
+        let table = Cubic16 { c };
+        assert_eq!(table.eval((6 << 16) - 1), 5);
+        assert_eq!(table.eval(5 << 16), 8);
+        assert_eq!(table.eval((5 << 16) + (1 << 15)), 6);
+        c[9] = [0, 0, 0, 1 << 14];
+        // A cube: at half the segment an eighth of 2^14 / 8.
+        assert_eq!(Cubic16 { c }.eval((5 << 16) + (1 << 15) - 2), 256);
+    }
+
+    #[test]
+    fn anything_outside_is_defined() {
+        for x in [i32::MIN, -1, DOMAIN, i32::MAX] {
+            let _ = GELU_TAIL.eval(x);
+            assert!(locate(x).0 < 16);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The scale of one row of activations.
+
+use super::Multiplier;
+
+/// The largest code of an ordinary channel: 8 bits.
+const ORDINARY_MAX: u32 = 127;
+/// The largest code of an outlier channel, `127 * 128 + 63`: a high limb of 127 and the largest low limb.
+const OUTLIER_MAX: u32 = 16319;
+const MANTISSA_BITS: u32 = 15;
+/// The exponent of a row of zeros: below that of any other row.
+const ZERO_EXPONENT: i8 = -45;
+
+/// The real number `mantissa * 2^exponent`, in activation units per code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenScale {
+    /// In `2^14..2^15`.
+    pub mantissa: u16,
+    /// In -28..=11 for a row of i32 values, -45 for a row of zeros.
+    pub exponent: i8,
+}
+
+impl TokenScale {
+    /// The smallest scale with `127 * scale >= ordinary_max` and `16319 * scale >= outlier_max`.
+    ///
+    /// The arguments are the largest magnitudes of the row's ordinary and outlier channels. When both are 0 the
+    /// result is `2^14 * 2^-45`.
+    pub const fn covering(ordinary_max: u32, outlier_max: u32) -> Self {
+        let ordinary = smallest(ordinary_max, ORDINARY_MAX);
+        let outlier = smallest(outlier_max, OUTLIER_MAX);
+        // Mantissas are normalised, so the exponent decides first.
+        let ordinary_rules = if ordinary.exponent == outlier.exponent {
+            ordinary.mantissa >= outlier.mantissa
+        } else {
+            ordinary.exponent > outlier.exponent
+        };
+        if ordinary_rules { ordinary } else { outlier }
+    }
+
+    /// `1 / scale`: what takes an activation to its code. The mantissa is rounded to nearest (and 2^31 cut to
+    /// `i32::MAX`), so its relative error is at most 2^-31.
+    ///
+    /// For a row within the maxima given to [`covering`](Self::covering), codes are at most 127 (16319 for
+    /// outliers) in magnitude, and `code * scale` is off by at most `scale/2 * (1 + 2^-14)`.
+    pub const fn inverse(self) -> Multiplier {
+        let divisor = if self.mantissa == 0 { 1 } else { self.mantissa as u64 };
+        let quotient = (1u64 << 45).wrapping_add(divisor >> 1).wrapping_div(divisor);
+        let mantissa = if quotient > i32::MAX as u64 { i32::MAX } else { quotient as i32 };
+        Multiplier { mantissa, shift: 45i32.wrapping_add(self.exponent as i32) }
+    }
+}
+
+/// The smallest scale with `levels * scale >= max`; `levels` is [`ORDINARY_MAX`] or [`OUTLIER_MAX`].
+const fn smallest(max: u32, levels: u32) -> TokenScale {
+    if max == 0 {
+        return TokenScale { mantissa: 1 << (MANTISSA_BITS - 1), exponent: ZERO_EXPONENT };
+    }
+    // As many places as bring max * 2^places / levels to 2^14 or more, and to about 2^15 at most.
+    let digits = MANTISSA_BITS.wrapping_add(levels.ilog2()) as i32;
+    let places = digits.wrapping_sub(max.ilog2() as i32);
+    let mantissa = ratio_up(max, places, levels);
+    if mantissa >> MANTISSA_BITS == 0 {
+        TokenScale { mantissa: mantissa as u16, exponent: places.wrapping_neg() as i8 }
+    } else {
+        let places = places.wrapping_sub(1);
+        TokenScale { mantissa: ratio_up(max, places, levels) as u16, exponent: places.wrapping_neg() as i8 }
+    }
+}
+
+/// `ceil(max * 2^places / levels)`, for `places` in -17..=28 and a numerator below 2^29.
+const fn ratio_up(max: u32, places: i32, levels: u32) -> u64 {
+    let (numerator, divisor) = if places >= 0 {
+        ((max as u64) << (places & 31), levels as u64)
+    } else {
+        (max as u64, (levels as u64) << (places.wrapping_neg() & 31))
+    };
+    numerator.div_ceil(divisor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixed::requantize;
+    use proptest::prelude::*;
+
+    fn real(scale: TokenScale) -> f64 {
+        libm::ldexp(f64::from(scale.mantissa), i32::from(scale.exponent))
+    }
+
+    /// The next smaller representable scale.
+    fn below(scale: TokenScale) -> TokenScale {
+        if scale.mantissa == 1 << 14 {
+            TokenScale { mantissa: (1 << 15) - 1, exponent: scale.exponent - 1 }
+        } else {
+            TokenScale { mantissa: scale.mantissa - 1, ..scale }
+        }
+    }
+
+    /// Exact in f64: the products have at most 29 bits.
+    fn covers(scale: TokenScale, ordinary: u32, outlier: u32) -> bool {
+        127.0 * real(scale) >= f64::from(ordinary) && 16319.0 * real(scale) >= f64::from(outlier)
+    }
+
+    fn check_scale(ordinary: u32, outlier: u32) {
+        let scale = TokenScale::covering(ordinary, outlier);
+        assert!((1 << 14..1 << 15).contains(&scale.mantissa), "{scale:?}");
+        assert!(covers(scale, ordinary, outlier), "{ordinary} {outlier} {scale:?}");
+        if ordinary > 0 || outlier > 0 {
+            assert!(!covers(below(scale), ordinary, outlier), "{ordinary} {outlier} {scale:?}");
+            assert!((-28..=18).contains(&scale.exponent));
+        }
+    }
+
+    /// The code of y, and that its error is as stated.
+    fn code(y: i32, scale: TokenScale) -> i32 {
+        let inverse = scale.inverse();
+        let code = requantize(y, inverse.mantissa, inverse.shift);
+        let error = (f64::from(code) * real(scale) - f64::from(y)).abs();
+        assert!(error <= real(scale) / 2.0 * (1.0 + libm::exp2(-14.0)), "{y} {scale:?}");
+        code
+    }
+
+    #[test]
+    fn rows_of_zeros() {
+        let scale = TokenScale::covering(0, 0);
+        assert_eq!(scale, TokenScale { mantissa: 1 << 14, exponent: -45 });
+        assert_eq!(scale.inverse(), Multiplier { mantissa: i32::MAX, shift: 0 });
+        assert_eq!(scale.inverse().apply(0), 0);
+    }
+
+    #[test]
+    fn small_and_extreme_maxima() {
+        for max in
+            (0..20_000).chain((0..32).flat_map(|b| [(1 << b) - 1, 1 << b, (1 << b) + 1])).chain([u32::MAX])
+        {
+            check_scale(max, 0);
+            check_scale(0, max);
+            check_scale(max, max);
+        }
+        for max in 1..20_000i32 {
+            let scale = TokenScale::covering(max as u32, 0);
+            assert_eq!((code(max, scale), code(-max, scale)), (127, -127), "{max}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn smallest_that_covers(ordinary: u32, outlier: u32, a in 0..32u32, b in 0..32u32) {
+            check_scale(ordinary >> a, outlier >> b);
+        }
+
+        #[test]
+        fn codes_stay_in_range(
+            ordinary in 0..=1u32 << 31, outlier in 0..=1u32 << 31, a in 0..32u32, b in 0..32u32, part in 0.0..=1.0f64,
+        ) {
+            let (ordinary, outlier) = (ordinary >> a, outlier >> b);
+            let scale = TokenScale::covering(ordinary, outlier);
+            for (max, levels) in [(ordinary, 127), (outlier, 16319)] {
+                for magnitude in [i64::from(max), (part * f64::from(max)) as i64] {
+                    for y in [magnitude.min(i64::from(i32::MAX)), -magnitude] {
+                        let code = code(y as i32, scale);
+                        prop_assert!(code.abs() <= levels, "{y} {code}");
+                        let high = (code + 64) >> 7;
+                        prop_assert!(high.abs() <= 127 && (-64..=63).contains(&(code - 128 * high)));
+                    }
+                }
+            }
+        }
+    }
+}
