@@ -13,15 +13,19 @@ const GUARD_BITS: u32 = 3;
 
 /// A decaying function on `0..DOMAIN`, as sixteen cubics: eight segments 2^15 wide, then eight 2^16 wide.
 ///
-/// Two widths fit a tail better than one: at equal widths, sixteen segments leave an error four times as large in one place and
-/// nothing to do in another. Within a segment the offset `t` counts **down** from its right end (0 there, 2^15 - 1 at
-/// the left end, in steps of 1 or 2 argument units), so that for a convex falling function all coefficients are
-/// positive and truncation can't break monotonicity. With `c = self.c[segment]`,
+/// Two widths fit a tail better than one: with sixteen equal segments of the next power of two, the cubics
+/// themselves would miss GELU by 1.8 units of 2^-16 and the sigmoid by 2.1, with these by 0.3 and 0.2.
+///
+/// Within a segment the offset `t` counts **down** from the right end: 0 there, 2^15 - 1 at the left end, one
+/// step for each argument in a fine segment and for every second one in a coarse segment. Where a convex
+/// function falls, all coefficients are then positive, and truncation can't break monotonicity. With
+/// `c = self.c[segment]`,
 ///
 /// `value = c[0] + ((c[1] + ((c[2] + ((c[3]*t) >> 15))*t >> 15))*t >> 15)`, result `(value + 4) >> 3`.
 ///
-/// Every factor of `t` must be below 2^16 in magnitude: then every product fits an i32, and a SIMD kernel needs
-/// only 32-bit multiplications and two table permutes for each coefficient. Both tables of this crate keep the bound (tested).
+/// Every factor of `t` must be below 2^16 in magnitude: then every product fits an i32, and a SIMD kernel
+/// needs only 32-bit multiplications and two table permutes for each coefficient. Both tables of this crate
+/// keep the bound (tested).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cubic16 {
     /// Coefficients by ascending power, in an eighth of the result's unit.

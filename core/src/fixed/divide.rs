@@ -3,9 +3,27 @@
 /// `n / d` to the nearest integer, half away from zero; `d <= 0` is taken as 1. Error: at most 1/2.
 pub const fn div_round(n: i64, d: i64) -> i64 {
     let divisor = if d <= 0 { 1 } else { d as u64 };
-    let magnitude = n.unsigned_abs().wrapping_add(divisor >> 1).wrapping_div(divisor);
+    let magnitude = nearest(n.unsigned_abs(), divisor);
     // A magnitude of 2^63 belongs to n = i64::MIN alone, and wraps to itself.
     if n < 0 { (magnitude as i64).wrapping_neg() } else { magnitude as i64 }
+}
+
+/// `n / d` to the nearest integer, half up, for `n + d/2` below 2^64; `n` itself for `d = 0`.
+pub(super) const fn nearest(n: u64, d: u64) -> u64 {
+    divide(n.wrapping_add(d >> 1), d)
+}
+
+/// `n / d` to the next integer, for `n + d` below 2^64; `n` itself for `d = 0`.
+pub(super) const fn up(n: u64, d: u64) -> u64 {
+    divide(n.wrapping_add(d.saturating_sub(1)), d)
+}
+
+/// The floor of `n / d`; `n` for `d = 0`, so that no division can trap, whatever the optimiser proves.
+const fn divide(n: u64, d: u64) -> u64 {
+    match n.checked_div(d) {
+        Some(quotient) => quotient,
+        None => n,
+    }
 }
 
 #[cfg(test)]

@@ -4,18 +4,19 @@ pub use super::tables::EXP2_COEFFICIENTS;
 
 /// `2^-t` in units of 1/32767: the attention exponent.
 ///
-/// `t` is Q4.11, in log2 units: `n = t >> 11`, and the fraction `f = (t & 2047) << 5` in units of 2^-16. The mantissa
-/// `M ~ 65534 * 2^-f` comes from a cubic whose every product is the upper half of u16 x u16, so that SIMD does it with
-/// 16-bit lanes alone; the result is `((M >> n) + 1) >> 1`, in 0..=32767, and 0 from `n = 16` on.
+/// `t` is Q4.11, in log2 units: `n = t >> 11`, and the fraction `f = (t & 2047) << 5` in units of 2^-16. The
+/// mantissa `M ~ 65534 * 2^-f` comes from a cubic whose every product is the upper half of u16 x u16, so that
+/// SIMD does it with 16-bit lanes alone; the result is `((M >> n) + 1) >> 1`, in 0..=32767, and 0 from `n =
+/// 16` on.
 ///
-/// Error against `32767 * 2^-t`: at most 3.60 units; the mantissa's relative error is at most 1.06e-4. Never rises with `t`;
-/// `exp2_neg(0) = 32767`.
+/// Error against `32767 * 2^-t`: at most 3.60 units; the mantissa's relative error is at most 1.06e-4. Never
+/// rises with `t`; `exp2_neg(0) = 32767`.
 #[inline]
 pub const fn exp2_neg(t: u16) -> i16 {
     let n = (t >> 11) as u32;
     let mantissa = cubic(EXP2_COEFFICIENTS, (t & 2047) << 5) as u32;
     // n is at most 31, and from 16 on nothing of the mantissa is left.
-    ((mantissa >> n).wrapping_add(1) >> 1) as i16
+    (mantissa.wrapping_shr(n).wrapping_add(1) >> 1) as i16
 }
 
 /// `A - f*(B - f*(C - f*D))` in units of 2^-16, each product truncated.

@@ -7,8 +7,9 @@ const TAIL_END: u32 = 6 << 16;
 
 /// `x * Phi(x)`, Phi the normal distribution function; input and output in units of 2^-16, any i32.
 ///
-/// Computed as `max(x, 0) - g(|x|)`, `g(a) = a * Phi(-a)`, by the cubics of [`GELU_TAIL`] on `|x| < 6`; beyond, `g`
-/// is 0. Error: at most 0.857 units (1.31e-5) in magnitude for every i32, of which half a unit is the output's rounding.
+/// Computed as `max(x, 0) - g(|x|)`, `g(a) = a * Phi(-a)`, by the cubics of [`GELU_TAIL`] on `|x| < 6`;
+/// beyond, `g` is 0. Error: at most 0.857 units (1.31e-5) in magnitude for every i32, of which half a unit is
+/// the output's rounding.
 #[inline]
 pub const fn gelu(x: i32) -> i32 {
     let magnitude = x.unsigned_abs();
@@ -23,7 +24,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The error in units of 2^-16. `x - g` would cancel for a large x, so each part is compared with its own.
+    /// The error in units of 2^-16. `x - g` would cancel for a large x, so each part is compared with its
+    /// own.
     fn error(x: i32) -> f64 {
         let a = f64::from(x).abs() / 65536.0;
         let tail = a * libm::erfc(a / core::f64::consts::SQRT_2) / 2.0;

@@ -1,7 +1,7 @@
 //! Q-format arithmetic: every rounding that inference uses, in integers, total over its whole input range.
 //!
-//! Nothing here panics, allocates or touches a float. Each function's page states its input format, its output
-//! format and its worst error; the tests beside it measure that error against f64.
+//! Nothing here panics, allocates or touches a float. Each function's page states its input format, its
+//! output format and its worst error; the tests beside it measure that error against f64.
 
 pub mod cubic;
 mod divide;

@@ -24,23 +24,23 @@ impl Multiplier {
         requantize(x, self.mantissa, self.shift)
     }
 
-    /// The product of two multipliers, normalised: relative error at most 2^-31 (mantissa rounded half away from
-    /// zero). A product of zero is `{ mantissa: 0, shift: 0 }`; shifts saturate.
+    /// The product of two multipliers, normalised: relative error at most 2^-31 (mantissa rounded half away
+    /// from zero). A product of zero is `{ mantissa: 0, shift: 0 }`; shifts saturate.
     pub const fn then(self, other: Self) -> Self {
         let product = (self.mantissa as i64).wrapping_mul(other.mantissa as i64);
         let magnitude = product.unsigned_abs();
         if magnitude == 0 {
             return Self { mantissa: 0, shift: 0 };
         }
-        let bits = magnitude.ilog2().wrapping_add(1);
+        let bits = u64::BITS.wrapping_sub(magnitude.leading_zeros());
         let shift = self.shift.saturating_add(other.shift);
         let (mantissa, shift) = if bits > MANTISSA_BITS {
             let places = bits.wrapping_sub(MANTISSA_BITS);
-            let half = 1u64 << places.wrapping_sub(1);
-            (magnitude.wrapping_add(half) >> places, shift.saturating_sub(places as i32))
+            let half = 1u64.wrapping_shl(places.wrapping_sub(1));
+            (magnitude.wrapping_add(half).wrapping_shr(places), shift.saturating_sub(places as i32))
         } else {
             let places = MANTISSA_BITS.wrapping_sub(bits);
-            (magnitude << places, shift.saturating_add(places as i32))
+            (magnitude.wrapping_shl(places), shift.saturating_add(places as i32))
         };
         let normal = Self::normal(mantissa, shift);
         if product < 0 { Self { mantissa: normal.mantissa.wrapping_neg(), ..normal } } else { normal }

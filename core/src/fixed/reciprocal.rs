@@ -1,6 +1,7 @@
 //! Reciprocal of an unsigned integer.
 
 use super::Multiplier;
+use super::divide::nearest;
 use super::multiplier::MANTISSA_BITS;
 
 /// Divisors longer than this are cut to it, so that numerator and quotient fit 64 bits.
@@ -8,16 +9,16 @@ const DIVISOR_BITS: u32 = 33;
 
 /// `1 / d` with a mantissa in `2^30..2^31`; `d = 0` is taken as 1.
 ///
-/// Relative error: at most 2^-31 for `d < 2^33` (the mantissa is the exact quotient rounded to nearest), at most
-/// 0.625 * 2^-30 above (the bits of `d` below its leading 33 are dropped). Exact for powers of two.
+/// Relative error: at most 2^-31 for `d < 2^33` (the mantissa is the exact quotient rounded to nearest), at
+/// most 0.625 * 2^-30 above (the bits of `d` below its leading 33 are dropped). Exact for powers of two.
 pub const fn reciprocal(d: u64) -> Multiplier {
     let d = if d == 0 { 1 } else { d };
-    let bits = d.ilog2().wrapping_add(1);
+    let bits = u64::BITS.wrapping_sub(d.leading_zeros());
     let dropped = bits.saturating_sub(DIVISOR_BITS);
-    let divisor = d >> dropped;
+    let divisor = d.wrapping_shr(dropped);
     // 2^(places) / divisor lies in (2^30, 2^31]; places is at most 63.
     let places = MANTISSA_BITS.wrapping_sub(1).wrapping_add(bits.wrapping_sub(dropped));
-    let mantissa = (1u64 << places).wrapping_add(divisor >> 1).wrapping_div(divisor);
+    let mantissa = nearest(1u64.wrapping_shl(places), divisor);
     Multiplier::normal(mantissa, places.wrapping_add(dropped) as i32)
 }
 

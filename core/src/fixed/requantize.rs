@@ -5,9 +5,10 @@ const MAX_SHIFT: i32 = 62;
 
 /// `x * mantissa * 2^-shift`, rounded once (half up) and saturated to i32.
 ///
-/// For `shift` in 1..=62 this is `floor((x*mantissa + 2^(shift-1)) / 2^shift)`: an exact 64-bit product (at most
-/// 2^62 in magnitude), half added (at most 2^61), an arithmetic shift right. `shift > 62` gives 0, `shift <= 0` is
-/// the exact product times `2^-shift`. Error: at most half a unit of the output, besides saturation.
+/// For `shift` in 1..=62 this is `floor((x*mantissa + 2^(shift-1)) / 2^shift)`: an exact 64-bit product (at
+/// most 2^62 in magnitude), half added (at most 2^61), an arithmetic shift right. `shift > 62` gives 0,
+/// `shift <= 0` is the exact product times `2^-shift`. Error: at most half a unit of the output, besides
+/// saturation.
 #[inline(always)]
 pub const fn requantize(x: i32, mantissa: i32, shift: i32) -> i32 {
     let product = (x as i64).wrapping_mul(mantissa as i64);
@@ -17,7 +18,8 @@ pub const fn requantize(x: i32, mantissa: i32, shift: i32) -> i32 {
         let half = 1i64.wrapping_shl(shift.wrapping_sub(1) as u32);
         saturate(product.wrapping_add(half).wrapping_shr(shift as u32))
     } else {
-        // 31 places take any product but zero out of range (or exactly to i32::MIN), so more are no different.
+        // 31 places take any product but zero out of range (or exactly to i32::MIN), so more are no
+        // different.
         let places = if shift < -31 { 31 } else { shift.wrapping_neg() };
         saturate((saturate(product) as i64).wrapping_shl(places as u32))
     }

@@ -1,6 +1,7 @@
 //! Square root and reciprocal square root of an unsigned integer.
 
 use super::Multiplier;
+use super::divide::nearest;
 
 /// `floor(sqrt(v))`, exact.
 pub const fn isqrt(v: u64) -> u32 {
@@ -9,17 +10,17 @@ pub const fn isqrt(v: u64) -> u32 {
 
 /// `1 / sqrt(v)` with a mantissa in `2^30..2^31`; `v = 0` is taken as 1.
 ///
-/// Relative error: at most 0.625 * 2^-30: the root's rounding and the quotient's, which are largest at opposite ends of
-/// the root's range. Exact for powers of four.
+/// Relative error: at most 0.625 * 2^-30: the root's rounding and the quotient's, which are largest at
+/// opposite ends of the root's range. Exact for powers of four.
 pub const fn rsqrt(v: u64) -> Multiplier {
     let v = if v == 0 { 1 } else { v };
     // v = scaled * 4^-places with scaled in [2^62, 2^64), so the root has 32 bits.
     let places = v.leading_zeros() >> 1;
-    let scaled = v << (places << 1);
+    let scaled = v.wrapping_shl(places << 1);
     let floor = isqrt(scaled) as u64;
     let rest = scaled.wrapping_sub(floor.wrapping_mul(floor));
     let root = if rest > floor { floor.wrapping_add(1) } else { floor };
-    let mantissa = (1u64 << 62).wrapping_add(root >> 1).wrapping_div(root);
+    let mantissa = nearest(1 << 62, root);
     Multiplier::normal(mantissa, 62i32.wrapping_sub(places as i32))
 }
 
@@ -28,8 +29,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Relative error of rsqrt in units of 2^-30. Half of |m^2 * v / 4^shift - 1| is the relative error of the root to
-    /// first order; the second order is 2^-60. The square of the mantissa times v needs 126 bits.
+    /// Relative error of rsqrt in units of 2^-30. Half of |m^2 * v / 4^shift - 1| is the relative error of
+    /// the root to first order; the second order is 2^-60. The square of the mantissa times v needs 126 bits.
     fn error(v: u64) -> f64 {
         let m = rsqrt(v);
         assert!((1 << 30..=i32::MAX).contains(&m.mantissa), "{v} {m:?}");

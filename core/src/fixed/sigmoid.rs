@@ -8,8 +8,8 @@ const TAIL_END: u32 = 12 << 16;
 /// `1 / (1 + e^-x)`; input in units of 2^-16, any i32; output in units of 2^-16, in `0..=65536`.
 ///
 /// The lower half comes from the cubics of [`SIGMOID_TAIL`] on `|x| < 12` (0 beyond), the upper one from
-/// `sigmoid(-x) = 65536 - sigmoid(x)`, which holds exactly. Monotone over all of i32. Error: at most 0.801 units
-/// (1.23e-5), of which half a unit is the output's rounding.
+/// `sigmoid(-x) = 65536 - sigmoid(x)`, which holds exactly. Monotone over all of i32. Error: at most 0.801
+/// units (1.23e-5), of which half a unit is the output's rounding.
 #[inline]
 pub const fn sigmoid(x: i32) -> i32 {
     let magnitude = x.unsigned_abs();

@@ -1,11 +1,12 @@
 //! The fitted constants, and their checks against the functions that they stand for.
 //!
-//! Cubic coefficients are minimax fits per segment, rounded to integers and then searched in their neighbourhood for
-//! the smallest error of the whole integer evaluation.
+//! Cubic coefficients are minimax fits per segment, rounded to integers and then searched in their
+//! neighbourhood for the smallest error of the whole integer evaluation.
 
 use super::cubic::Cubic16;
 
-/// `a * Phi(-a)` for `a` in 0..6: argument unit 2^-17, so the finer segments are 1/4 wide and the coarser 1/2.
+/// `a * Phi(-a)` for `a` in 0..6: argument unit 2^-17, so the finer segments are 1/4 wide and the coarser
+/// 1/2.
 #[rustfmt::skip]
 pub const GELU_TAIL: Cubic16 = Cubic16 {
     c: [
@@ -28,7 +29,8 @@ pub const GELU_TAIL: Cubic16 = Cubic16 {
     ],
 };
 
-/// `1 / (1 + e^a)` for `a` in 0..12: argument unit 2^-16, so the finer segments are 1/2 wide and the coarser 1.
+/// `1 / (1 + e^a)` for `a` in 0..12: argument unit 2^-16, so the finer segments are 1/2 wide and the coarser
+/// 1.
 #[rustfmt::skip]
 pub const SIGMOID_TAIL: Cubic16 = Cubic16 {
     c: [
@@ -51,8 +53,9 @@ pub const SIGMOID_TAIL: Cubic16 = Cubic16 {
     ],
 };
 
-/// `A, B, C, D` of `2^-f ~ A - f*(B - f*(C - f*D))` in units of 2^-16; see [`exp2_neg`](super::exp2_neg).
-/// `A` is given; the other three have the smallest relative error of the integer evaluation over its 2048 arguments.
+/// `A, B, C, D` of `2^-f ~ A - f*(B - f*(C - f*D))` in units of 2^-16; see [`exp2_neg`](super::exp2_neg). `A`
+/// is given; the other three have the smallest relative error of the integer evaluation over its 2048
+/// arguments.
 pub const EXP2_COEFFICIENTS: [u16; 4] = [65534, 45323, 15148, 2596];
 
 /// `(pi/4)^(2k+1) / (2k+1)!` in units of 2^-32: the series of `sin(x * pi/4) / x` in powers of `-x^2`.

@@ -1,6 +1,7 @@
 //! The scale of one row of activations.
 
 use super::Multiplier;
+use super::divide::{nearest, up};
 
 /// The largest code of an ordinary channel: 8 bits.
 const ORDINARY_MAX: u32 = 127;
@@ -22,8 +23,8 @@ pub struct TokenScale {
 impl TokenScale {
     /// The smallest scale with `127 * scale >= ordinary_max` and `16319 * scale >= outlier_max`.
     ///
-    /// The arguments are the largest magnitudes of the row's ordinary and outlier channels. When both are 0 the
-    /// result is `2^14 * 2^-45`.
+    /// The arguments are the largest magnitudes of the row's ordinary and outlier channels. When both are 0
+    /// the result is `2^14 * 2^-45`.
     pub const fn covering(ordinary_max: u32, outlier_max: u32) -> Self {
         let ordinary = smallest(ordinary_max, ORDINARY_MAX);
         let outlier = smallest(outlier_max, OUTLIER_MAX);
@@ -42,8 +43,7 @@ impl TokenScale {
     /// For a row within the maxima given to [`covering`](Self::covering), codes are at most 127 (16319 for
     /// outliers) in magnitude, and `code * scale` is off by at most `scale/2 * (1 + 2^-14)`.
     pub const fn inverse(self) -> Multiplier {
-        let divisor = if self.mantissa == 0 { 1 } else { self.mantissa as u64 };
-        let quotient = (1u64 << 45).wrapping_add(divisor >> 1).wrapping_div(divisor);
+        let quotient = nearest(1 << 45, self.mantissa as u64);
         let mantissa = if quotient > i32::MAX as u64 { i32::MAX } else { quotient as i32 };
         Multiplier { mantissa, shift: 45i32.wrapping_add(self.exponent as i32) }
     }
@@ -55,8 +55,7 @@ const fn smallest(max: u32, levels: u32) -> TokenScale {
         return TokenScale { mantissa: 1 << (MANTISSA_BITS - 1), exponent: ZERO_EXPONENT };
     }
     // As many places as bring max * 2^places / levels to 2^14 or more, and to about 2^15 at most.
-    let digits = MANTISSA_BITS.wrapping_add(levels.ilog2()) as i32;
-    let places = digits.wrapping_sub(max.ilog2() as i32);
+    let places = MANTISSA_BITS.wrapping_add(max.leading_zeros()).wrapping_sub(levels.leading_zeros()) as i32;
     let mantissa = ratio_up(max, places, levels);
     if mantissa >> MANTISSA_BITS == 0 {
         TokenScale { mantissa: mantissa as u16, exponent: places.wrapping_neg() as i8 }
@@ -69,11 +68,11 @@ const fn smallest(max: u32, levels: u32) -> TokenScale {
 /// `ceil(max * 2^places / levels)`, for `places` in -17..=28 and a numerator below 2^29.
 const fn ratio_up(max: u32, places: i32, levels: u32) -> u64 {
     let (numerator, divisor) = if places >= 0 {
-        ((max as u64) << (places & 31), levels as u64)
+        ((max as u64).wrapping_shl(places as u32), levels as u64)
     } else {
-        (max as u64, (levels as u64) << (places.wrapping_neg() & 31))
+        (max as u64, (levels as u64).wrapping_shl(places.unsigned_abs()))
     };
-    numerator.div_ceil(divisor)
+    up(numerator, divisor)
 }
 
 #[cfg(test)]
@@ -150,7 +149,10 @@ mod tests {
 
         #[test]
         fn codes_stay_in_range(
-            ordinary in 0..=1u32 << 31, outlier in 0..=1u32 << 31, a in 0..32u32, b in 0..32u32, part in 0.0..=1.0f64,
+            ordinary in 0..=1u32 << 31,
+            outlier in 0..=1u32 << 31,
+            (a, b) in (0..32u32, 0..32u32),
+            part in 0.0..=1.0f64,
         ) {
             let (ordinary, outlier) = (ordinary >> a, outlier >> b);
             let scale = TokenScale::covering(ordinary, outlier);

@@ -4,8 +4,9 @@ use super::tables::{COS_SERIES, SIN_SERIES};
 
 /// `(sin, cos)` of `phase`, 2^32 being one full turn; outputs in units of 2^-30, so 1 is `1 << 30`.
 ///
-/// The phase is reduced to an eighth of a turn either side of the nearest quarter, where both power series, in
-/// units of 2^-32, are cut below 2^-35. Exact at quarter turns. Error: at most 1.5 units (2^-29) over all phases.
+/// The phase is reduced to an eighth of a turn either side of the nearest quarter, where both power series,
+/// in units of 2^-32, are cut where the next term is below 2^-37. Exact at quarter turns. Error: at most 1.0
+/// units for the sine and 1.27 for the cosine (2^-29.6), over all 2^32 phases.
 pub const fn sin_cos(phase: u32) -> (i32, i32) {
     let quarter = phase.wrapping_add(1 << 29) >> 30;
     // In units of an eighth of a turn this is x * 2^-29, |x| <= 2^29.
@@ -22,8 +23,8 @@ pub const fn sin_cos(phase: u32) -> (i32, i32) {
     }
 }
 
-/// `c[0] - u*(c[1] - u*(c[2] - ...))`, all in units of 2^-32, `u` at most 1. Coefficients after the first must be
-/// below 1/2 and fall, so that every product fits 64 bits and no difference is negative.
+/// `c[0] - u*(c[1] - u*(c[2] - ...))`, all in units of 2^-32, `u` at most 1. Coefficients after the first
+/// must be below 1/2 and fall, so that every product fits 64 bits and no difference is negative.
 const fn alternating(coefficients: &[u64], u: u64) -> u64 {
     let mut rest = coefficients;
     let mut sum = 0u64;
@@ -40,7 +41,7 @@ mod tests {
     use proptest::prelude::*;
 
     const ONE: i32 = 1 << 30;
-    const WORST: f64 = 1.5;
+    const WORST: f64 = 1.27;
 
     /// The larger error of the two, in units of 2^-30.
     fn error(phase: u32) -> f64 {
@@ -63,9 +64,8 @@ mod tests {
 
     #[test]
     fn worst_error_on_a_grid_of_a_million_phases() {
-        let worst =
-            (0..1u32 << 20).map(|i| error(i.wrapping_mul(4095 * 1_048_577 / 1024))).fold(0.0, f64::max);
-        assert!((0.5..=WORST).contains(&worst), "{worst}");
+        let worst = (0..1u32 << 20).map(|i| error(i << 12 | i >> 8)).fold(0.0, f64::max);
+        assert!((1.1..=WORST).contains(&worst), "{worst}");
     }
 
     #[test]
