@@ -3,6 +3,10 @@
 //! The `foldpoint` command is made of these parts; a Rust program can use them as well. Core computes; here bytes are
 //! mapped, sequences read, and integers decoded into the numbers that other tools expect.
 
+pub mod accuracy;
 pub mod alphabet;
 pub mod arena;
+//pub mod executor;
 pub mod fasta;
+pub mod model;
+pub mod output;

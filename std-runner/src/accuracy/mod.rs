@@ -1,0 +1,8 @@
+//! How good predictions are: against experimental structures and against the float reference.
+
+pub mod bootstrap;
+pub mod precision;
+pub mod reference;
+pub mod similarity;
+pub mod structure;
+pub mod target;

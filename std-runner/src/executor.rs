@@ -1,0 +1,123 @@
+//! Core's chunks on a pool of threads.
+
+use std::sync::{Mutex, PoisonError};
+
+use foldpoint_core::executor::{ChunkWork, Executor};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+/// Scratch parts begin at multiples of this, so that aligned scratch gives aligned parts.
+const PART_ALIGN: usize = 64;
+
+/// Runs chunks on a rayon thread pool.
+///
+/// Every worker takes the next chunk as soon as it is done with its last, so that slow chunks (or slow cores) hold up
+/// nobody; which worker runs a chunk never changes its result.
+#[derive(Debug)]
+pub struct RayonExecutor {
+    pool: ThreadPool,
+}
+
+impl RayonExecutor {
+    /// A pool of `threads` threads (at least one).
+    ///
+    /// # Errors
+    /// The system's, if it refuses a thread.
+    pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .thread_name(|i| format!("foldpoint-{i}"))
+            .build()?;
+        Ok(Self { pool })
+    }
+}
+
+impl Executor for RayonExecutor {
+    fn workers(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    fn for_each(&self, data: &mut [u8], chunk: usize, scratch: &mut [u8], work: &ChunkWork) {
+        let parts = scratch_parts(scratch, self.workers());
+        let chunk = chunk.max(1);
+        let useful = data.len().div_ceil(chunk);
+        let queue = Mutex::new(data.chunks_mut(chunk).enumerate());
+        // A worker that panicked left the queue whole: it was not holding the lock while it worked.
+        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        self.pool.scope(|scope| {
+            for part in parts.into_iter().take(useful) {
+                scope.spawn(|_| {
+                    while let Some((index, piece)) = next() {
+                        work(index, piece, part);
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// Cuts scratch into `workers` equal parts, each a multiple of [`PART_ALIGN`] long.
+fn scratch_parts(mut scratch: &mut [u8], workers: usize) -> Vec<&mut [u8]> {
+    let size = scratch.len() / workers / PART_ALIGN * PART_ALIGN;
+    let mut parts = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        let (part, rest) = scratch.split_at_mut(size);
+        parts.push(part);
+        scratch = rest;
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use foldpoint_core::executor::Serial;
+    use proptest::prelude::*;
+    use std::collections::HashSet;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn each_chunk_once_as_serial(len in 0usize..5000, chunk in 0usize..200, threads in 1usize..6) {
+            let work = |index: usize, piece: &mut [u8], _: &mut [u8]| {
+                for (i, byte) in piece.iter_mut().enumerate() {
+                    *byte = byte.wrapping_add((index * 31 + i * 7 + 1) as u8);
+                }
+            };
+            let (mut serial, mut parallel) = (vec![3u8; len], vec![3u8; len]);
+            Serial.for_each(&mut serial, chunk, &mut [], &work);
+            let calls = AtomicUsize::new(0);
+            RayonExecutor::new(threads).expect("threads").for_each(&mut parallel, chunk, &mut [], &|i, p, s| {
+                calls.fetch_add(1, Ordering::Relaxed);
+                work(i, p, s);
+            });
+            prop_assert_eq!(calls.into_inner(), len.div_ceil(chunk.max(1)));
+            prop_assert_eq!(serial, parallel);
+        }
+
+        #[test]
+        fn parts_are_equal_aligned_and_disjoint(len in 0usize..3000, workers in 1usize..9) {
+            let mut scratch = vec![0u8; len];
+            let parts = scratch_parts(&mut scratch, workers);
+            prop_assert_eq!(parts.len(), workers);
+            let size = parts[0].len();
+            prop_assert!(size.is_multiple_of(PART_ALIGN) && (size + PART_ALIGN) * workers > len);
+            prop_assert!(parts.iter().all(|p| p.len() == size));
+        }
+    }
+
+    #[test]
+    fn no_two_chunks_share_a_scratch_part_at_once() {
+        let executor = RayonExecutor::new(4).expect("threads");
+        let busy: Mutex<HashSet<usize>> = Mutex::new(HashSet::new());
+        let mut scratch = vec![0u8; 4 * 128];
+        executor.for_each(&mut [0u8; 400], 1, &mut scratch, &|index, _, part| {
+            assert_eq!(part.len(), 128);
+            assert!(busy.lock().expect("no panic").insert(part.as_ptr().addr()), "shared scratch");
+            part.fill(index as u8);
+            std::thread::yield_now();
+            assert!(part.iter().all(|&b| b == index as u8), "someone else wrote here");
+            assert!(busy.lock().expect("no panic").remove(&part.as_ptr().addr()));
+        });
+    }
+}

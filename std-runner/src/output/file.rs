@@ -1,0 +1,95 @@
+//! The output folder: checked before a run, and written so that a file is complete as soon as it has its name.
+
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+/// A folder that files can be written to.
+#[derive(Clone, Debug)]
+pub struct OutputDir {
+    path: PathBuf,
+}
+
+/// A file or folder that cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: cannot be written: {source}", path.display())]
+pub struct OutputError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl OutputDir {
+    /// Creates the folder where needed, and proves with a temporary file that it can be written to.
+    ///
+    /// # Errors
+    /// [`OutputError`] with the folder's name.
+    pub fn create(path: &Path) -> Result<Self, OutputError> {
+        let error = |source| OutputError { path: path.to_owned(), source };
+        std::fs::create_dir_all(path).map_err(error)?;
+        let dir = Self { path: path.to_owned() };
+        dir.temporary().and_then(tempfile::NamedTempFile::close).map_err(error)?;
+        Ok(dir)
+    }
+
+    /// Writes the file `name` through `write`: to a temporary neighbour first, which takes the name when it is complete.
+    /// An older file of that name is replaced.
+    ///
+    /// # Errors
+    /// [`OutputError`] with the file's name; then no part of it is left behind.
+    pub fn write(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<PathBuf, OutputError> {
+        let path = self.path.join(name);
+        let result = (|| {
+            let mut buffer = BufWriter::new(self.temporary()?);
+            write(&mut buffer)?;
+            buffer.into_inner().map_err(io::IntoInnerError::into_error)?.persist(&path)?;
+            Ok(())
+        })();
+        match result {
+            Ok(()) => Ok(path),
+            Err(source) => Err(OutputError { path, source }),
+        }
+    }
+
+    fn temporary(&self) -> io::Result<tempfile::NamedTempFile> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".foldpoint-");
+        // Temporary files are private by default, and these become the user's: leave it to the umask.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder.tempfile_in(&self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_appears_whole_or_not_at_all() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let dir = OutputDir::create(&parent.path().join("a/b")).expect("a new folder");
+        let path = dir.write("x.txt", |w| w.write_all(b"hello")).expect("written");
+        assert_eq!(std::fs::read(&path).expect("a file"), b"hello");
+        dir.write("x.txt", |w| w.write_all(b"again")).expect("replaced");
+        let error = dir.write("y.txt", |w| {
+            w.write_all(b"half")?;
+            Err(io::Error::other("out of ink"))
+        });
+        assert!(error.expect_err("failed").to_string().ends_with("y.txt: cannot be written: out of ink"));
+        let names: Vec<_> = std::fs::read_dir(parent.path().join("a/b")).expect("a folder").collect();
+        assert_eq!(names.len(), 1, "{names:?}");
+        assert_eq!(std::fs::read(&path).expect("a file"), b"again");
+    }
+
+    #[test]
+    fn a_file_is_no_folder() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let error = OutputDir::create(file.path()).expect_err("a file in the way").to_string();
+        assert!(error.starts_with(&file.path().display().to_string()), "{error}");
+    }
+}

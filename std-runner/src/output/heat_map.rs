@@ -1,0 +1,184 @@
+//! A contact map as a picture: white for probability 0 to dark blue for 1, with residue numbers on both axes.
+
+use std::io::{self, Write};
+
+/// Palette entries 0 to `LAST_SHADE` are shades; the one after is for axes.
+const LAST_SHADE: u8 = 254;
+const INK: u8 = 255;
+/// Anchor colours at equal distances (ColorBrewer "Blues", beginning with white).
+const BLUES: [[u8; 3]; 6] =
+    [[255, 255, 255], [198, 219, 239], [107, 174, 214], [33, 113, 181], [8, 69, 148], [3, 30, 80]];
+/// Maps shorter than this many pixels are enlarged.
+const SMALLEST_SIDE: usize = 480;
+const LONGEST_ENLARGED: usize = 320;
+/// Pixels of the shortest side of a residue in a map that is enlarged at all.
+const RESIDUE_PIXELS: usize = 4;
+const MARGIN_LEFT: usize = 30;
+const MARGIN_TOP: usize = 18;
+const MARGIN_END: usize = 8;
+const TICK: usize = 4;
+
+/// Rows of the digits 0 to 9, three bits each, the leftmost bit highest.
+const DIGITS: [[u8; 5]; 10] = [
+    [7, 5, 5, 5, 7],
+    [2, 6, 2, 2, 7],
+    [7, 1, 7, 4, 7],
+    [7, 1, 7, 1, 7],
+    [5, 5, 7, 1, 1],
+    [7, 4, 7, 1, 7],
+    [7, 4, 7, 5, 7],
+    [7, 1, 2, 2, 2],
+    [7, 5, 7, 5, 7],
+    [7, 5, 7, 1, 7],
+];
+
+/// Writes probabilities `[length, length]` (0 to 1, row-major) as a PNG. Residue 1 is at the top left; a residue takes at
+/// least 4 pixels up to 320 residues, then one or two.
+///
+/// # Errors
+/// The writer's, or [`io::ErrorKind::InvalidInput`] if `probabilities` does not fill the square.
+pub fn contact_png(out: &mut dyn Write, probabilities: &[f32], length: usize) -> io::Result<()> {
+    if length == 0 || probabilities.len() != length * length {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the contact map is not square"));
+    }
+    let picture = Picture::draw(probabilities, length);
+    let too_large = |_| io::Error::new(io::ErrorKind::InvalidInput, "the contact map is too large for a picture");
+    let width = u32::try_from(picture.width).map_err(too_large)?;
+    let height = u32::try_from(picture.pixels.len() / picture.width).map_err(too_large)?;
+    let mut encoder = png::Encoder::new(out, width, height);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_palette(palette());
+    let mut writer = encoder.write_header()?;
+    writer.write_image_data(&picture.pixels)?;
+    writer.finish()?;
+    Ok(())
+}
+
+fn palette() -> Vec<u8> {
+    let mut colours = Vec::with_capacity(256 * 3);
+    for shade in 0..=LAST_SHADE {
+        let place = f32::from(shade) / f32::from(LAST_SHADE) * (BLUES.len() - 1) as f32;
+        let low = (place as usize).min(BLUES.len() - 2);
+        let part = place - low as f32;
+        for channel in 0..3 {
+            let (a, b) = (f32::from(BLUES[low][channel]), f32::from(BLUES[low + 1][channel]));
+            colours.push((a + (b - a) * part).round() as u8);
+        }
+    }
+    colours.extend([60, 60, 60]);
+    colours
+}
+
+/// Pixels for one residue.
+fn scale(length: usize) -> usize {
+    match length {
+        0..=LONGEST_ENLARGED => SMALLEST_SIDE.div_ceil(length.max(1)).max(RESIDUE_PIXELS),
+        _ if length <= 2 * LONGEST_ENLARGED => 2,
+        _ => 1,
+    }
+}
+
+struct Picture {
+    width: usize,
+    pixels: Vec<u8>,
+}
+
+impl Picture {
+    fn draw(probabilities: &[f32], length: usize) -> Self {
+        let scale = scale(length);
+        let side = length * scale;
+        let width = MARGIN_LEFT + side + MARGIN_END;
+        let height = MARGIN_TOP + side + MARGIN_END;
+        let mut picture = Self { width, pixels: vec![0; width * height] };
+        for y in 0..side {
+            for x in 0..side {
+                let p = probabilities[y / scale * length + x / scale].clamp(0.0, 1.0);
+                picture.set(MARGIN_LEFT + x, MARGIN_TOP + y, (p * f32::from(LAST_SHADE)).round() as u8);
+            }
+        }
+        for i in 0..side + 2 {
+            for edge in [MARGIN_LEFT - 1, MARGIN_LEFT + side] {
+                picture.set(edge, MARGIN_TOP - 1 + i, INK);
+            }
+            for edge in [MARGIN_TOP - 1, MARGIN_TOP + side] {
+                picture.set(MARGIN_LEFT - 1 + i, edge, INK);
+            }
+        }
+        let step = tick_step(scale);
+        for residue in (step..=length).step_by(step) {
+            let middle = (residue - 1) * scale + scale / 2;
+            for i in 2..=TICK {
+                picture.set(MARGIN_LEFT - i, MARGIN_TOP + middle, INK);
+                picture.set(MARGIN_LEFT + middle, MARGIN_TOP - i, INK);
+            }
+            let text = residue.to_string();
+            let text_width = 4 * text.len() - 1;
+            picture.write(&text, MARGIN_LEFT - TICK - 3 - text_width, (MARGIN_TOP + middle).saturating_sub(2));
+            picture.write(&text, (MARGIN_LEFT + middle).saturating_sub(text_width / 2), MARGIN_TOP - TICK - 8);
+        }
+        picture
+    }
+
+    fn set(&mut self, x: usize, y: usize, value: u8) {
+        if x < self.width && let Some(pixel) = self.pixels.get_mut(y * self.width + x) {
+            *pixel = value;
+        }
+    }
+
+    fn write(&mut self, digits: &str, x: usize, y: usize) {
+        for (place, digit) in digits.bytes().enumerate() {
+            for (row, bits) in DIGITS[usize::from(digit - b'0')].iter().enumerate() {
+                for column in (0..3).filter(|c| bits >> (2 - c) & 1 == 1) {
+                    self.set(x + 4 * place + column, y + row, INK);
+                }
+            }
+        }
+    }
+}
+
+/// Residues from one axis number to the next, at least 40 pixels apart.
+fn tick_step(scale: usize) -> usize {
+    [5, 10, 20, 50].into_iter().find(|step| step * scale >= 40).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(bytes: &[u8]) -> (u32, u32, Vec<u8>) {
+        let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().expect("a PNG");
+        let mut pixels = vec![0; reader.output_buffer_size().expect("it fits")];
+        let info = reader.next_frame(&mut pixels).expect("a picture");
+        (info.width, info.height, pixels)
+    }
+
+    #[test]
+    fn shades_lie_where_the_contacts_are() {
+        let length = 50;
+        let mut map = vec![0.0; length * length];
+        map[3 * length + 40] = 1.0;
+        let mut bytes = Vec::new();
+        contact_png(&mut bytes, &map, length).expect("in memory");
+        let (width, _, pixels) = decode(&bytes);
+        let pixel = |x: usize, y: usize| &pixels[(y * width as usize + x) * 3..][..3];
+        let centre = |i: usize| i * scale(length) + scale(length) / 2;
+        assert_eq!(pixel(MARGIN_LEFT + centre(40), MARGIN_TOP + centre(3)), BLUES[5]);
+        assert_eq!(pixel(MARGIN_LEFT + centre(3), MARGIN_TOP + centre(40)), BLUES[0]);
+    }
+
+    #[test]
+    fn every_length_gives_a_picture() {
+        for length in [1, 2, 9, 119, 120, 121, 320, 321, 641, 1100] {
+            let mut bytes = Vec::new();
+            contact_png(&mut bytes, &vec![0.3; length * length], length).expect("in memory");
+            let (width, height, _) = decode(&bytes);
+            assert!(width as usize >= length + MARGIN_LEFT && height as usize >= length + MARGIN_TOP);
+            assert!(length > 320 || scale(length) >= 4);
+        }
+        assert!(contact_png(&mut Vec::new(), &[], 0).is_err());
+        assert!(contact_png(&mut Vec::new(), &[0.0; 5], 2).is_err());
+    }
+}
