@@ -1,0 +1,38 @@
+//! A file of named tensors.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{CheckpointError, Element};
+
+/// What a file says about one of its tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Type of the stored values.
+    pub element: Element,
+    /// Size of each dimension, outermost first.
+    pub shape: Vec<usize>,
+}
+
+/// A file of named tensors whose values are read one tensor at a time.
+pub trait Archive: Send + Sync {
+    /// Where the file is.
+    fn path(&self) -> &Path;
+
+    /// Every tensor in it, by the name it has there.
+    fn entries(&self) -> &BTreeMap<String, Entry>;
+
+    /// The values of tensor `name` in row-major order.
+    ///
+    /// # Errors
+    /// No such tensor, a tensor that holds no floats, or a damaged file.
+    fn read(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;
+}
+
+/// Opens the tensor file at `path`, of the format that its extension says.
+pub(super) fn open(path: &Path) -> Result<Box<dyn Archive>, CheckpointError> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("safetensors") => Ok(Box::new(super::safetensors::SafetensorsArchive::open(path)?)),
+        _ => Ok(Box::new(super::torch::TorchArchive::open(path)?)),
+    }
+}

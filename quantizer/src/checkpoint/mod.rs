@@ -1,0 +1,162 @@
+//! Float checkpoints of ESM-2, as HuggingFace and fair-esm distribute them.
+
+mod archive;
+mod config;
+mod element;
+mod error;
+mod fair_esm;
+mod layout;
+pub mod names;
+mod open;
+mod pickled;
+mod safetensors;
+mod torch;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use archive::{Archive, Entry};
+pub use config::{Config, MASK_TOKEN, VOCAB};
+pub use element::Element;
+pub use error::CheckpointError;
+pub use layout::layer_prefix;
+
+/// An open checkpoint whose tensors are all known to be there and of the right shape.
+///
+/// Values are read from disk when asked for, so that a model larger than memory can be used layer by layer. Tensors go
+/// by their [canonical names](names).
+pub struct Checkpoint {
+    path: PathBuf,
+    config: Config,
+    archives: Vec<Box<dyn Archive>>,
+    tensors: BTreeMap<String, Location>,
+}
+
+/// Where a tensor is: in which archive, and what it is called there.
+struct Location {
+    archive: usize,
+    name: String,
+}
+
+impl Checkpoint {
+    /// Opens a HuggingFace folder (`config.json` with `model.safetensors` or `pytorch_model.bin`, whole or in shards) or
+    /// a fair-esm `.pt` file (with its contact head in `NAME-contact-regression.pt` beside it, if there is one), and
+    /// checks that every tensor is there. Values are not read yet.
+    ///
+    /// # Errors
+    /// Any [`CheckpointError`] but [`CheckpointError::NonFinite`].
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let checkpoint = open::open(path)?;
+        checkpoint.check_tensors()?;
+        Ok(checkpoint)
+    }
+
+    /// The folder or file that was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The model's dimensions.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The files that the tensors are read from.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.archives.iter().map(|archive| archive.path())
+    }
+
+    /// Whether the model can predict contacts.
+    pub fn has_contact_head(&self) -> bool {
+        self.has_any("contact_head.")
+    }
+
+    /// Whether the model can predict tokens.
+    pub fn has_lm_head(&self) -> bool {
+        // A tied decoder or a left-over bias alone is no head.
+        self.has_any("lm_head.dense.") || self.has_any("lm_head.layer_norm.")
+    }
+
+    /// The canonical names of all tensors, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Whether there is a tensor `name`.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Shape of tensor `name`, outermost dimension first.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entry(name).map(|(_, entry)| entry.shape.as_slice())
+    }
+
+    /// Reads the values of tensor `name`, in row-major order.
+    ///
+    /// # Errors
+    /// No such tensor, a value that is not finite, or a damaged file.
+    pub fn read(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        let missing =
+            || CheckpointError::MissingTensors { path: self.path.clone(), names: vec![name.into()] };
+        let location = self.tensors.get(name).ok_or_else(missing)?;
+        let archive = &self.archives[location.archive];
+        let values = archive.read(&location.name)?;
+        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+            return Err(CheckpointError::NonFinite {
+                path: archive.path().into(),
+                tensor: name.into(),
+                index,
+                value: values[index],
+            });
+        }
+        Ok(values)
+    }
+
+    fn has_any(&self, prefix: &str) -> bool {
+        self.tensors.range(prefix.to_owned()..).next().is_some_and(|(name, _)| name.starts_with(prefix))
+    }
+
+    fn entry(&self, name: &str) -> Option<(&Path, &Entry)> {
+        let location = self.tensors.get(name)?;
+        let archive = &self.archives[location.archive];
+        Some((archive.path(), archive.entries().get(&location.name)?))
+    }
+
+    fn check_tensors(&self) -> Result<(), CheckpointError> {
+        let mut expected = layout::trunk(&self.config);
+        if self.has_contact_head() {
+            expected.extend(layout::contact_head(&self.config));
+        }
+        if self.has_lm_head() {
+            expected.extend(layout::lm_head(&self.config));
+        }
+        let missing: Vec<String> =
+            expected.iter().filter(|(name, _)| !self.contains(name)).map(|(name, _)| name.clone()).collect();
+        if !missing.is_empty() {
+            return Err(CheckpointError::MissingTensors { path: self.path.clone(), names: missing });
+        }
+        if self.contains("lm_head.decoder.weight") {
+            expected.push(("lm_head.decoder.weight".into(), vec![self.config.vocab, self.config.width]));
+        }
+        for (name, shape) in expected {
+            let Some((path, entry)) = self.entry(&name) else { continue };
+            if entry.element == Element::Other {
+                return Err(CheckpointError::NotFloat {
+                    path: path.into(),
+                    tensor: name,
+                    found: entry.element,
+                });
+            }
+            if entry.shape != shape {
+                return Err(CheckpointError::Shape {
+                    path: path.into(),
+                    tensor: name,
+                    expected: shape,
+                    found: entry.shape.clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+}

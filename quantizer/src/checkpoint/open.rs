@@ -1,0 +1,126 @@
+//! Finds the files of a checkpoint and collects their tensors under canonical names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::archive::{self, Archive};
+use super::names::{Naming, canonical};
+use super::torch::TorchArchive;
+use super::{Checkpoint, CheckpointError, Config, Location, fair_esm};
+
+/// The weight files of a HuggingFace folder, in the order in which `transformers` looks for them.
+const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+pub(super) fn open(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    let kind = std::fs::metadata(path).map_err(|source| CheckpointError::Io { path: path.into(), source })?;
+    if kind.is_dir() {
+        return open_folder(path);
+    }
+    if path.extension().is_some_and(|e| e == "pt") {
+        return open_fair_esm(path);
+    }
+    Err(CheckpointError::NotACheckpoint {
+        path: path.into(),
+        reason: "expected a HuggingFace folder or a fair-esm .pt file".into(),
+    })
+}
+
+fn open_folder(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    let not_a_checkpoint = |reason: String| CheckpointError::NotACheckpoint { path: path.into(), reason };
+    let config = path.join("config.json");
+    if !config.is_file() {
+        return Err(not_a_checkpoint("it has no config.json".into()));
+    }
+    let config = Config::read(&config)?;
+    let archives = open_weights(path)?.ok_or_else(|| {
+        let [safetensors, bin] = WEIGHTS;
+        not_a_checkpoint(format!(
+            "it has none of {safetensors}, {safetensors}.index.json, {bin}, {bin}.index.json"
+        ))
+    })?;
+    let tensors = collect(Naming::HuggingFace, &archives)?;
+    Ok(Checkpoint { path: path.into(), config, archives, tensors })
+}
+
+/// Opens the first kind of weights that the folder has.
+fn open_weights(folder: &Path) -> Result<Option<Vec<Box<dyn Archive>>>, CheckpointError> {
+    for name in WEIGHTS {
+        let whole = folder.join(name);
+        if whole.is_file() {
+            return Ok(Some(vec![archive::open(&whole)?]));
+        }
+        let index = folder.join(format!("{name}.index.json"));
+        if index.is_file() {
+            return open_shards(&index).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+fn open_shards(index: &Path) -> Result<Vec<Box<dyn Archive>>, CheckpointError> {
+    let text = std::fs::read(index).map_err(|source| CheckpointError::Io { path: index.into(), source })?;
+    let shards: ShardIndex = serde_json::from_slice(&text)
+        .map_err(|source| CheckpointError::Json { path: index.into(), source })?;
+    let files: BTreeSet<&String> = shards.weight_map.values().collect();
+    let mut archives = Vec::new();
+    for file in files {
+        let archive = archive::open(&index.with_file_name(file))?;
+        let promised = shards.weight_map.iter().filter(|(_, f)| *f == file).map(|(name, _)| name);
+        let names: Vec<String> =
+            promised.filter(|name| !archive.entries().contains_key(*name)).cloned().collect();
+        if !names.is_empty() {
+            return Err(CheckpointError::MissingTensors { path: archive.path().into(), names });
+        }
+        archives.push(archive);
+    }
+    Ok(archives)
+}
+
+fn open_fair_esm(path: &Path) -> Result<Checkpoint, CheckpointError> {
+    let model = TorchArchive::open(path)?;
+    let regression = contact_regression(path).filter(|file| file.is_file());
+    let regression = regression.map(|file| TorchArchive::open(&file)).transpose()?;
+    let width_in = |archive: &TorchArchive| {
+        let is_weight = |name: &str| {
+            canonical(Naming::FairEsm, name).as_deref() == Some("contact_head.regression.weight")
+        };
+        archive.entries().iter().find(|(name, _)| is_weight(name))?.1.shape.get(1).copied()
+    };
+    let own_width = width_in(&model);
+    let regression = regression.filter(|_| own_width.is_none());
+    let config = fair_esm::config(&model, own_width.or_else(|| regression.as_ref().and_then(width_in)))?;
+    let mut archives: Vec<Box<dyn Archive>> = vec![Box::new(model)];
+    archives.extend(regression.map(|archive| Box::new(archive) as Box<dyn Archive>));
+    let tensors = collect(Naming::FairEsm, &archives)?;
+    Ok(Checkpoint { path: path.into(), config, archives, tensors })
+}
+
+/// Where fair-esm keeps the contact head of the model at `path`.
+fn contact_regression(path: &Path) -> Option<PathBuf> {
+    let stem = path.file_stem()?.to_str()?;
+    Some(path.with_file_name(format!("{stem}-contact-regression.pt")))
+}
+
+fn collect(
+    naming: Naming,
+    archives: &[Box<dyn Archive>],
+) -> Result<BTreeMap<String, Location>, CheckpointError> {
+    let mut tensors = BTreeMap::new();
+    for (index, archive) in archives.iter().enumerate() {
+        for name in archive.entries().keys() {
+            let Some(tensor) = canonical(naming, name) else { continue };
+            let location = Location { archive: index, name: name.clone() };
+            if tensors.insert(tensor.clone(), location).is_some() {
+                return Err(CheckpointError::DuplicateTensor { path: archive.path().into(), tensor });
+            }
+        }
+    }
+    Ok(tensors)
+}

@@ -1,0 +1,10 @@
+//! Offline half of Foldpoint: reads float checkpoints of ESM-2, runs them as the reference that the integer model is
+//! measured against, and turns them into model files.
+//!
+//! - [`checkpoint`] finds the tensors, whoever wrote them;
+//! - [`reference`] is the float forward pass, layer by layer;
+//! - [`fasta`] reads sequences and gives their tokens.
+
+pub mod checkpoint;
+pub mod fasta;
+pub mod reference;

@@ -1,0 +1,40 @@
+//! Why a forward pass can't run.
+
+use crate::checkpoint::CheckpointError;
+
+/// Why the float reference can't run.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferenceError {
+    /// A tensor could not be read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// A sequence without tokens, or without `<cls>` and `<eos>`.
+    #[error("sequence {sequence} has {tokens} tokens, expected at least <cls> and <eos>")]
+    TooShort {
+        /// Which sequence of the batch.
+        sequence: usize,
+        /// How many tokens it has.
+        tokens: usize,
+    },
+    /// A token outside the alphabet.
+    #[error("sequence {sequence}: token {token} at {index} is not below {vocab}")]
+    BadToken {
+        /// Which sequence of the batch.
+        sequence: usize,
+        /// Place of the token.
+        index: usize,
+        /// Its number.
+        token: u8,
+        /// Size of the alphabet.
+        vocab: usize,
+    },
+    /// Contacts were asked of a checkpoint that can't predict them.
+    #[error("{0}: no contact head (contact_head.regression.*)")]
+    NoContactHead(String),
+    /// Logits were asked of a checkpoint that can't predict them.
+    #[error("{0}: no language-model head (lm_head.*)")]
+    NoLmHead(String),
+}

@@ -1,0 +1,182 @@
+//! The float forward pass of ESM-2: what integer inference is measured against, and where calibration looks.
+//!
+//! Follows `transformers`' `EsmForMaskedLM` (and with it fair-esm's `ESM2`): token dropout rescaling, rotary positions on
+//! queries that are already scaled, GELU by the error function, LayerNorm before each branch and after the last layer.
+//! Sums over channels and keys are f64 where candle does not do them.
+
+mod attention;
+mod contact_head;
+mod error;
+mod layer;
+mod lm_head;
+mod observer;
+mod ops;
+
+use candle_core::{Device, Tensor};
+
+pub use attention::Rotary;
+pub use contact_head::{ContactHead, ContactLogits};
+pub use error::ReferenceError;
+pub use layer::Layer;
+pub use lm_head::LmHead;
+pub use observer::{Observer, Site, Tap};
+pub use ops::{LayerNorm, Linear};
+
+use crate::checkpoint::{Checkpoint, MASK_TOKEN};
+
+/// Share of tokens that were not replaced by `<mask>` in training: 1 - 0.15 * 0.8.
+const UNMASKED_IN_TRAINING: f32 = 0.88;
+
+/// Which results a forward pass shall return.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// Contact probabilities.
+    pub contacts: bool,
+    /// Logits over the alphabet.
+    pub logits: bool,
+    /// The hidden states of every layer.
+    pub hidden: bool,
+}
+
+/// The results for one sequence; those that were not wanted are empty.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outputs {
+    /// `[residues, residues]`, without `<cls>` and `<eos>`.
+    pub contacts: Vec<f32>,
+    /// `[tokens, vocab]`.
+    pub logits: Vec<f32>,
+    /// Element 0 is the embedding, element i the stream after layer i - 1, except that the last one has been through the
+    /// final LayerNorm; each `[tokens, width]`.
+    pub hidden: Vec<Vec<f32>>,
+}
+
+/// The float model of a checkpoint. Holds the embedding; layers are read when they run.
+pub struct Reference<'c> {
+    checkpoint: &'c Checkpoint,
+    embedding: Vec<f32>,
+    norm: LayerNorm,
+}
+
+impl<'c> Reference<'c> {
+    /// Reads the embedding and the final LayerNorm.
+    ///
+    /// # Errors
+    /// A tensor can't be read.
+    pub fn new(checkpoint: &'c Checkpoint) -> Result<Self, ReferenceError> {
+        Ok(Self {
+            checkpoint,
+            embedding: checkpoint.read("embeddings.word_embeddings.weight")?,
+            norm: LayerNorm::load(checkpoint, "encoder.emb_layer_norm_after")?,
+        })
+    }
+
+    /// The checkpoint that runs.
+    pub fn checkpoint(&self) -> &'c Checkpoint {
+        self.checkpoint
+    }
+
+    /// The embedding, `[vocab, width]`.
+    pub fn embedding(&self) -> &[f32] {
+        &self.embedding
+    }
+
+    /// The final LayerNorm.
+    pub fn norm(&self) -> &LayerNorm {
+        &self.norm
+    }
+
+    /// Runs one sequence of tokens, `<cls>` and `<eos>` included.
+    ///
+    /// # Errors
+    /// As [`Reference::run_batch`].
+    pub fn run(&self, tokens: &[u8], want: Want) -> Result<Outputs, ReferenceError> {
+        Ok(self.run_batch(&[tokens], want, &mut ())?.pop().unwrap_or_default())
+    }
+
+    /// Runs every sequence through one layer before the next layer is read, so that memory holds one layer's weights and
+    /// the residual streams. Each sequence gives what it gives alone. `observer` is shown the values inside.
+    ///
+    /// # Errors
+    /// A sequence without `<cls>` and `<eos>`, a token outside the alphabet, a wanted head that is missing, or a tensor
+    /// that can't be read.
+    pub fn run_batch<S: AsRef<[u8]>>(
+        &self,
+        sequences: &[S],
+        want: Want,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Outputs>, ReferenceError> {
+        let config = self.checkpoint.config();
+        let contact_head = want.contacts.then(|| ContactHead::load(self.checkpoint)).transpose()?;
+        let lm_head = want.logits.then(|| LmHead::load(self.checkpoint)).transpose()?;
+        let mut outputs = vec![Outputs::default(); sequences.len()];
+        let mut streams = Vec::with_capacity(sequences.len());
+        let mut contacts = Vec::with_capacity(sequences.len());
+        for (i, tokens) in sequences.iter().enumerate() {
+            let x = self.embed(i, tokens.as_ref())?;
+            Tap::new(observer, i).show(Site::Residual(0), &x)?;
+            streams.push(x);
+            contacts.push(contact_head.as_ref().map(|_| ContactLogits::new(tokens.as_ref().len() - 2)));
+        }
+        let longest = sequences.iter().map(|tokens| tokens.as_ref().len()).max().unwrap_or(0);
+        let rotary = Rotary::new(longest, config.head_width());
+
+        for index in 0..config.layers {
+            let layer = Layer::load(self.checkpoint, index)?;
+            for (i, x) in streams.iter_mut().enumerate() {
+                if want.hidden {
+                    outputs[i].hidden.push(ops::to_vec(x)?);
+                }
+                let mut add_map = |head: usize, map: &[f32]| {
+                    if let (Some(logits), Some(contact_head)) = (&mut contacts[i], &contact_head) {
+                        logits.add(map, contact_head.weights[index * config.heads + head]);
+                    }
+                };
+                *x = layer.forward(x, &rotary, &mut Tap::new(observer, i), &mut add_map)?;
+                observer.layer_done(index, i);
+            }
+        }
+
+        for (i, (x, contacts)) in streams.iter().zip(contacts).enumerate() {
+            let hidden = self.norm.forward(x)?;
+            if want.hidden {
+                outputs[i].hidden.push(ops::to_vec(&hidden)?);
+            }
+            if let (Some(logits), Some(head)) = (contacts, &contact_head) {
+                outputs[i].contacts = logits.finish(head);
+            }
+            if let Some(head) = &lm_head {
+                outputs[i].logits = ops::to_vec(&head.forward(&hidden, &mut Tap::new(observer, i))?)?;
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// Embeds sequence number `sequence`: `[tokens, width]`. With token dropout, `<mask>` embeds to zero and all else is
+    /// scaled as if as many tokens as in training were masked.
+    fn embed(&self, sequence: usize, tokens: &[u8]) -> Result<Tensor, ReferenceError> {
+        let config = self.checkpoint.config();
+        if tokens.len() < 2 {
+            return Err(ReferenceError::TooShort { sequence, tokens: tokens.len() });
+        }
+        let masked = tokens.iter().filter(|&&token| token == MASK_TOKEN).count();
+        let scale = if config.token_dropout {
+            UNMASKED_IN_TRAINING / (1.0 - masked as f32 / tokens.len() as f32)
+        } else {
+            1.0
+        };
+        let mut values = Vec::with_capacity(tokens.len() * config.width);
+        for (index, &token) in tokens.iter().enumerate() {
+            let row = self
+                .embedding
+                .chunks_exact(config.width)
+                .nth(token.into())
+                .ok_or(ReferenceError::BadToken { sequence, index, token, vocab: config.vocab })?;
+            if config.token_dropout && token == MASK_TOKEN {
+                values.resize(values.len() + config.width, 0.0);
+            } else {
+                values.extend(row.iter().map(|v| v * scale));
+            }
+        }
+        Ok(Tensor::from_vec(values, (tokens.len(), config.width), &Device::Cpu)?)
+    }
+}

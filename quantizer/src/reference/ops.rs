@@ -1,0 +1,122 @@
+//! The operations that layers and heads are made of.
+
+use candle_core::{Device, Storage, Tensor};
+
+use super::ReferenceError;
+use crate::checkpoint::{Checkpoint, CheckpointError};
+
+/// A matrix of weights and a bias per output channel.
+pub struct Linear {
+    /// `[outputs, inputs]`.
+    pub weight: Tensor,
+    /// `[outputs]`.
+    pub bias: Tensor,
+}
+
+impl Linear {
+    /// Loads `name.weight` and `name.bias`.
+    ///
+    /// # Errors
+    /// A tensor can't be read.
+    pub fn load(checkpoint: &Checkpoint, name: &str) -> Result<Self, ReferenceError> {
+        Ok(Self {
+            weight: load(checkpoint, &format!("{name}.weight"))?,
+            bias: load(checkpoint, &format!("{name}.bias"))?,
+        })
+    }
+
+    /// Loads several Linears that read the same input as one, their outputs one after the other.
+    ///
+    /// # Errors
+    /// A tensor can't be read.
+    pub fn load_joined(checkpoint: &Checkpoint, names: &[String]) -> Result<Self, ReferenceError> {
+        let parts = names.iter().map(|name| Self::load(checkpoint, name)).collect::<Result<Vec<_>, _>>()?;
+        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
+        let biases: Vec<&Tensor> = parts.iter().map(|part| &part.bias).collect();
+        Ok(Self { weight: Tensor::cat(&weights, 0)?, bias: Tensor::cat(&biases, 0)? })
+    }
+
+    /// `x` is `[tokens, inputs]`; returns `[tokens, outputs]`.
+    ///
+    /// # Errors
+    /// The shapes don't fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, ReferenceError> {
+        Ok(x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?)
+    }
+}
+
+/// LayerNorm with a gain and a bias per channel.
+pub struct LayerNorm {
+    /// One per channel.
+    pub gain: Vec<f32>,
+    /// One per channel.
+    pub bias: Vec<f32>,
+    /// Added to the variance.
+    pub eps: f64,
+}
+
+impl LayerNorm {
+    /// Loads `name.weight` (the gain) and `name.bias`.
+    ///
+    /// # Errors
+    /// A tensor can't be read.
+    pub fn load(checkpoint: &Checkpoint, name: &str) -> Result<Self, ReferenceError> {
+        Ok(Self {
+            gain: checkpoint.read(&format!("{name}.weight"))?,
+            bias: checkpoint.read(&format!("{name}.bias"))?,
+            eps: checkpoint.config().layer_norm_eps,
+        })
+    }
+
+    /// `x` is `[tokens, channels]`, and so is the result.
+    ///
+    /// # Errors
+    /// `x` is not a matrix.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor, ReferenceError> {
+        let shape = x.dims2()?;
+        let mut y = Vec::with_capacity(shape.0 * shape.1);
+        with_values(x, |values| {
+            for row in values.chunks_exact(self.gain.len()) {
+                self.normalize(row, &mut y);
+            }
+        })?;
+        Ok(Tensor::from_vec(y, shape, &Device::Cpu)?)
+    }
+
+    fn normalize(&self, row: &[f32], y: &mut Vec<f32>) {
+        let channels = row.len() as f64;
+        let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / channels;
+        let variance = row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / channels;
+        let scale = 1.0 / (variance + self.eps).sqrt();
+        let parameters = self.gain.iter().zip(&self.bias);
+        y.extend(
+            row.iter()
+                .zip(parameters)
+                .map(|(&v, (gain, bias))| ((f64::from(v) - mean) * scale) as f32 * gain + bias),
+        );
+    }
+}
+
+/// Loads a tensor as f32.
+pub(super) fn load(checkpoint: &Checkpoint, name: &str) -> Result<Tensor, ReferenceError> {
+    let values = checkpoint.read(name)?;
+    let shape = checkpoint.shape(name).ok_or_else(|| CheckpointError::MissingTensors {
+        path: checkpoint.path().into(),
+        names: vec![name.into()],
+    })?;
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+/// Calls `f` with the values of `tensor` in row-major order, without a copy where they lie that way already.
+pub(super) fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R, ReferenceError> {
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else { return Ok(f(&tensor.flatten_all()?.to_vec1()?)) };
+    let values = storage.as_slice::<f32>()?;
+    Ok(f(&values[layout.start_offset()..][..layout.shape().elem_count()]))
+}
+
+/// The values of `tensor` in row-major order.
+pub(super) fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, ReferenceError> {
+    with_values(tensor, <[f32]>::to_vec)
+}
