@@ -28,7 +28,7 @@ pub use directory::{ENTRY_BYTES, Entry, name_is_valid, payload_length};
 pub use dtype::{DType, Element};
 pub use error::{EntryFault, FormatError};
 pub use header::{ALIGNMENT, HEADER_BYTES, Header, MAGIC, VERSION, checksum};
-pub use shape::{MAX_NAME_BYTES, MAX_RANK, Shape, TensorName};
+pub use shape::{MAX_NAME_BYTES, MAX_RANK, Shape, TensorName, join};
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("model files are little-endian and read in place: big-endian targets are not supported");

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use super::error::FormatError;
+
 /// The most dimensions that a tensor can have.
 pub const MAX_RANK: usize = 4;
 
@@ -74,6 +76,18 @@ impl fmt::Debug for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// The name `prefix.part`, as the parts of a model spell their tensors' names.
+///
+/// # Errors
+/// [`FormatError::MissingTensor`] for a name longer than [`MAX_NAME_BYTES`]: no file has such a tensor.
+pub fn join(prefix: &str, part: &str) -> Result<heapless::String<MAX_NAME_BYTES>, FormatError> {
+    let mut name = heapless::String::new();
+    for piece in [prefix, ".", part] {
+        name.push_str(piece).map_err(|_| FormatError::missing_tensor(prefix))?;
+    }
+    Ok(name)
 }
 
 /// A tensor's name by value, at most 64 bytes, so that an error can name the tensor and stay `Copy`.

@@ -277,6 +277,14 @@ fn names_by_value_keep_whole_characters() {
 }
 
 #[test]
+fn names_are_joined_by_a_dot_up_to_their_limit() {
+    assert_eq!(join("lm.norm", "gain").unwrap(), "lm.norm.gain");
+    let longest = "x".repeat(MAX_NAME_BYTES - 5);
+    assert_eq!(join(&longest, "gain").unwrap().len(), MAX_NAME_BYTES);
+    assert_eq!(join(&longest, "gains"), Err(FormatError::missing_tensor(&longest)));
+}
+
+#[test]
 fn errors_are_small_enough_to_return_by_value() {
     assert!(size_of::<FormatError>() <= 128, "{}", size_of::<FormatError>());
 }
