@@ -189,6 +189,29 @@ fn values_that_are_not_finite_are_named_with_their_index() {
 }
 
 #[test]
+fn stored_rotary_frequencies_must_fit() {
+    let name = "esm.encoder.layer.*.attention.self.rotary_embeddings.inv_freq";
+    let error = |broken: &TempDir| {
+        Checkpoint::open(broken.path()).unwrap().rotary_frequencies().unwrap_err().to_string()
+    };
+    let short = changed(|tensors| {
+        let table = tensors.get_mut(name).unwrap();
+        (table.shape, table.bytes) = (vec![7], table.bytes[..14].to_vec());
+    });
+    assert!(error(&short).contains("has shape [7], expected [8]"), "{}", error(&short));
+    let different = changed(|tensors| {
+        let mut table = tensors[name].clone();
+        table.bytes[3] ^= 1;
+        tensors.insert(name.replace('*', "1"), table);
+    });
+    assert!(error(&different).contains("differ; expected one rotary embedding"), "{}", error(&different));
+    let absent = changed(|tensors| drop(tensors.remove(name)));
+    let frequencies = Checkpoint::open(absent.path()).unwrap().rotary_frequencies().unwrap();
+    assert_eq!((frequencies.len(), frequencies[0]), (8, 1.0));
+    assert!((frequencies[4] - 0.01).abs() < 1e-15);
+}
+
+#[test]
 fn integers_are_no_weights() {
     let broken = changed(|tensors| tensors.get_mut(QUERY).unwrap().dtype = Dtype::I16);
     assert!(matches!(open_error(broken.path()), CheckpointError::NotFloat { .. }));

@@ -15,9 +15,11 @@ stored. Each folder holds a checkpoint and `expected.safetensors` with, for each
     N.contacts f32 [residues, residues]
     N.hidden   f32 [layers + 1, tokens, width]   0: embedding, last: after the final LayerNorm
 
-    esm2-head16/  transformers, model.safetensors in f16, decoder tied, 3 layers, 4 heads of 16
-    esm2-head24/  transformers, pytorch_model.bin in bf16, decoder of its own, 2 layers, 2 heads of 24
-    esm2-fair/    fair-esm, tiny.pt and tiny-contact-regression.pt in f16, 2 layers, 2 heads of 16
+    esm2-head16/  transformers, model.safetensors in f16, decoder tied, rotary frequencies stored, LayerNorms spelt
+                  gamma and beta, 3 layers, 4 heads of 16
+    esm2-head24/  transformers, pytorch_model.bin in bf16, decoder of its own, rotary frequencies not stored, LayerNorms
+                  spelt weight and bias, 2 layers, 2 heads of 24
+    esm2-fair/    fair-esm, tiny.pt and tiny-contact-regression.pt in f16, rotary frequencies stored, 2 layers, 2 heads of 16
 """
 
 from argparse import Namespace
@@ -63,6 +65,14 @@ def randomize(model: torch.nn.Module, dtype: torch.dtype) -> None:
         parameter.copy_(noise.to(dtype))
 
 
+@torch.no_grad()
+def change_frequencies(buffers: list[torch.Tensor], dtype: torch.dtype) -> None:
+    """Gives rotary embeddings frequencies that no formula gives: published checkpoints store them, rounded."""
+    factors = 1 + 0.1 * torch.rand(buffers[0].shape)
+    for frequencies in buffers:
+        frequencies.copy_((frequencies * factors).to(dtype))
+
+
 def save_expected(folder: Path, results: list[dict[str, torch.Tensor]]) -> None:
     named = {f"{i}.{key}": value.contiguous() for i, result in enumerate(results) for key, value in result.items()}
     for name, value in named.items():
@@ -96,11 +106,14 @@ def make_transformers(name: str, dtype: torch.dtype, as_bin: bool, **shape: int)
         attention_probs_dropout_prob=0.0, tie_word_embeddings=not as_bin, attn_implementation="eager", **shape)
     model = EsmForMaskedLM(config).eval()
     randomize(model, dtype)
+    if not as_bin:
+        change_frequencies([model.esm.rotary_embeddings.inv_freq], dtype)
     save_expected(folder, run_transformers(model))
     model.to(dtype).save_pretrained(folder)
     if as_bin:
         (folder / "model.safetensors").unlink()
-        torch.save(model.state_dict(), folder / "pytorch_model.bin")
+        state = {name: value for name, value in model.state_dict().items() if not name.endswith("inv_freq")}
+        torch.save(state, folder / "pytorch_model.bin")
 
 
 @torch.no_grad()
@@ -109,6 +122,7 @@ def make_fair_esm(name: str, layers: int, width: int, heads: int) -> None:
     folder.mkdir(exist_ok=True)
     model = esm.model.esm2.ESM2(num_layers=layers, embed_dim=width, attention_heads=heads).eval()
     randomize(model, torch.float16)
+    change_frequencies([layer.self_attn.rot_emb.inv_freq for layer in model.layers], torch.float16)
     results = []
     for sequence in SEQUENCES[:3]:
         tokens = torch.tensor([sequence])

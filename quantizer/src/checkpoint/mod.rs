@@ -30,6 +30,8 @@ pub struct Checkpoint {
     config: Config,
     archives: Vec<Box<dyn Archive>>,
     tensors: BTreeMap<String, Location>,
+    /// The tables of rotary frequencies.
+    rotary: Vec<Location>,
 }
 
 /// Where a tensor is: in which archive, and what it is called there.
@@ -100,6 +102,39 @@ impl Checkpoint {
         let missing =
             || CheckpointError::MissingTensors { path: self.path.clone(), names: vec![name.into()] };
         let location = self.tensors.get(name).ok_or_else(missing)?;
+        self.read_at(location, name)
+    }
+
+    /// How far a rotary pair turns from one position to the next, in radians: `[head width / 2]`.
+    ///
+    /// These are the stored frequencies where there are any, because published checkpoints hold them rounded to f16 and
+    /// both `transformers` and fair-esm use what is stored; otherwise 10000^(-2i / head width).
+    ///
+    /// # Errors
+    /// Stored frequencies of another number, that differ between layers, or that can't be read.
+    pub fn rotary_frequencies(&self) -> Result<Vec<f64>, CheckpointError> {
+        let width = self.config.head_width();
+        let Some((first, others)) = self.rotary.split_first() else {
+            return Ok((0..width / 2).map(|i| 10000f64.powf(-2.0 * i as f64 / width as f64)).collect());
+        };
+        let path = || self.archives[first.archive].path().to_path_buf();
+        let frequencies = self.read_at(first, &first.name)?;
+        if frequencies.len() != width / 2 {
+            let (expected, found) = (vec![width / 2], vec![frequencies.len()]);
+            return Err(CheckpointError::Shape { path: path(), tensor: first.name.clone(), expected, found });
+        }
+        for other in others {
+            if self.read_at(other, &other.name)? != frequencies {
+                let detail =
+                    format!("{} and {} differ; expected one rotary embedding", first.name, other.name);
+                return Err(CheckpointError::Format { path: path(), detail });
+            }
+        }
+        Ok(frequencies.into_iter().map(f64::from).collect())
+    }
+
+    /// Reads the tensor at `location`, which errors call `name`.
+    fn read_at(&self, location: &Location, name: &str) -> Result<Vec<f32>, CheckpointError> {
         let archive = &self.archives[location.archive];
         let values = archive.read(&location.name)?;
         if let Some(index) = values.iter().position(|v| !v.is_finite()) {

@@ -12,8 +12,17 @@ pub enum Naming {
     FairEsm,
 }
 
+/// Whether `name` is a table of rotary frequencies. Most checkpoints have one for each layer, all the same; some have one
+/// for the model, or none.
+pub fn is_rotary(naming: Naming, name: &str) -> bool {
+    name.ends_with(match naming {
+        Naming::HuggingFace => "rotary_embeddings.inv_freq",
+        Naming::FairEsm => "rot_emb.inv_freq",
+    })
+}
+
 /// The canonical name of the tensor that a checkpoint calls `name`; `None` when the model has no such tensor (position
-/// numbers, rotary frequencies, heads for other tasks).
+/// numbers, heads for other tasks) and for [rotary frequencies](is_rotary).
 pub fn canonical(naming: Naming, name: &str) -> Option<String> {
     match naming {
         Naming::HuggingFace => from_hugging_face(name),
@@ -24,7 +33,7 @@ pub fn canonical(naming: Naming, name: &str) -> Option<String> {
 fn from_hugging_face(name: &str) -> Option<String> {
     let name = name.strip_prefix("esm.").unwrap_or(name);
     let known = ["embeddings.word_embeddings.", "encoder.", "lm_head.", "contact_head.regression."];
-    if !known.iter().any(|start| name.starts_with(start)) || name.contains(".rotary_embeddings.") {
+    if !known.iter().any(|start| name.starts_with(start)) || is_rotary(Naming::HuggingFace, name) {
         return None;
     }
     Some(match name.rsplit_once('.') {
@@ -89,6 +98,10 @@ mod tests {
         assert_eq!(name("esm.embeddings.position_ids"), None);
         assert_eq!(name("classifier.dense.weight"), None);
         assert_eq!(name("esm.encoder.layer.0.attention.self.rotary_embeddings.inv_freq"), None);
+        assert!(is_rotary(
+            Naming::HuggingFace,
+            "esm.encoder.layer.0.attention.self.rotary_embeddings.inv_freq"
+        ));
         assert_eq!(name("trunk.blocks.0.layernorm.weight"), None);
     }
 
@@ -105,5 +118,6 @@ mod tests {
         );
         assert_eq!(name("contact_head.regression.bias").as_deref(), Some("contact_head.regression.bias"));
         assert_eq!(name("layers.0.self_attn.rot_emb.inv_freq"), None);
+        assert!(is_rotary(Naming::FairEsm, "layers.0.self_attn.rot_emb.inv_freq"));
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::archive::{self, Archive};
-use super::names::{Naming, canonical};
+use super::names::{Naming, canonical, is_rotary};
 use super::torch::TorchArchive;
 use super::{Checkpoint, CheckpointError, Config, Location, fair_esm};
 
@@ -40,8 +40,8 @@ fn open_folder(path: &Path) -> Result<Checkpoint, CheckpointError> {
             "it has none of {safetensors}, {safetensors}.index.json, {bin}, {bin}.index.json"
         ))
     })?;
-    let tensors = collect(Naming::HuggingFace, &archives)?;
-    Ok(Checkpoint { path: path.into(), config, archives, tensors })
+    let (tensors, rotary) = collect(Naming::HuggingFace, &archives)?;
+    Ok(Checkpoint { path: path.into(), config, archives, tensors, rotary })
 }
 
 /// Opens the first kind of weights that the folder has.
@@ -98,8 +98,8 @@ fn open_fair_esm(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let config = fair_esm::config(&model, own_width.or_else(|| regression.as_ref().and_then(width_in)))?;
     let mut archives: Vec<Box<dyn Archive>> = vec![Box::new(model)];
     archives.extend(regression.map(|archive| Box::new(archive) as Box<dyn Archive>));
-    let tensors = collect(Naming::FairEsm, &archives)?;
-    Ok(Checkpoint { path: path.into(), config, archives, tensors })
+    let (tensors, rotary) = collect(Naming::FairEsm, &archives)?;
+    Ok(Checkpoint { path: path.into(), config, archives, tensors, rotary })
 }
 
 /// Where fair-esm keeps the contact head of the model at `path`.
@@ -108,19 +108,22 @@ fn contact_regression(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(format!("{stem}-contact-regression.pt")))
 }
 
-fn collect(
-    naming: Naming,
-    archives: &[Box<dyn Archive>],
-) -> Result<BTreeMap<String, Location>, CheckpointError> {
-    let mut tensors = BTreeMap::new();
+/// The model's tensors by canonical name, and every table of rotary frequencies.
+type Collected = (BTreeMap<String, Location>, Vec<Location>);
+
+fn collect(naming: Naming, archives: &[Box<dyn Archive>]) -> Result<Collected, CheckpointError> {
+    let (mut tensors, mut rotary) = (BTreeMap::new(), Vec::new());
     for (index, archive) in archives.iter().enumerate() {
         for name in archive.entries().keys() {
-            let Some(tensor) = canonical(naming, name) else { continue };
             let location = Location { archive: index, name: name.clone() };
-            if tensors.insert(tensor.clone(), location).is_some() {
+            if is_rotary(naming, name) {
+                rotary.push(location);
+            } else if let Some(tensor) = canonical(naming, name)
+                && tensors.insert(tensor.clone(), location).is_some()
+            {
                 return Err(CheckpointError::DuplicateTensor { path: archive.path().into(), tensor });
             }
         }
     }
-    Ok(tensors)
+    Ok((tensors, rotary))
 }

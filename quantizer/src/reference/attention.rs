@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use super::ReferenceError;
 use super::ops::{to_vec, with_values};
 
-/// Sines and cosines of every position and frequency: pair i of a head turns by position * 10000^(-2i / head width).
+/// Sines and cosines of every position and frequency.
 pub struct Rotary {
     head_width: usize,
     /// `[positions, head width / 2]` of (cosine, sine).
@@ -13,18 +13,17 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// For positions 0 to `positions - 1` and heads of an even width.
-    pub fn new(positions: usize, head_width: usize) -> Self {
-        let pairs = head_width / 2;
-        let mut turns = Vec::with_capacity(positions * pairs);
+    /// For positions 0 to `positions - 1`. `frequencies` has one for each pair of a head's channels, in radians from one
+    /// position to the next.
+    pub fn new(positions: usize, frequencies: &[f64]) -> Self {
+        let mut turns = Vec::with_capacity(positions * frequencies.len());
         for position in 0..positions {
-            for pair in 0..pairs {
-                let frequency = 10000f64.powf(-((2 * pair) as f64) / head_width as f64);
+            turns.extend(frequencies.iter().map(|frequency| {
                 let (sin, cos) = (position as f64 * frequency).sin_cos();
-                turns.push((cos as f32, sin as f32));
-            }
+                (cos as f32, sin as f32)
+            }));
         }
-        Self { head_width, turns }
+        Self { head_width: 2 * frequencies.len(), turns }
     }
 
     /// Turns the rows of one head, `[tokens, head width]`, in place. A pair is channel i and channel i + half the width.
@@ -87,7 +86,7 @@ mod tests {
 
     #[test]
     fn rotary_keeps_lengths_and_depends_on_distance_only() {
-        let rotary = Rotary::new(8, 4);
+        let rotary = Rotary::new(8, &[1.0, 0.01]);
         let row = [0.5f32, -1.0, 2.0, 0.25];
         let mut rows = row.repeat(8);
         rotary.turn(&mut rows);

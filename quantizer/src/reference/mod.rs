@@ -118,7 +118,7 @@ impl<'c> Reference<'c> {
             contacts.push(contact_head.as_ref().map(|_| ContactLogits::new(tokens.as_ref().len() - 2)));
         }
         let longest = sequences.iter().map(|tokens| tokens.as_ref().len()).max().unwrap_or(0);
-        let rotary = Rotary::new(longest, config.head_width());
+        let rotary = Rotary::new(longest, &self.checkpoint.rotary_frequencies()?);
 
         for index in 0..config.layers {
             let layer = Layer::load(self.checkpoint, index)?;
