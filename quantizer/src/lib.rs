@@ -2,9 +2,11 @@
 //! measured against, and turns them into model files.
 //!
 //! - [`checkpoint`] finds the tensors, whoever wrote them;
-//! - [`reference`] is the float forward pass, layer by layer;
-//! - [`fasta`] reads sequences and gives their tokens.
+//! - [`mod@reference`] is the float forward pass, layer by layer;
+//! - [`fasta`] reads sequences and gives their tokens;
+//! - [`writer`] lays out a model file.
 
 pub mod checkpoint;
 pub mod fasta;
 pub mod reference;
+pub mod writer;

@@ -1,0 +1,101 @@
+//! `quantizer reference` as a user runs it.
+
+mod fixture;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use fixture::golden;
+use safetensors::SafeTensors;
+use tempfile::TempDir;
+
+/// Sequence 0 of every golden fixture.
+const FIRST: &str = "MKTAYIAKQRQISFVKSH";
+
+fn reference(checkpoint: &Path, fasta: &str, out: &Path, options: &[&str]) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("in.fasta");
+    fs::write(&path, fasta).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quantizer"));
+    command.arg("reference").arg(checkpoint).arg("--fasta").arg(path).arg("-o").arg(out).args(options);
+    command.output().unwrap()
+}
+
+fn error(output: &Output) -> String {
+    assert!(!output.status.success());
+    let text = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(text.starts_with("error: ") || text.contains("\nerror: "), "{text}");
+    text
+}
+
+fn files(out: &TempDir) -> Vec<String> {
+    let entries = fs::read_dir(out.path()).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn writes_what_pytorch_computes() {
+    let out = tempfile::tempdir().unwrap();
+    let fasta = format!(">a|1 first\n{}\n>b\nW\n", FIRST.to_lowercase());
+    let done = reference(&golden("esm2-head16"), &fasta, out.path(), &["--hidden"]);
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(files(&out), ["a_1.safetensors", "b.safetensors"]);
+
+    let bytes = fs::read(out.path().join("a_1.safetensors")).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let expected = &fixture::expected("esm2-head16")[0];
+    assert_eq!(expected.tokens.len(), FIRST.len() + 2);
+    let kinds = [
+        ("a|1.contacts", vec![18, 18], &expected.contacts),
+        ("a|1.logits", vec![20, 33], &expected.logits),
+        ("a|1.hidden", vec![4, 20, 64], &expected.hidden),
+    ];
+    for (name, shape, expected) in kinds {
+        let tensor = file.tensor(name).unwrap();
+        assert_eq!(tensor.shape(), shape, "{name}");
+        let (values, _) = tensor.data().as_chunks::<4>();
+        let differences = values.iter().zip(expected).map(|(&b, e)| (f32::from_le_bytes(b) - e).abs());
+        assert!(differences.fold(0.0, f32::max) < 1e-4, "{name}");
+    }
+    assert_eq!(file.len(), 3);
+}
+
+#[test]
+fn limit_and_longest_length_choose_sequences() {
+    let out = tempfile::tempdir().unwrap();
+    let fasta = ">long\nMKLVMKLV\n>a\nMK\n>b\nMK\n>c\nMK\n";
+    let done = reference(
+        &golden("esm2-fair").join("tiny.pt"),
+        fasta,
+        out.path(),
+        &["--max-len", "4", "--limit", "2"],
+    );
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(files(&out), ["a.safetensors", "b.safetensors"]);
+    let warning = String::from_utf8(done.stderr).unwrap();
+    assert!(warning.contains("1 of 4 sequences have more than 4 residues"), "{warning}");
+    let bytes = fs::read(out.path().join("a.safetensors")).unwrap();
+    assert!(SafeTensors::deserialize(&bytes).unwrap().tensor("a.hidden").is_err());
+}
+
+#[test]
+fn errors_name_the_file_and_leave_a_status() {
+    let out = tempfile::tempdir().unwrap();
+    let run = |checkpoint: &Path, fasta: &str, options: &[&str]| {
+        error(&reference(checkpoint, fasta, out.path(), options))
+    };
+    let good = golden("esm2-head24");
+    assert!(run(&good, "", &[]).contains("in.fasta: no sequences"));
+    assert!(run(&good, ">a\nM\n>a\nK\n", &[]).contains("two sequences would be written as a"));
+    assert!(run(&good, ">a\nMKL\n", &["--max-len", "2"]).contains("no sequences left"));
+    assert!(run(&golden("absent"), ">a\nM\n", &[]).contains("absent: "));
+    assert!(run(&golden(""), ">a\nM\n", &[]).contains("no config.json"));
+    let occupied = out.path().join("file");
+    fs::write(&occupied, "").unwrap();
+    let message = error(&reference(&good, ">a\nM\n", &occupied, &[]));
+    assert!(message.contains("file: "), "{message}");
+}
