@@ -1,0 +1,144 @@
+//! Contact maps: logistic regression over symmetrised, APC-corrected attention maps.
+//!
+//! With A the attention of a map (<cls> and <eos> left out) and S = A + A^T, the head sees
+//! S - (row sums of S)(row sums of S)^T / (total of S), weighted over maps. The weighted A are added up as attention is
+//! computed; the corrections need each map's row sums and are taken off at the end.
+
+use super::memory::{Dims, Memory, Scratch, State};
+use super::run::{Pass, RunError};
+use super::weights::{ContactHead, LOGIT_FRAC};
+use crate::executor::Executor;
+use crate::fixed::{ACT_FRAC, div_round, sigmoid};
+
+/// Fractional bits of a row's share of its map's total.
+const SHARE_FRAC: u32 = 12;
+
+/// Query rows of one head whose attention was just computed.
+#[derive(Clone, Copy, Debug)]
+pub struct Tile {
+    /// The rows' block.
+    pub block: usize,
+    /// The first row within the block.
+    pub row: usize,
+    /// The head within the layer.
+    pub head: usize,
+    /// The map within the model.
+    pub map: usize,
+}
+
+/// Adds a tile's attention to its block's contact rows and the layer's column and row sums.
+pub fn add_rows(pass: &Pass, tile: Tile, sums: &[u32], weights: &[i16], state: &mut State) {
+    let Some(head) = &pass.model.contact_head else { return };
+    let dims = &pass.dims;
+    let (stride, residues) = (dims.stride, dims.residues());
+    let columns = &mut state.columns[tile.head * stride..][..residues];
+    for (offset, (&sum, weights)) in sums.iter().zip(weights.chunks_exact(stride)).enumerate() {
+        let row = tile.row + offset;
+        let token = tile.block * dims.block_rows + row;
+        let row_sum = &mut state.row_sums[tile.head * dims.block_rows + row];
+        *row_sum = 0;
+        if token == 0 || token > residues {
+            continue;
+        }
+        let contacts = &mut state.contact_rows[row * stride..][..residues];
+        *row_sum =
+            (pass.backend.contact)(&weights[1..=residues], sum, head.weight(tile.map), contacts, columns);
+    }
+}
+
+/// Adds the blocks' sums up to the row sums and totals of layer `index`'s symmetrised maps.
+pub fn sum_maps(pass: &Pass, index: usize, memory: &mut Memory) -> Result<(), RunError> {
+    let dims = &pass.dims;
+    let (heads, residues) = (dims.config.heads, dims.residues());
+    let maps = &mut memory.map_rows[index * heads * residues..][..heads * residues];
+    maps.fill(0);
+    for (block, state) in memory.states.chunks_exact_mut(dims.state_layout().bytes()?).enumerate() {
+        let state = State::carve(dims, state)?;
+        let per_head =
+            state.columns.chunks_exact(dims.stride).zip(state.row_sums.chunks_exact(dims.block_rows));
+        for (map, (columns, rows)) in maps.chunks_exact_mut(residues).zip(per_head) {
+            map.iter_mut().zip(columns).for_each(|(sum, &column)| *sum = sum.wrapping_add(column));
+            for (row, &sum) in rows.iter().enumerate() {
+                let residue = (block * dims.block_rows + row).checked_sub(1).and_then(|r| map.get_mut(r));
+                if let Some(total) = residue {
+                    *total = total.wrapping_add(sum as i32);
+                }
+            }
+        }
+    }
+    let totals = memory.map_totals.iter_mut().skip(index * heads);
+    for (total, map) in totals.zip(maps.chunks_exact(residues)) {
+        *total = map.iter().map(|&sum| i64::from(sum)).sum();
+    }
+    Ok(())
+}
+
+/// Turns the sums into probabilities.
+pub fn finish(
+    pass: &Pass,
+    head: &ContactHead,
+    memory: &mut Memory,
+    executor: &dyn Executor,
+) -> Result<(), RunError> {
+    let dims = &pass.dims;
+    let residues = dims.residues();
+    let Memory { contacts, states, map_rows, map_totals, scratch, .. } = memory;
+    let maps =
+        Maps { head, states, rows: map_rows, totals: map_totals, state_len: dims.state_layout().bytes()? };
+    executor.for_each(bytemuck::cast_slice_mut(contacts), 2 * residues, scratch, &|i, row, scratch| {
+        if let (Ok(row), Ok(scratch)) = (bytemuck::try_cast_slice_mut(row), Scratch::carve(dims, scratch)) {
+            maps.upper_row(dims, i, row, scratch.wide_row);
+        }
+    });
+    for i in 1..residues {
+        for j in 0..i {
+            contacts[i * residues + j] = contacts[j * residues + i];
+        }
+    }
+    Ok(())
+}
+
+struct Maps<'s> {
+    head: &'s ContactHead<'s>,
+    states: &'s [u8],
+    rows: &'s [i32],
+    totals: &'s [i64],
+    state_len: usize,
+}
+
+impl Maps<'_> {
+    /// Probabilities of residue `i` with `i..`; the rest of the row is left.
+    fn upper_row(&self, dims: &Dims, i: usize, row: &mut [u16], corrections: &mut [i64]) {
+        let residues = dims.residues();
+        let corrections = &mut corrections[..residues];
+        corrections.fill(0);
+        for (index, (map, &total)) in self.rows.chunks_exact(residues).zip(self.totals).enumerate() {
+            let weight = i64::from(self.head.weight(index).weight);
+            let share = div_round((weight * i64::from(map[i])) << SHARE_FRAC, total);
+            for (correction, &sum) in corrections[i..].iter_mut().zip(&map[i..]) {
+                // |weight| <= 2^14, map[i] * sum / total <= 2^31 / 4 for 2^15 residues: 256^2 maps can't overflow.
+                *correction = correction.wrapping_add(share * i64::from(sum));
+            }
+        }
+        // From weight * probability * share units to logits.
+        let down = self.head.frac + 16 + SHARE_FRAC - LOGIT_FRAC;
+        for (j, (out, &correction)) in row.iter_mut().zip(&*corrections).enumerate().skip(i) {
+            let correction = (correction + (1i64 << (down - 1))) >> down;
+            let sum = i64::from(self.attention(dims, i, j)) + i64::from(self.attention(dims, j, i));
+            let logit = sum - correction + i64::from(self.head.bias);
+            let logit = (logit + (1 << (LOGIT_FRAC - ACT_FRAC - 1))) >> (LOGIT_FRAC - ACT_FRAC);
+            let probability = sigmoid(logit.clamp(i32::MIN.into(), i32::MAX.into()) as i32);
+            *out = probability.clamp(0, 65_535) as u16;
+        }
+    }
+
+    /// The weighted sum of attention from residue `i` to `j` over all maps.
+    fn attention(&self, dims: &Dims, i: usize, j: usize) -> i32 {
+        let (block, row) = ((i + 1) / dims.block_rows, (i + 1) % dims.block_rows);
+        let codes =
+            (dims.block_rows * dims.config.width * dims.code_bytes).next_multiple_of(crate::arena::ALIGN);
+        let at = block * self.state_len + codes + 4 * (row * dims.stride + j);
+        let bytes = self.states.get(at..).and_then(|bytes| bytes.first_chunk());
+        bytes.copied().map_or(0, i32::from_le_bytes)
+    }
+}

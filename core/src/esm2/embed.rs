@@ -1,0 +1,60 @@
+//! Token embedding and the rotary table.
+
+use super::config::Config;
+use super::run::Pass;
+use crate::fixed::{div_round, sin_cos};
+
+/// The factor of every embedding under token dropout: 0.88 / (1 - masked / tokens), as a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropout {
+    numerator: i64,
+    denominator: i64,
+}
+
+impl Dropout {
+    /// The training mask ratio is 0.15 * 0.8 (`EsmEmbeddings.forward`).
+    pub fn new(tokens: &[u8], config: &Config) -> Self {
+        if !config.token_dropout {
+            return Self { numerator: 1, denominator: 1 };
+        }
+        let masked = tokens.iter().filter(|&&token| token == config.mask_token).count();
+        let kept = tokens.len().saturating_sub(masked).max(1);
+        Self { numerator: 88 * tokens.len() as i64, denominator: 100 * kept as i64 }
+    }
+}
+
+impl Pass<'_, '_> {
+    /// Encodes one token's scaled embedding; a masked token is zero under token dropout.
+    pub(super) fn embed_token(&self, token: u8, factor: Dropout, codes: &mut [u8]) {
+        let config = &self.model.config;
+        let from = usize::from(token) * config.width;
+        let row = self.model.embedding.get(from..from + config.width).unwrap_or_default();
+        let site = &self.model.embedded;
+        let zero = config.token_dropout && token == config.mask_token;
+        let scaled = |&x: &i32| if zero { 0 } else { factor.apply(x) };
+        // One channel at a time: encode works on slices of any length.
+        for ((x, exponent), code) in
+            row.iter().zip(site.exponents.chunks(1)).zip(codes.chunks_exact_mut(site.codec.bytes_per_value()))
+        {
+            let channel = crate::quant::Site { codec: site.codec, exponents: exponent };
+            (self.backend.encode)(&channel, &[scaled(x)], code);
+        }
+    }
+}
+
+impl Dropout {
+    fn apply(self, x: i32) -> i32 {
+        let scaled = div_round(i64::from(x) * self.numerator, self.denominator);
+        scaled.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    }
+}
+
+/// `table[position][pair]` = cosine and sine of position * frequency, Q1.30; `phases` are 2^32nds of a turn per position.
+pub fn rotary_table(phases: &[u32], table: &mut [[i32; 2]]) {
+    for (position, row) in table.chunks_exact_mut(phases.len().max(1)).enumerate() {
+        for (angle, &phase) in row.iter_mut().zip(phases) {
+            let (sine, cosine) = sin_cos(phase.wrapping_mul(position as u32));
+            *angle = [cosine, sine];
+        }
+    }
+}

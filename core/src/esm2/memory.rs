@@ -1,0 +1,343 @@
+//! The working memory of a pass: what lies where in the arena.
+//!
+//! Tokens are split into blocks of rows. A block's residual stream and contact rows lie together (its *state*), and so do its
+//! queries, keys and values, so that an [`Executor`](crate::executor::Executor) can hand a block to a worker as one chunk of
+//! bytes. All of it is sized by [`Dims`].
+
+use super::config::Config;
+use super::run::{HiddenLayers, RunError, Want};
+use crate::arena::{Arena, ArenaError, Layout};
+use crate::fixed::TokenScale;
+use crate::kernels::attention::{KEYS_MAX, QUERY_TILE};
+use crate::kernels::linear::{GROUP, PANEL, row_len};
+
+/// Rows that the linear layers work on at a time, so that their outputs stay in the cache.
+pub const ROW_TILE: usize = 32;
+
+/// Most rows of a block.
+const BLOCK_ROWS_MAX: usize = 96;
+
+/// Every size that the arena depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Dims {
+    /// Tokens of the sequence, <cls> and <eos> included.
+    pub tokens: usize,
+    /// Rows of a block, a multiple of 16.
+    pub block_rows: usize,
+    /// Blocks.
+    pub blocks: usize,
+    /// Tokens rounded up to a multiple of 32.
+    pub stride: usize,
+    /// Bytes of a stored residual value.
+    pub code_bytes: usize,
+    /// Longest quantized row.
+    pub row_len: usize,
+    /// Parts of the scratch memory.
+    pub workers: usize,
+    /// What is asked for.
+    pub want: Want,
+    /// The model's shape.
+    pub config: Config,
+}
+
+impl Dims {
+    /// Sizes for a sequence of `tokens` tokens.
+    pub fn new(
+        config: &Config,
+        code_bytes: usize,
+        tokens: usize,
+        workers: usize,
+        want: Want,
+    ) -> Result<Self, RunError> {
+        if tokens < 3 {
+            return Err(RunError::EmptyInput);
+        }
+        if tokens > KEYS_MAX {
+            return Err(RunError::TooLong { tokens, limit: KEYS_MAX });
+        }
+        let workers = workers.max(1);
+        let block_rows = block_rows(tokens, workers);
+        Ok(Self {
+            tokens,
+            block_rows,
+            blocks: tokens.div_ceil(block_rows),
+            stride: tokens.next_multiple_of(32),
+            code_bytes,
+            // A site may make every channel an outlier.
+            row_len: row_len(config.width.max(config.ffn), config.width.max(config.ffn)),
+            workers,
+            want,
+            config: *config,
+        })
+    }
+
+    /// Residues: tokens without <cls> and <eos>.
+    pub const fn residues(&self) -> usize {
+        self.tokens - 2
+    }
+
+    /// Attention maps of the model.
+    pub const fn maps(&self) -> usize {
+        self.config.layers * self.config.heads
+    }
+
+    fn if_contacts(&self, count: usize) -> usize {
+        if self.want.contacts { count } else { 0 }
+    }
+
+    fn if_logits(&self, count: usize) -> usize {
+        if self.want.logits { count } else { 0 }
+    }
+
+    /// Bytes of one block's state.
+    pub fn state_layout(&self) -> Layout {
+        let rows = self.block_rows;
+        Layout::new()
+            .add::<u8>(rows * self.config.width * self.code_bytes)
+            .add::<i32>(self.if_contacts(rows * self.stride))
+            .add::<i32>(self.if_contacts(self.config.heads * self.stride))
+            .add::<u32>(self.if_contacts(self.config.heads * rows))
+    }
+
+    /// Bytes of one block's queries, keys and values.
+    pub fn heads_layout(&self) -> HeadsLayout {
+        let codes = self.block_rows * self.config.width;
+        let scales = self.block_rows * self.config.heads;
+        let queries = Layout::new();
+        let keys = queries.add::<i8>(codes);
+        let values = keys.add::<i8>(codes);
+        let all = values.add::<i8>(codes).add::<u32>(scales).add::<u32>(scales).add::<u32>(scales);
+        HeadsLayout { keys, values, all }
+    }
+
+    /// Bytes of one worker's scratch.
+    pub fn scratch_layout(&self) -> Layout {
+        let Config { width, ffn, .. } = self.config;
+        Layout::new()
+            .add::<i32>(ROW_TILE * width)
+            .add::<i32>(ROW_TILE * width)
+            .add::<i8>(ROW_TILE * self.row_len)
+            .add::<i32>(ROW_TILE * self.widest_output())
+            .add::<i32>(ffn.max(width))
+            .add::<i32>(QUERY_TILE * self.stride)
+            .add::<i16>(QUERY_TILE * self.stride)
+            .add::<i64>(self.if_contacts(self.stride))
+    }
+
+    fn widest_output(&self) -> usize {
+        let Config { width, ffn, vocab, .. } = self.config;
+        (3 * width).max(ffn).max(vocab)
+    }
+
+    /// Bytes of the whole arena.
+    pub fn layout(&self) -> Layout {
+        let heads = self.config.heads;
+        Layout::new()
+            .add::<u16>(self.if_contacts(self.residues() * self.residues()))
+            .add::<i32>(self.if_logits(self.tokens * self.config.vocab))
+            .add::<[i32; 2]>(self.tokens * (self.config.head_width() / 2))
+            .repeat(self.state_layout(), self.blocks)
+            .repeat(self.heads_layout().all, self.blocks)
+            .add::<i16>(heads * self.stride)
+            .add::<i16>(heads * self.stride)
+            .add::<u32>(heads * self.stride)
+            .add::<u32>(2 * heads)
+            .add::<i32>(self.if_contacts(self.maps() * self.residues()))
+            .add::<i64>(self.if_contacts(self.maps()))
+            .add::<i32>(if self.want.hidden == HiddenLayers::None { 0 } else { 2 * self.config.width })
+            .repeat(self.scratch_layout(), self.workers)
+    }
+}
+
+/// Where the parts of a block's queries, keys and values start.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadsLayout {
+    /// What lies before the keys.
+    pub keys: Layout,
+    /// What lies before the values.
+    pub values: Layout,
+    /// All of it.
+    pub all: Layout,
+}
+
+/// Rows of a block: a multiple of 16 that keeps every worker equally busy.
+fn block_rows(tokens: usize, workers: usize) -> usize {
+    let cost = |rows: &usize| tokens.div_ceil(*rows).div_ceil(workers) * (rows + 8);
+    (1..=BLOCK_ROWS_MAX / PANEL).rev().map(|panels| panels * PANEL).min_by_key(cost).unwrap_or(BLOCK_ROWS_MAX)
+}
+
+/// The arena, carved.
+#[derive(Debug)]
+pub struct Memory<'m> {
+    /// Contact probabilities, `[residues, residues]`.
+    pub contacts: &'m mut [u16],
+    /// Logits, `[tokens, vocab]`.
+    pub logits: &'m mut [i32],
+    /// `[tokens, head_width / 2]` pairs of cosine and sine.
+    pub rotary: &'m mut [[i32; 2]],
+    /// One state a block.
+    pub states: &'m mut [u8],
+    /// Queries, keys and values, one piece a block.
+    pub heads: &'m mut [u8],
+    /// Relative key scales, `[heads, stride]`.
+    pub key_scale: &'m mut [i16],
+    /// Relative value scales, `[heads, stride]`.
+    pub value_scale: &'m mut [i16],
+    /// Packed token scales of one kind, `[heads, stride]`, while they are made relative.
+    pub gathered: &'m mut [u32],
+    /// The largest key scale of every head, then the largest value scale.
+    pub largest: &'m mut [u32],
+    /// Row sums of every symmetrised attention map, `[maps, residues]`, unit 2^-16.
+    pub map_rows: &'m mut [i32],
+    /// Total of every symmetrised attention map.
+    pub map_totals: &'m mut [i64],
+    /// Two rows of hidden states.
+    pub hidden: &'m mut [i32],
+    /// The workers' scratch.
+    pub scratch: &'m mut [u8],
+}
+
+impl<'m> Memory<'m> {
+    /// Carves what [`Dims::layout`] counts.
+    pub fn carve(dims: &Dims, memory: &'m mut [u8]) -> Result<Self, ArenaError> {
+        let needed = dims.layout().bytes()?;
+        let given = memory.len();
+        let memory = memory.get_mut(..needed).ok_or(ArenaError::TooSmall { needed, given })?;
+        let mut arena = Arena::new(memory)?;
+        let heads = dims.config.heads;
+        let pieces = |layout: Layout, count: usize| Ok::<_, ArenaError>(layout.bytes()? * count);
+        Ok(Self {
+            contacts: arena.take(dims.if_contacts(dims.residues() * dims.residues()))?,
+            logits: arena.take(dims.if_logits(dims.tokens * dims.config.vocab))?,
+            rotary: arena.take(dims.tokens * (dims.config.head_width() / 2))?,
+            states: arena.take(pieces(dims.state_layout(), dims.blocks)?)?,
+            heads: arena.take(pieces(dims.heads_layout().all, dims.blocks)?)?,
+            key_scale: arena.take(heads * dims.stride)?,
+            value_scale: arena.take(heads * dims.stride)?,
+            gathered: arena.take(heads * dims.stride)?,
+            largest: arena.take(2 * heads)?,
+            map_rows: arena.take(dims.if_contacts(dims.maps() * dims.residues()))?,
+            map_totals: arena.take(dims.if_contacts(dims.maps()))?,
+            hidden: arena.take(if dims.want.hidden == HiddenLayers::None {
+                0
+            } else {
+                2 * dims.config.width
+            })?,
+            scratch: arena.take(pieces(dims.scratch_layout(), dims.workers)?)?,
+        })
+    }
+}
+
+/// A block's state.
+#[derive(Debug)]
+pub struct State<'m> {
+    /// Codes of the residual stream, `[rows, width]`.
+    pub codes: &'m mut [u8],
+    /// Weighted attention maps so far, `[rows, stride]`, contact logit units.
+    pub contact_rows: &'m mut [i32],
+    /// Column sums of this block's rows in the layer's maps, `[heads, stride]`.
+    pub columns: &'m mut [i32],
+    /// Row sums in the layer's maps, `[heads, rows]`.
+    pub row_sums: &'m mut [u32],
+}
+
+impl<'m> State<'m> {
+    /// Carves what [`Dims::state_layout`] counts.
+    pub fn carve(dims: &Dims, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
+        let rows = dims.block_rows;
+        let mut arena = Arena::new(chunk)?;
+        Ok(Self {
+            codes: arena.take(rows * dims.config.width * dims.code_bytes)?,
+            contact_rows: arena.take(dims.if_contacts(rows * dims.stride))?,
+            columns: arena.take(dims.if_contacts(dims.config.heads * dims.stride))?,
+            row_sums: arena.take(dims.if_contacts(dims.config.heads * rows))?,
+        })
+    }
+}
+
+/// A block's queries, keys and values.
+#[derive(Debug)]
+pub struct HeadRows<'m> {
+    /// `[heads, rows, head_width]`
+    pub queries: &'m mut [i8],
+    /// `[heads, rows / 16, head_width / 4, 16, 4]`
+    pub keys: &'m mut [i8],
+    /// `[heads, rows / 2, head_width, 2]`
+    pub values: &'m mut [i8],
+    /// Packed token scales, `[heads, rows]`.
+    pub query_scales: &'m mut [u32],
+    /// Packed token scales, `[heads, rows]`.
+    pub key_scales: &'m mut [u32],
+    /// Packed token scales, `[heads, rows]`.
+    pub value_scales: &'m mut [u32],
+}
+
+impl<'m> HeadRows<'m> {
+    /// Carves what [`Dims::heads_layout`] counts.
+    pub fn carve(dims: &Dims, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
+        let (codes, scales) = (dims.block_rows * dims.config.width, dims.block_rows * dims.config.heads);
+        let mut arena = Arena::new(chunk)?;
+        Ok(Self {
+            queries: arena.take(codes)?,
+            keys: arena.take(codes)?,
+            values: arena.take(codes)?,
+            query_scales: arena.take(scales)?,
+            key_scales: arena.take(scales)?,
+            value_scales: arena.take(scales)?,
+        })
+    }
+}
+
+/// A worker's scratch.
+#[derive(Debug)]
+pub struct Scratch<'m> {
+    /// Decoded rows of the stream, `[ROW_TILE, width]`.
+    pub stream: &'m mut [i32],
+    /// Context vectors, `[ROW_TILE, width]`.
+    pub context: &'m mut [i32],
+    /// Quantized rows.
+    pub codes: &'m mut [i8],
+    /// Their scales.
+    pub scales: [TokenScale; ROW_TILE],
+    /// Outputs of a linear layer.
+    pub outputs: &'m mut [i32],
+    /// One row between LayerNorm or GELU and quantization.
+    pub row: &'m mut [i32],
+    /// `[QUERY_TILE, stride]`
+    pub scores: &'m mut [i32],
+    /// `[QUERY_TILE, stride]`
+    pub weights: &'m mut [i16],
+    /// Sums of one row of a contact map.
+    pub wide_row: &'m mut [i64],
+}
+
+impl<'m> Scratch<'m> {
+    /// Carves what [`Dims::scratch_layout`] counts.
+    pub fn carve(dims: &Dims, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
+        let Config { width, ffn, .. } = dims.config;
+        let mut arena = Arena::new(chunk)?;
+        let (stream, context) = (arena.take(ROW_TILE * width)?, arena.take(ROW_TILE * width)?);
+        let codes = arena.take(ROW_TILE * dims.row_len)?;
+        Ok(Self {
+            stream,
+            context,
+            codes,
+            scales: [TokenScale::covering(0, 0); ROW_TILE],
+            outputs: arena.take(ROW_TILE * dims.widest_output())?,
+            row: arena.take(ffn.max(width))?,
+            scores: arena.take(QUERY_TILE * dims.stride)?,
+            weights: arena.take(QUERY_TILE * dims.stride)?,
+            wide_row: arena.take(dims.if_contacts(dims.stride))?,
+        })
+    }
+}
+
+/// Place of channel `c` of row `r` in `[rows / 16, width / 4, 16, 4]`.
+pub const fn key_place(r: usize, c: usize, width: usize) -> usize {
+    (r / PANEL) * PANEL * width + (c / GROUP) * PANEL * GROUP + (r % PANEL) * GROUP + c % GROUP
+}
+
+/// Place of channel `c` of row `r` in `[rows / 2, width, 2]`.
+pub const fn value_place(r: usize, c: usize, width: usize) -> usize {
+    (r / 2) * 2 * width + c * 2 + r % 2
+}

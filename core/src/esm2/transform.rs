@@ -1,0 +1,225 @@
+//! Second step of a layer: attention, its projection, the feed-forward network, and the stream's two additions.
+
+use super::contacts;
+use super::memory::{HeadsLayout, Memory, ROW_TILE, Scratch, State};
+use super::run::{Pass, RunError};
+use super::weights::{Layer, Norm};
+use crate::executor::Executor;
+use crate::kernels::attention::{Head, QUERY_TILE, RowTile, Temperature, unpack};
+use crate::kernels::linear::Linear;
+use crate::quant::Site;
+
+/// What all blocks read.
+pub(super) struct Shared<'s> {
+    pub heads: &'s [u8],
+    pub heads_len: usize,
+    pub layout: HeadsLayout,
+    pub key_scale: &'s [i16],
+    pub value_scale: &'s [i16],
+    pub largest: &'s [u32],
+}
+
+/// Updates every block's stream (and contact rows) by layer `index`.
+pub fn run(
+    pass: &Pass,
+    index: usize,
+    layer: &Layer,
+    site: &Site,
+    memory: &mut Memory,
+    executor: &dyn Executor,
+) -> Result<(), RunError> {
+    let dims = &pass.dims;
+    let layout = dims.heads_layout();
+    let shared = Shared {
+        heads: memory.heads,
+        heads_len: layout.all.bytes()?,
+        layout,
+        key_scale: memory.key_scale,
+        value_scale: memory.value_scale,
+        largest: memory.largest,
+    };
+    let state_len = dims.state_layout().bytes()?;
+    executor.for_each(memory.states, state_len, memory.scratch, &|block, chunk, scratch| {
+        // Both chunks are as long as the layouts say, so carving them succeeds.
+        if let (Ok(state), Ok(mut scratch)) = (State::carve(dims, chunk), Scratch::carve(dims, scratch)) {
+            transform_block(pass, index, layer, site, &shared, block, state, &mut scratch);
+        }
+    });
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "one block's inputs and outputs")]
+fn transform_block(
+    pass: &Pass,
+    index: usize,
+    layer: &Layer,
+    site: &Site,
+    shared: &Shared,
+    block: usize,
+    mut state: State,
+    scratch: &mut Scratch,
+) {
+    let dims = &pass.dims;
+    state.columns.fill(0);
+    let first = block * dims.block_rows;
+    let count = dims.block_rows.min(dims.tokens.saturating_sub(first));
+    for from in (0..count).step_by(ROW_TILE) {
+        let rows = ROW_TILE.min(count - from);
+        attend(pass, index, shared, block, from, rows, &mut state, scratch);
+        update(pass, layer, site, from, rows, state.codes, scratch);
+    }
+}
+
+/// Fills `scratch.context` for `rows` rows of a block.
+#[expect(clippy::too_many_arguments, reason = "one tile's inputs and outputs")]
+fn attend(
+    pass: &Pass,
+    index: usize,
+    shared: &Shared,
+    block: usize,
+    from: usize,
+    rows: usize,
+    state: &mut State,
+    scratch: &mut Scratch,
+) {
+    let dims = &pass.dims;
+    let (width, head_width, stride) = (dims.config.width, dims.config.head_width(), dims.stride);
+    let head_codes = dims.block_rows * head_width;
+    let own = shared.heads.get(block * shared.heads_len..(block + 1) * shared.heads_len).unwrap_or_default();
+    let (queries, query_scales) = own_queries(pass, own);
+    for head_index in 0..dims.config.heads {
+        let scales_at = head_index * stride;
+        let key_max = unpack(shared.largest[head_index]);
+        let at =
+            |layout: crate::arena::Layout| layout.bytes().unwrap_or(usize::MAX / 2) + head_index * head_codes;
+        let head = Head {
+            blocks: shared.heads,
+            block_len: shared.heads_len,
+            keys_at: at(shared.layout.keys),
+            values_at: at(shared.layout.values),
+            block_rows: dims.block_rows,
+            width: head_width,
+            keys: dims.tokens,
+            key_scale: &shared.key_scale[scales_at..][..dims.tokens],
+            value_scale: &shared.value_scale[scales_at..][..dims.tokens],
+            value_max: unpack(shared.largest[dims.config.heads + head_index]),
+        };
+        for tile in (from..from + rows).step_by(QUERY_TILE) {
+            let tile_rows = QUERY_TILE.min(from + rows - tile);
+            let mut temperatures = [Temperature::default(); QUERY_TILE];
+            let scales = &query_scales[head_index * dims.block_rows + tile..][..tile_rows];
+            for (temperature, &scale) in temperatures.iter_mut().zip(scales) {
+                *temperature = Temperature::new(unpack(scale), key_max, dims.config.temperature);
+            }
+            let mut sums = [0; QUERY_TILE];
+            let out_at = (tile - from) * width + head_index * head_width;
+            (pass.backend.attention)(
+                &head,
+                RowTile {
+                    queries: &queries[head_index * head_codes + tile * head_width..]
+                        [..tile_rows * head_width],
+                    temperatures: &temperatures[..tile_rows],
+                    scores: &mut scratch.scores[..tile_rows * stride],
+                    weights: &mut scratch.weights[..tile_rows * stride],
+                    stride,
+                    sums: &mut sums[..tile_rows],
+                    out: &mut scratch.context[out_at..],
+                    out_stride: width,
+                },
+            );
+            if dims.want.contacts {
+                let map = index * dims.config.heads + head_index;
+                let tile = contacts::Tile { block, row: tile, head: head_index, map };
+                contacts::add_rows(pass, tile, &sums[..tile_rows], scratch.weights, state);
+            }
+        }
+    }
+}
+
+/// A block's query codes and scales, read only.
+fn own_queries<'s>(pass: &Pass, own: &'s [u8]) -> (&'s [i8], &'s [u32]) {
+    let dims = &pass.dims;
+    let codes = dims.block_rows * dims.config.width;
+    let scales = dims.block_rows * dims.config.heads;
+    // Three arrays of codes of equal padded length, then the query scales.
+    let scales_at = 3 * codes.next_multiple_of(crate::arena::ALIGN);
+    (
+        bytemuck::cast_slice(own.get(..codes).unwrap_or_default()),
+        own.get(scales_at..scales_at + 4 * scales)
+            .and_then(|bytes| bytemuck::try_cast_slice(bytes).ok())
+            .unwrap_or_default(),
+    )
+}
+
+/// Adds attention's projection and the feed-forward network to `rows` rows of the stream.
+fn update(
+    pass: &Pass,
+    layer: &Layer,
+    site: &Site,
+    from: usize,
+    rows: usize,
+    codes: &mut [u8],
+    scratch: &mut Scratch,
+) {
+    let (dims, backend) = (&pass.dims, pass.backend);
+    let Scratch { stream, context, codes: quantized, scales, outputs, row, .. } = scratch;
+    let (width, ffn) = (dims.config.width, dims.config.ffn);
+    let stream = &mut stream[..rows * width];
+    let before = site.codec.bytes_per_value() * width;
+    for (x, codes) in stream.chunks_exact_mut(width).zip(codes.chunks_exact(before).skip(from)) {
+        (backend.decode)(site, codes, x);
+    }
+
+    let mut apply = |linear: &Linear, inputs: &mut dyn FnMut(usize, &mut [i32]), outputs: &mut [i32]| {
+        let row_len = linear.row_len();
+        let inputs_of_row = &mut row[..linear.inputs()];
+        let quantized = &mut quantized[..rows * row_len];
+        for (index, (codes, scale)) in quantized.chunks_exact_mut(row_len).zip(scales.iter_mut()).enumerate()
+        {
+            inputs(index, inputs_of_row);
+            *scale = (backend.quantize_row)(inputs_of_row, linear.outliers(), codes);
+        }
+        (backend.gemm)(linear, quantized, &scales[..rows], outputs);
+    };
+
+    let attended = &mut outputs[..rows * width];
+    apply(
+        &layer.attention_output,
+        &mut |r, input| input.copy_from_slice(&context[r * width..][..width]),
+        attended,
+    );
+    add(stream, attended);
+    store(pass, &layer.after_attention, codes, from, stream);
+
+    // The context's memory is free now: it holds no ffn-wide rows, so the hidden layer goes to `outputs`.
+    let Norm { gain, bias } = layer.ffn_norm;
+    let hidden = &mut outputs[..rows * ffn];
+    let stream_rows = &*stream;
+    apply(
+        &layer.up,
+        &mut |r, input| {
+            (backend.layer_norm)(&stream_rows[r * width..][..width], gain, bias, dims.config.epsilon, input);
+        },
+        hidden,
+    );
+    (backend.gelu)(hidden);
+    let hidden = &*hidden;
+    let down = &mut context[..rows * width];
+    apply(&layer.down, &mut |r, input| input.copy_from_slice(&hidden[r * ffn..][..ffn]), down);
+    add(stream, down);
+    store(pass, &layer.after_ffn, codes, from, stream);
+}
+
+fn add(stream: &mut [i32], update: &[i32]) {
+    stream.iter_mut().zip(update).for_each(|(x, &update)| *x = x.saturating_add(update));
+}
+
+/// Stores rows of the stream and reads them back: what is stored is what the next operation sees.
+fn store(pass: &Pass, site: &Site, codes: &mut [u8], from: usize, stream: &mut [i32]) {
+    let width = pass.dims.config.width;
+    let row_bytes = site.codec.bytes_per_value() * width;
+    for (x, codes) in stream.chunks_exact_mut(width).zip(codes.chunks_exact_mut(row_bytes).skip(from)) {
+        (pass.backend.encode)(site, x, codes);
+        (pass.backend.decode)(site, codes, x);
+    }
+}

@@ -1,0 +1,159 @@
+//! What an attention kernel reads and writes.
+//!
+//! Keys and values of a sequence lie in blocks of rows (see `esm2::state`). In a block, a head's keys are packed like
+//! weights (`[rows / 16, head_width / 4, 16, 4]`, so that scores are a gemm) and its values in pairs of rows
+//! (`[rows / 2, head_width, 2]`, so that a dot product of 16-bit pairs sums over keys).
+
+use crate::fixed::{Multiplier, TokenScale};
+
+/// Query rows that a kernel works on at a time.
+pub const QUERY_TILE: usize = 4;
+
+/// The largest number of keys: sums of 15-bit weights then fit 31 bits.
+pub const KEYS_MAX: usize = 65_535;
+
+/// One head's keys and values over all blocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// All blocks, one after another.
+    pub blocks: &'a [u8],
+    /// Bytes from one block to the next.
+    pub block_len: usize,
+    /// Where this head's keys start within a block.
+    pub keys_at: usize,
+    /// Where this head's values start within a block.
+    pub values_at: usize,
+    /// Rows of a block, a multiple of 16.
+    pub block_rows: usize,
+    /// Channels of a head, a multiple of 8.
+    pub width: usize,
+    /// Keys in all.
+    pub keys: usize,
+    /// Relative key scales, 0 to 511, one a key.
+    pub key_scale: &'a [i16],
+    /// Relative value scales, 0 to 32767, one a key.
+    pub value_scale: &'a [i16],
+    /// The largest value scale, in activation units.
+    pub value_max: TokenScale,
+}
+
+/// One block's part of a [`Head`].
+#[derive(Clone, Copy, Debug)]
+pub struct HeadBlock<'a> {
+    /// `[rows / 16, width / 4, 16, 4]`
+    pub keys: &'a [i8],
+    /// `[rows / 2, width, 2]`
+    pub values: &'a [i8],
+    /// The index of the first key.
+    pub first: usize,
+    /// Keys that exist; rows beyond are padding.
+    pub count: usize,
+}
+
+impl HeadBlock<'_> {
+    /// This block's part of something that every key has one of.
+    pub fn of<'s, T>(&self, all: &'s [T]) -> &'s [T] {
+        all.get(self.first..self.first + self.count).unwrap_or_default()
+    }
+
+    /// As [`of`](Self::of), to write.
+    pub fn of_mut<'s, T>(&self, all: &'s mut [T]) -> &'s mut [T] {
+        all.get_mut(self.first..self.first + self.count).unwrap_or_default()
+    }
+}
+
+impl<'a> Head<'a> {
+    /// The blocks in order.
+    pub fn blocks(&self) -> impl Iterator<Item = HeadBlock<'a>> + use<'a> {
+        let Head { blocks, block_len, keys_at, values_at, block_rows, width, keys, .. } = *self;
+        let len = block_rows * width;
+        blocks.chunks(block_len.max(1)).enumerate().map_while(move |(index, block)| {
+            let first = index * block_rows;
+            let part = |at: usize| block.get(at..at + len).map(bytemuck::cast_slice);
+            let count = keys.checked_sub(first).filter(|&left| left > 0)?.min(block_rows);
+            Some(HeadBlock { keys: part(keys_at)?, values: part(values_at)?, first, count })
+        })
+    }
+}
+
+/// How differences of scores become exponents: `t = (min((d >> shift) + 1, 65535) * factor) >> 16`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Temperature {
+    /// At most 65535.
+    pub factor: u16,
+    /// At most 31.
+    pub shift: u8,
+}
+
+impl Temperature {
+    /// From the query's scale, the largest key scale, and the model's constant `log2(e) * 2^11 * 2^-32 / (511 sqrt(width))`.
+    /// A row whose scores are too coarse for the fixed-point exponent (one key code worth over 2^-11) takes the sharpest temperature there is.
+    pub fn new(query: TokenScale, key_max: TokenScale, constant: Multiplier) -> Self {
+        let mantissas = u64::from(query.mantissa) * u64::from(key_max.mantissa);
+        let product = mantissas * u64::from(constant.mantissa.unsigned_abs());
+        let excess = (48 - product.leading_zeros() as i32).max(0);
+        let factor = product.checked_shr(excess as u32).unwrap_or(0).min(65_535) as u16;
+        let shift = constant.shift - excess - i32::from(query.exponent) - i32::from(key_max.exponent) - 16;
+        if shift < 0 {
+            Self { factor: u16::MAX, shift: 0 }
+        } else {
+            Self { factor, shift: shift.min(31) as u8 }
+        }
+    }
+}
+
+/// A tile of query rows of one head, with the kernel's outputs.
+#[derive(Debug)]
+pub struct RowTile<'t> {
+    /// Query codes, `[rows, width]`.
+    pub queries: &'t [i8],
+    /// One temperature a row; at most [`QUERY_TILE`].
+    pub temperatures: &'t [Temperature],
+    /// Working memory for scores, `[rows, stride]`.
+    pub scores: &'t mut [i32],
+    /// Out: attention weights before normalisation, `[rows, stride]`, 0 to 32767; 0 beyond the keys.
+    pub weights: &'t mut [i16],
+    /// Keys rounded up to a multiple of 32: the rows of `scores` and `weights`.
+    pub stride: usize,
+    /// Out: the sum of each row's weights.
+    pub sums: &'t mut [u32],
+    /// Out: each row's context vector, in activation units; row r starts at `r * out_stride`.
+    pub out: &'t mut [i32],
+    /// Values from one row of `out` to the next.
+    pub out_stride: usize,
+}
+
+/// The largest magnitude of a [`ContactWeight`].
+pub const CONTACT_WEIGHT_MAX: i16 = 1 << 14;
+
+/// What contact maps need of a head: its logistic regression weight times 2^`shift`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContactWeight {
+    /// The weight, at most [`CONTACT_WEIGHT_MAX`] in magnitude.
+    pub weight: i16,
+    /// `(probability * weight) >> shift` is in contact logit units; 1 to 30.
+    pub shift: u32,
+}
+
+/// `numerator * scale / largest scale` for every key, rounded; the largest scale itself.
+pub fn relative_scales(scales: &[u32], numerator: i16, out: &mut [i16]) -> TokenScale {
+    let largest = scales.iter().copied().map(unpack).max_by_key(|s| (s.exponent, s.mantissa));
+    let largest = largest.unwrap_or(TokenScale::covering(0, 0));
+    for (out, scale) in out.iter_mut().zip(scales.iter().copied().map(unpack)) {
+        let below = (i32::from(largest.exponent) - i32::from(scale.exponent)).clamp(0, 40);
+        let denominator = u64::from(largest.mantissa.max(1)) << below;
+        let value = numerator.unsigned_abs() as u64 * u64::from(scale.mantissa);
+        *out = ((value + denominator / 2) / denominator).min(numerator as u64) as i16;
+    }
+    largest
+}
+
+/// A token scale as one word, for arrays in the arena.
+pub const fn pack(scale: TokenScale) -> u32 {
+    scale.mantissa as u32 | ((scale.exponent as u8 as u32) << 16)
+}
+
+/// The reverse of [`pack`].
+pub const fn unpack(word: u32) -> TokenScale {
+    TokenScale { mantissa: word as u16, exponent: (word >> 16) as u8 as i8 }
+}

@@ -1,0 +1,165 @@
+//! The packed weights of a linear layer.
+
+use crate::format::{FormatError, ModelFile, join};
+
+/// Output channels in one packed panel.
+pub const PANEL: usize = 16;
+
+/// Input channels that lie together in a panel (`vpdpbusd` and `sdot` sum four products).
+pub const GROUP: usize = 4;
+
+/// Bits by which the high limb of an outlier channel is above the low limb.
+pub const LIMB_BITS: u32 = 7;
+
+/// A linear layer read in place: y = W x + b.
+///
+/// `weight` is `[ceil(outputs / 16), groups, 16, 4]`; the groups hold the high-limb columns of the outlier channels
+/// first, then the ordinary columns, each part padded with zeros to a multiple of four.
+#[derive(Clone, Copy, Debug)]
+pub struct Linear<'a> {
+    weight: &'a [i8],
+    bias: &'a [i32],
+    mantissa: &'a [u16],
+    shift: &'a [i8],
+    row_sum: &'a [i32],
+    outliers: &'a [u16],
+    inputs: usize,
+}
+
+impl<'a> Linear<'a> {
+    /// Reads layer `name` with the given numbers of inputs and outputs from a model file and checks all that the kernels rely on.
+    pub fn load(
+        file: &ModelFile<'a>,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, FormatError> {
+        let outliers_name = join(name, "outliers")?;
+        let outlier_count =
+            file.tensor(&outliers_name).and_then(|tensor| tensor.shape().first().copied()).unwrap_or(0)
+                as usize;
+        let layer = Self {
+            outliers: file.u16s(&outliers_name, &[outlier_count])?,
+            bias: file.i32s(&join(name, "bias")?, &[outputs])?,
+            mantissa: file.u16s(&join(name, "mantissa")?, &[outputs])?,
+            shift: file.i8s(&join(name, "shift")?, &[outputs])?,
+            row_sum: file.i32s(&join(name, "rowsum")?, &[outputs])?,
+            weight: file.i8s(
+                &join(name, "weight")?,
+                &[
+                    outputs.div_ceil(PANEL),
+                    outlier_count.div_ceil(GROUP) + inputs.div_ceil(GROUP),
+                    PANEL,
+                    GROUP,
+                ],
+            )?,
+            inputs,
+        };
+        layer.check().map_err(|what| FormatError::bad_value(name, what))?;
+        Ok(layer)
+    }
+
+    /// A layer over slices of the caller's; `None` where [`load`](Self::load) would refuse them.
+    pub fn from_parts(
+        weight: &'a [i8],
+        bias: &'a [i32],
+        mantissa: &'a [u16],
+        shift: &'a [i8],
+        row_sum: &'a [i32],
+        outliers: &'a [u16],
+        inputs: usize,
+    ) -> Option<Self> {
+        let layer = Self { weight, bias, mantissa, shift, row_sum, outliers, inputs };
+        let outputs = bias.len();
+        let sized = mantissa.len() == outputs
+            && shift.len() == outputs
+            && row_sum.len() == outputs
+            && weight.len() == outputs.div_ceil(PANEL) * layer.panel_len();
+        (sized && layer.check().is_ok()).then_some(layer)
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        // |acc| <= 128 * 128 * (inputs + 128 * outliers) must fit an i32.
+        if self.inputs + 128 * self.outliers.len() > 131_071 {
+            return Err("too many inputs and outliers for a 32-bit accumulator");
+        }
+        if !self.outliers.is_sorted_by(|a, b| a < b) {
+            return Err("outlier channels are not in ascending order");
+        }
+        if self.outliers.last().is_some_and(|&last| usize::from(last) >= self.inputs) {
+            return Err("an outlier channel exceeds the inputs");
+        }
+        if self.mantissa.iter().any(|&m| m < 1 << 15) {
+            return Err("a weight mantissa is below 2^15");
+        }
+        Ok(())
+    }
+
+    /// Input channels.
+    pub const fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Output channels.
+    pub const fn outputs(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// Groups of four high-limb columns.
+    pub const fn high_groups(&self) -> usize {
+        self.outliers.len().div_ceil(GROUP)
+    }
+
+    /// Codes in one quantized input row: high limbs, then every channel, each padded to a multiple of four.
+    pub const fn row_len(&self) -> usize {
+        row_len(self.inputs, self.outliers.len())
+    }
+
+    const fn panel_len(&self) -> usize {
+        self.row_len() * PANEL
+    }
+
+    /// The outlier channels, ascending.
+    pub const fn outliers(&self) -> &'a [u16] {
+        self.outliers
+    }
+
+    /// The panels of 16 output channels, each `[groups, 16, 4]`, with the channels' epilogues.
+    pub fn panels(&self) -> impl Iterator<Item = Panel<'a>> + use<'a> {
+        let high = self.high_groups() * PANEL * GROUP;
+        self.weight
+            .chunks_exact(self.panel_len().max(1))
+            .zip(self.bias.chunks(PANEL))
+            .zip(self.mantissa.chunks(PANEL))
+            .zip(self.shift.chunks(PANEL))
+            .map(move |(((weight, bias), mantissa), shift)| {
+                let (high, low) = weight.split_at_checked(high).unwrap_or((&[], weight));
+                Panel { high, low, bias, mantissa, shift }
+            })
+    }
+
+    /// For every output channel the sum over `128 * high-limb weights + weights`: what `u8 x i8` instructions subtract 128 times.
+    pub const fn row_sum(&self) -> &'a [i32] {
+        self.row_sum
+    }
+}
+
+/// Codes in a quantized row of `inputs` channels of which `outliers` have a second limb.
+pub const fn row_len(inputs: usize, outliers: usize) -> usize {
+    (outliers.div_ceil(GROUP) + inputs.div_ceil(GROUP)) * GROUP
+}
+
+/// Sixteen output channels (fewer in the last panel) of a [`Linear`].
+#[derive(Clone, Copy, Debug)]
+pub struct Panel<'a> {
+    /// High-limb columns, `[groups, 16, 4]`.
+    pub high: &'a [i8],
+    /// Ordinary columns, `[groups, 16, 4]`.
+    pub low: &'a [i8],
+    /// Bias in output units.
+    pub bias: &'a [i32],
+    /// Weight scale mantissas, at least 2^15.
+    pub mantissa: &'a [u16],
+    /// Weight scale shifts.
+    pub shift: &'a [i8],
+}

@@ -1,0 +1,100 @@
+//! The operations, each in every backend.
+//!
+//! [`scalar`] is the specification: plain loops, one definition of every rounding. [`wide`] is portable SIMD and equals it
+//! bit for bit (`core/src/kernels/twins.rs` holds every backend of [`Isa::all`] to that). A backend is a table of
+//! functions ([`Backend`]), an [`Isa`] is the proof that the machine can run it.
+//!
+//! Shapes: rows are tokens; a slice holds whole rows one after another. Kernels work on as many rows as their shortest
+//! argument holds and never read or write beyond a slice.
+
+pub mod attention;
+pub mod linear;
+pub mod scalar;
+#[cfg(test)]
+mod twins;
+pub mod wide;
+
+use crate::fixed::TokenScale;
+use crate::quant::Site;
+use attention::{Head, RowTile};
+use linear::Linear;
+
+/// One implementation of every operation.
+#[derive(Debug)]
+pub struct Backend {
+    /// The backend's name, as `FOLDPOINT_ISA` spells it.
+    pub name: &'static str,
+    /// Linear layer on quantized rows: `(layer, codes, scales, out)`; codes `[M, layer.row_len()]`, scales `[M]`,
+    /// out `[M, layer.outputs()]`. Defined by [`scalar::gemm::gemm`].
+    pub gemm: fn(&Linear, &[i8], &[TokenScale], &mut [i32]),
+    /// Quantizes one row for a [`Linear`]: `(values, outliers, codes) -> scale`. Defined by [`scalar::quantize::quantize_row`].
+    pub quantize_row: fn(&[i32], &[u16], &mut [i8]) -> TokenScale,
+    /// LayerNorm of one row: `(x, gain, bias, epsilon, y)`. Defined by [`scalar::layer_norm::layer_norm`].
+    pub layer_norm: fn(&[i32], &[i32], &[i32], u64, &mut [i32]),
+    /// GELU in place. Defined by [`scalar::activation::gelu`].
+    pub gelu: fn(&mut [i32]),
+    /// Rotary embedding of one head's row in place: `(row, cos_sin)`. Defined by [`scalar::rotary::rotary`].
+    pub rotary: fn(&mut [i32], &[[i32; 2]]),
+    /// Attention of one head for a tile of query rows. Defined by [`scalar::attention::attention`].
+    pub attention: fn(&Head, RowTile),
+    /// Adds one head's attention of one query to a contact map. Defined by [`scalar::contact::accumulate`].
+    pub contact: fn(&[i16], u32, attention::ContactWeight, &mut [i32], &mut [i32]) -> u32,
+    /// Decodes one row of a residual stream: `(site, codes, x)`. Defined by [`scalar::residual::decode`].
+    pub decode: fn(&Site, &[u8], &mut [i32]),
+    /// Encodes one row of a residual stream: `(site, x, codes)`. Defined by [`scalar::residual::encode`].
+    pub encode: fn(&Site, &[i32], &mut [u8]),
+}
+
+/// An instruction set that this machine can run, and its backend.
+#[derive(Clone, Copy, Debug)]
+pub struct Isa {
+    backend: &'static Backend,
+}
+
+const SCALAR: Isa = Isa { backend: &scalar::BACKEND };
+const WIDE: Isa = Isa { backend: &wide::BACKEND };
+
+impl Isa {
+    /// The specification.
+    pub const fn scalar() -> Self {
+        SCALAR
+    }
+
+    /// Portable SIMD, for the instruction set that the crate is compiled for.
+    pub const fn wide() -> Self {
+        WIDE
+    }
+
+    /// The fastest backend that this machine runs.
+    pub const fn best() -> Self {
+        WIDE
+    }
+
+    /// Every backend that this machine runs; the specification first.
+    pub const fn all() -> &'static [Self] {
+        &[SCALAR, WIDE]
+    }
+
+    /// The backend called `name`, if this machine runs it.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::all().iter().copied().find(|isa| isa.name() == name)
+    }
+
+    /// The backend's name.
+    pub const fn name(&self) -> &'static str {
+        self.backend.name
+    }
+
+    /// The backend's operations.
+    pub const fn backend(&self) -> &'static Backend {
+        self.backend
+    }
+}
+
+impl PartialEq for Isa {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Isa {}

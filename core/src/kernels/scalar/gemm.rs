@@ -1,0 +1,49 @@
+//! Linear layers: i8 x i8 to i32, requantized.
+
+use crate::fixed::{TokenScale, requantize};
+use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel};
+
+/// `out[m][n] = requantize(acc, mantissa_m * mantissa_n, shift_n - exponent_m) + bias[n]`, saturating, where
+/// `acc = (sum of high limbs x high columns) * 128 + sum of codes x columns` (exact: see [`Linear`]'s bound).
+///
+/// `codes` is `[M, layer.row_len()]`, `scales` `[M]`, `out` `[M, layer.outputs()]` in the layer's output unit.
+pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
+    let outputs = layer.outputs().max(1);
+    let rows = codes.chunks_exact(layer.row_len().max(1)).zip(scales).zip(out.chunks_exact_mut(outputs));
+    for ((codes, &scale), out) in rows {
+        let (high, low) = codes.split_at_checked(layer.high_groups() * GROUP).unwrap_or((&[], codes));
+        for (panel, out) in layer.panels().zip(out.chunks_mut(PANEL)) {
+            let high = dot_panel(high, panel.high);
+            let low = dot_panel(low, panel.low);
+            let mut acc = [0; PANEL];
+            for ((acc, high), low) in acc.iter_mut().zip(high).zip(low) {
+                *acc = high.wrapping_shl(LIMB_BITS).wrapping_add(low);
+            }
+            finish(&panel, &acc, scale, out);
+        }
+    }
+}
+
+/// Dot products of one row with the sixteen columns of a packed part: `codes` `[groups * 4]`, `weight` `[groups, 16, 4]`.
+pub fn dot_panel(codes: &[i8], weight: &[i8]) -> [i32; PANEL] {
+    let mut acc = [0i32; PANEL];
+    for (codes, weight) in codes.chunks_exact(GROUP).zip(weight.chunks_exact(GROUP * PANEL)) {
+        for (acc, weight) in acc.iter_mut().zip(weight.chunks_exact(GROUP)) {
+            for (&code, &weight) in codes.iter().zip(weight) {
+                *acc = acc.wrapping_add(i32::from(code) * i32::from(weight));
+            }
+        }
+    }
+    acc
+}
+
+/// The epilogue of sixteen accumulators: scale, round, add the bias.
+pub fn finish(panel: &Panel, acc: &[i32; PANEL], scale: TokenScale, out: &mut [i32]) {
+    let channels = panel.mantissa.iter().zip(panel.shift).zip(panel.bias);
+    for ((out, &acc), ((&mantissa, &shift), &bias)) in out.iter_mut().zip(acc).zip(channels) {
+        // Below 2^15 * 2^16.
+        let mantissa = i32::from(scale.mantissa & 0x7fff) * i32::from(mantissa);
+        let shift = i32::from(shift) - i32::from(scale.exponent);
+        *out = requantize(acc, mantissa, shift).saturating_add(bias);
+    }
+}

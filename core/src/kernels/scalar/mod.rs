@@ -1,0 +1,24 @@
+//! The specification: every operation as a plain loop over integers.
+
+pub mod activation;
+pub mod attention;
+pub mod contact;
+pub mod gemm;
+pub mod layer_norm;
+pub mod quantize;
+pub mod residual;
+pub mod rotary;
+
+/// The specification as a backend.
+pub static BACKEND: super::Backend = super::Backend {
+    name: "scalar",
+    gemm: gemm::gemm,
+    quantize_row: quantize::quantize_row,
+    layer_norm: layer_norm::layer_norm,
+    gelu: activation::gelu,
+    rotary: rotary::rotary,
+    attention: attention::attention,
+    contact: contact::accumulate,
+    decode: residual::decode,
+    encode: residual::encode,
+};

@@ -1,0 +1,24 @@
+//! Portable SIMD through the `wide` crate: whatever the target has at compile time (SSE2, AVX2, NEON, wasm simd128).
+//!
+//! The operations that take the time (dot products) are written for it; the others are the specification's loops, which the
+//! compiler vectorises.
+
+mod attention;
+mod dot;
+mod gemm;
+
+use super::scalar::{activation, contact, layer_norm, quantize, residual, rotary};
+
+/// Portable SIMD as a backend.
+pub static BACKEND: super::Backend = super::Backend {
+    name: "wide",
+    gemm: gemm::gemm,
+    quantize_row: quantize::quantize_row,
+    layer_norm: layer_norm::layer_norm,
+    gelu: activation::gelu,
+    rotary: rotary::rotary,
+    attention: attention::attention,
+    contact: contact::accumulate,
+    decode: residual::decode,
+    encode: residual::encode,
+};
