@@ -12,8 +12,8 @@ pub const RESIDUES: &[u8] = b"LAGVSERTIDPKQNFYMHWCXBUZO";
 pub const STANDARD: usize = 20;
 /// All tokens in order, as they are named in ESM checkpoints.
 pub const TOKENS: [&str; 33] = [
-    "<cls>", "<pad>", "<eos>", "<unk>", "L", "A", "G", "V", "S", "E", "R", "T", "I", "D", "P", "K", "Q", "N", "F",
-    "Y", "M", "H", "W", "C", "X", "B", "U", "Z", "O", ".", "-", "<null_1>", "<mask>",
+    "<cls>", "<pad>", "<eos>", "<unk>", "L", "A", "G", "V", "S", "E", "R", "T", "I", "D", "P", "K", "Q", "N",
+    "F", "Y", "M", "H", "W", "C", "X", "B", "U", "Z", "O", ".", "-", "<null_1>", "<mask>",
 ];
 
 /// Token of an upper-case residue letter, `None` for anything else.

@@ -8,6 +8,7 @@ use bytemuck::{Pod, Zeroable};
 struct Line([u8; 64]);
 
 /// A zeroed byte buffer that begins at a multiple of 64, as core's arena must.
+#[derive(Default)]
 pub struct Arena {
     lines: Box<[Line]>,
     bytes: usize,
@@ -44,7 +45,7 @@ impl Arena {
     pub fn reserve(&mut self, bytes: usize) -> Result<(), AllocationError> {
         if bytes > self.bytes {
             // Give the old buffer back first, so that both are never held at once.
-            *self = Self { lines: Box::default(), bytes: 0 };
+            *self = Self::default();
             *self = Self::new(bytes)?;
         }
         Ok(())

@@ -6,7 +6,12 @@
 pub mod accuracy;
 pub mod alphabet;
 pub mod arena;
-//pub mod executor;
+pub mod batch;
+pub mod contact_map;
+pub mod digest;
+pub mod embedding;
+pub mod engine;
+pub mod executor;
 pub mod fasta;
 pub mod model;
 pub mod output;

@@ -26,20 +26,20 @@ enum Store {
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// The file could not be opened or mapped.
-    #[error("{}: the model file cannot be read: {source}", path.display())]
+    #[error("{}: the model file cannot be read: {reason}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The bytes are not a model that this version can run.
-    #[error("{name}: {source}")]
+    #[error("{name}: {reason}")]
     Format {
         /// Path of the file, or what the embedded model is called.
         name: String,
         /// What is wrong.
-        source: FormatError,
+        reason: Box<FormatError>,
     },
     /// No file was given, and none is built in.
     #[error("no model: this binary was built without the embedded one; expected --model FILE")]
@@ -85,12 +85,12 @@ impl ModelBytes {
     /// # Errors
     /// [`ModelError::Unreadable`].
     pub fn map(path: &Path) -> Result<Self, ModelError> {
-        let unreadable = |source| ModelError::Unreadable { path: path.to_owned(), source };
+        let unreadable = |reason| ModelError::Unreadable { path: path.to_owned(), reason };
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
         if metadata.is_dir() {
-            let source = std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a directory");
-            return Err(unreadable(source));
+            let reason = std::io::Error::new(std::io::ErrorKind::IsADirectory, "it is a directory");
+            return Err(unreadable(reason));
         }
         let store = if metadata.len() == 0 {
             Store::Empty
@@ -126,8 +126,8 @@ impl ModelBytes {
     }
 
     /// A format error with this file's name.
-    pub fn error(&self, source: FormatError) -> ModelError {
-        ModelError::Format { name: self.name.clone(), source }
+    pub fn error(&self, reason: FormatError) -> ModelError {
+        ModelError::Format { name: self.name.clone(), reason: Box::new(reason) }
     }
 }
 

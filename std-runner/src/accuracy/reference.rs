@@ -32,7 +32,9 @@ impl Reference {
         let path = dir.join(format!("{stem}.safetensors"));
         match std::fs::read(&path) {
             Ok(bytes) => Ok(Self { path, id: id.to_owned(), bytes }),
-            Err(e) => Err(ReferenceError { path, reason: format!("the float reference cannot be read: {e}") }),
+            Err(e) => {
+                Err(ReferenceError { path, reason: format!("the float reference cannot be read: {e}") })
+            }
         }
     }
 
@@ -83,6 +85,8 @@ mod tests {
         let error = reference.required("contacts", &[3, 3]).expect_err("another shape").to_string();
         assert!(error.contains("a_b.safetensors") && error.contains("expected F32 [3, 3]"), "{error}");
         assert!(reference.required("logits", &[1]).expect_err("missing").to_string().contains("a|b.logits"));
-        assert!(Reference::open(dir.path(), "c", "c").expect_err("missing").to_string().contains("c.safetensors"));
+        assert!(
+            Reference::open(dir.path(), "c", "c").expect_err("missing").to_string().contains("c.safetensors")
+        );
     }
 }

@@ -18,7 +18,11 @@ impl Default for Similarity {
 
 impl Similarity {
     /// Adds one row (one token's values) and its reference; a pair of zero rows counts as equal.
-    pub fn add(&mut self, row: impl Iterator<Item = f64> + Clone, reference: impl Iterator<Item = f64> + Clone) {
+    pub fn add(
+        &mut self,
+        row: impl Iterator<Item = f64> + Clone,
+        reference: impl Iterator<Item = f64> + Clone,
+    ) {
         let (mut dot, mut square, mut square_reference) = (0.0, 0.0, 0.0);
         for (x, r) in row.zip(reference) {
             dot += x * r;

@@ -149,7 +149,8 @@ END
         let residues = read(file.path(), Some("B")).expect("a PDB file");
         let found: Vec<_> = residues.iter().map(|r| (r.number, r.letter)).collect();
         assert_eq!(found, [(7, b'G'), (8, b'A')]);
-        let expected = virtual_c_beta([13.104, 8.134, -4.504], [13.639, 8.071, -3.147], [14.689, 9.143, -2.921]);
+        let expected =
+            virtual_c_beta([13.104, 8.134, -4.504], [13.639, 8.071, -3.147], [14.689, 9.143, -2.921]);
         assert!(distance(residues[1].c_beta, expected) < 1e-9);
         assert_eq!(read(file.path(), Some("Z")).expect("a PDB file"), residues);
     }

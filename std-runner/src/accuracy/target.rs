@@ -29,7 +29,9 @@ pub enum NoTarget {
     #[error("{0} residues, more than {MAX_LENGTH}")]
     TooLong(usize),
     /// Structure and sequence do not belong together, or too little is resolved.
-    #[error("{matched} of {resolved} resolved residues agree with the sequence (at least 90% and {MIN_RESIDUES} are needed)")]
+    #[error(
+        "{matched} of {resolved} resolved residues agree with the sequence (at least 90% and {MIN_RESIDUES} are needed)"
+    )]
     Mismatch {
         /// Residues that agree at the best offset.
         matched: usize,
@@ -133,7 +135,10 @@ mod tests {
         let other = SEQUENCE.iter().rev().copied().collect::<Vec<u8>>();
         assert!(matches!(Target::align(SEQUENCE, &chain(&other, 1, 3.8)), Err(NoTarget::Mismatch { .. })));
         let short = chain(&SEQUENCE[..39], 1, 3.8);
-        assert_eq!(Target::align(SEQUENCE, &short).err(), Some(NoTarget::Mismatch { matched: 39, resolved: 39 }));
+        assert_eq!(
+            Target::align(SEQUENCE, &short).err(),
+            Some(NoTarget::Mismatch { matched: 39, resolved: 39 })
+        );
         assert_eq!(Target::align(&[b'A'; 601], &[]).err(), Some(NoTarget::TooLong(601)));
         assert!(Target::align(SEQUENCE, &chain(SEQUENCE, isize::MAX - 100, 3.8)).is_err());
     }

@@ -38,12 +38,12 @@ impl fmt::Display for Place {
 #[derive(Debug, thiserror::Error)]
 pub enum FastaError {
     /// It could not be opened, read or decompressed.
-    #[error("{file}: cannot be read: {source}")]
+    #[error("{file}: cannot be read: {reason}")]
     Unreadable {
         /// Name of the file.
         file: String,
         /// What the system said.
-        source: io::Error,
+        reason: io::Error,
     },
     /// It has no record.
     #[error("{file}: is empty; expected FASTA: a line `>identifier`, then lines of residues")]
@@ -71,11 +71,12 @@ impl FastaError {
         use seq_io::fasta::Error;
         let file = file.to_owned();
         match error {
-            Error::Io(source) => Self::Unreadable { file, source },
+            Error::Io(reason) => Self::Unreadable { file, reason },
             Error::InvalidStart { line, found } => Self::NoHeader { file, line, found: char::from(found) },
             Error::BufferLimit => {
-                let source = io::Error::new(io::ErrorKind::OutOfMemory, "a record is too large to be held in memory");
-                Self::Unreadable { file, source }
+                let reason =
+                    io::Error::new(io::ErrorKind::OutOfMemory, "a record is too large to be held in memory");
+                Self::Unreadable { file, reason }
             }
         }
     }
@@ -86,7 +87,7 @@ impl FastaError {
 #[error("{place}: {problem}")]
 pub struct RecordError {
     /// Where it is.
-    pub place: Place,
+    pub place: Box<Place>,
     /// What is wrong.
     pub problem: RecordProblem,
 }
@@ -104,7 +105,9 @@ pub enum RecordProblem {
         first_line: u64,
     },
     /// Another identifier gives the same file name once it is made safe.
-    #[error("its output would be named `{stem}`, as that of `{other}` at line {line}; expected identifiers that give different file names")]
+    #[error(
+        "its output would be named `{stem}`, as that of `{other}` at line {line}; expected identifiers that give different file names"
+    )]
     SameFileName {
         /// The common stem.
         stem: String,

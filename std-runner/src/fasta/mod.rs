@@ -59,7 +59,7 @@ pub fn read_path(path: &Path, max_len: usize) -> Result<Batch, FastaError> {
         ("<stdin>".into(), Box::new(io::stdin().lock()))
     } else {
         let name = path.display().to_string();
-        let unreadable = |source| FastaError::Unreadable { file: name.clone(), source };
+        let unreadable = |reason| FastaError::Unreadable { file: name.clone(), reason };
         let file = File::open(path).map_err(unreadable)?;
         // Opening a directory succeeds on Unix; only reading it fails, with a less helpful message.
         if file.metadata().map_err(unreadable)?.is_dir() {
@@ -76,7 +76,7 @@ pub fn read_path(path: &Path, max_len: usize) -> Result<Batch, FastaError> {
 /// As [`read_path`].
 pub fn read(input: impl Read, file: &str, max_len: usize) -> Result<Batch, FastaError> {
     let mut input = BufReader::new(input);
-    let unreadable = |source| FastaError::Unreadable { file: file.to_owned(), source };
+    let unreadable = |reason| FastaError::Unreadable { file: file.to_owned(), reason };
     if input.fill_buf().map_err(unreadable)?.starts_with(&[0x1f, 0x8b]) {
         records(MultiGzDecoder::new(input), file, max_len)
     } else {
@@ -126,7 +126,7 @@ fn accept(
     max_len: usize,
     seen: &mut Seen,
 ) -> Result<(Sequence, Option<Warning>), RecordError> {
-    let fail = |problem| RecordError { place: place.clone(), problem };
+    let fail = |problem| RecordError { place: Box::new(place.clone()), problem };
     if id.is_empty() {
         return Err(fail(RecordProblem::NoIdentifier));
     }

@@ -15,10 +15,11 @@ pub struct Replaced {
 pub(super) fn clean(lines: &[Vec<u8>], header: &Place) -> Result<(Vec<u8>, Option<Replaced>), RecordError> {
     let mut residues = Vec::with_capacity(lines.iter().map(Vec::len).sum());
     let mut replaced = Replaced { count: 0, letters: String::new() };
-    let mut stop: Option<Place> = None;
+    let mut stop: Option<Box<Place>> = None;
     for (row, line) in (1..).zip(lines) {
         for (column, &byte) in (1..).zip(line) {
-            let place = || Place { line: header.line + row, column: Some(column), ..header.clone() };
+            let place =
+                || Box::new(Place { line: header.line + row, column: Some(column), ..header.clone() });
             if byte.is_ascii_whitespace() {
                 continue;
             }
@@ -45,7 +46,7 @@ pub(super) fn clean(lines: &[Vec<u8>], header: &Place) -> Result<(Vec<u8>, Optio
         }
     }
     if residues.is_empty() {
-        return Err(RecordError { place: header.clone(), problem: RecordProblem::EmptySequence });
+        return Err(RecordError { place: Box::new(header.clone()), problem: RecordProblem::EmptySequence });
     }
     Ok((residues, (replaced.count > 0).then_some(replaced)))
 }

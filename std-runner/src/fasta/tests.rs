@@ -14,7 +14,8 @@ fn only_error(text: &str) -> String {
 #[test]
 fn plain_records() {
     let batch = parse("\n>a first\nMKV\nLL\n\n>b\nmkv*\n");
-    let found: Vec<_> = batch.sequences.iter().map(|s| (s.id.as_str(), s.residues.as_slice(), s.place.line)).collect();
+    let found: Vec<_> =
+        batch.sequences.iter().map(|s| (s.id.as_str(), s.residues.as_slice(), s.place.line)).collect();
     assert_eq!(found, [("a", &b"MKVLL"[..], 2), ("b", &b"MKV"[..], 6)]);
     assert!(batch.rejected.is_empty() && batch.warnings.is_empty());
 }
@@ -43,7 +44,10 @@ fn rare_letters_become_x_with_one_warning() {
     let batch = parse(">a\nMBZ\nUOJbX\n");
     assert_eq!(batch.sequences[0].residues, b"MXXXXXXX");
     assert_eq!(batch.warnings.len(), 1);
-    assert_eq!(batch.warnings[0].to_string(), "t.fasta: line 1: record 1 (`a`): 6 residues (BZUOJ) are read as X");
+    assert_eq!(
+        batch.warnings[0].to_string(),
+        "t.fasta: line 1: record 1 (`a`): 6 residues (BZUOJ) are read as X"
+    );
 }
 
 #[test]
@@ -78,7 +82,10 @@ fn identifiers_must_exist_and_differ() {
     let error = only_error(">a\nMK\n>b\nMK\n>a other\nMV\n");
     assert!(error.contains("line 5: record 3 (`a`): the identifier is already used at line 1"), "{error}");
     let error = only_error(">a|b\nMK\n>a/b\nMK\n");
-    assert!(error.contains("line 3: record 2 (`a/b`): its output would be named `a_b`, as that of `a|b`"), "{error}");
+    assert!(
+        error.contains("line 3: record 2 (`a/b`): its output would be named `a_b`, as that of `a|b`"),
+        "{error}"
+    );
     // A record that is wrong still owns its identifier, but not a file name.
     assert_eq!(parse(">a|b\nM-K\n>a/b\nMK\n>a|b\nMK\n").rejected.len(), 2);
 }

@@ -31,15 +31,14 @@ fn write_npy<T: npyz::AutoSerialize>(
     writer.finish()
 }
 
-/// Writes named arrays `(shape, values)` as a safetensors file, in f32 or, if `half`, f16.
+/// Named arrays: shape and values.
+pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// Writes named arrays as a safetensors file, in f32 or, if `half`, f16.
 ///
 /// # Errors
 /// As [`npy`].
-pub fn safetensors(
-    out: &mut dyn Write,
-    tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>,
-    half: bool,
-) -> io::Result<()> {
+pub fn safetensors(out: &mut dyn Write, tensors: &Tensors, half: bool) -> io::Result<()> {
     let mut encoded = Vec::with_capacity(tensors.len());
     for (name, (shape, values)) in tensors {
         check(shape, values)?;

@@ -11,12 +11,12 @@ pub struct OutputDir {
 
 /// A file or folder that cannot be written.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: cannot be written: {source}", path.display())]
+#[error("{}: cannot be written: {reason}", path.display())]
 pub struct OutputError {
     /// The file or folder.
     pub path: PathBuf,
     /// What the system said.
-    pub source: io::Error,
+    pub reason: io::Error,
 }
 
 impl OutputDir {
@@ -25,7 +25,7 @@ impl OutputDir {
     /// # Errors
     /// [`OutputError`] with the folder's name.
     pub fn create(path: &Path) -> Result<Self, OutputError> {
-        let error = |source| OutputError { path: path.to_owned(), source };
+        let error = |reason| OutputError { path: path.to_owned(), reason };
         std::fs::create_dir_all(path).map_err(error)?;
         let dir = Self { path: path.to_owned() };
         dir.temporary().and_then(tempfile::NamedTempFile::close).map_err(error)?;
@@ -51,7 +51,7 @@ impl OutputDir {
         })();
         match result {
             Ok(()) => Ok(path),
-            Err(source) => Err(OutputError { path, source }),
+            Err(reason) => Err(OutputError { path, reason }),
         }
     }
 

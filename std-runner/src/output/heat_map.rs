@@ -42,7 +42,8 @@ pub fn contact_png(out: &mut dyn Write, probabilities: &[f32], length: usize) ->
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the contact map is not square"));
     }
     let picture = Picture::draw(probabilities, length);
-    let too_large = |_| io::Error::new(io::ErrorKind::InvalidInput, "the contact map is too large for a picture");
+    let too_large =
+        |_| io::Error::new(io::ErrorKind::InvalidInput, "the contact map is too large for a picture");
     let width = u32::try_from(picture.width).map_err(too_large)?;
     let height = u32::try_from(picture.pixels.len() / picture.width).map_err(too_large)?;
     let mut encoder = png::Encoder::new(out, width, height);
@@ -61,8 +62,8 @@ fn palette() -> Vec<u8> {
         let place = f32::from(shade) / f32::from(LAST_SHADE) * (BLUES.len() - 1) as f32;
         let low = (place as usize).min(BLUES.len() - 2);
         let part = place - low as f32;
-        for channel in 0..3 {
-            let (a, b) = (f32::from(BLUES[low][channel]), f32::from(BLUES[low + 1][channel]));
+        for (a, b) in BLUES[low].into_iter().zip(BLUES[low + 1]) {
+            let (a, b) = (f32::from(a), f32::from(b));
             colours.push((a + (b - a) * part).round() as u8);
         }
     }
@@ -114,14 +115,24 @@ impl Picture {
             }
             let text = residue.to_string();
             let text_width = 4 * text.len() - 1;
-            picture.write(&text, MARGIN_LEFT - TICK - 3 - text_width, (MARGIN_TOP + middle).saturating_sub(2));
-            picture.write(&text, (MARGIN_LEFT + middle).saturating_sub(text_width / 2), MARGIN_TOP - TICK - 8);
+            picture.write(
+                &text,
+                MARGIN_LEFT - TICK - 3 - text_width,
+                (MARGIN_TOP + middle).saturating_sub(2),
+            );
+            picture.write(
+                &text,
+                (MARGIN_LEFT + middle).saturating_sub(text_width / 2),
+                MARGIN_TOP - TICK - 8,
+            );
         }
         picture
     }
 
     fn set(&mut self, x: usize, y: usize, value: u8) {
-        if x < self.width && let Some(pixel) = self.pixels.get_mut(y * self.width + x) {
+        if x < self.width
+            && let Some(pixel) = self.pixels.get_mut(y * self.width + x)
+        {
             *pixel = value;
         }
     }

@@ -4,6 +4,6 @@ mod array;
 mod file;
 mod heat_map;
 
-pub use array::{npy, safetensors};
+pub use array::{Tensors, npy, safetensors};
 pub use file::{OutputDir, OutputError};
 pub use heat_map::contact_png;

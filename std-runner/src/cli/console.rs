@@ -1,0 +1,79 @@
+//! What the user sees: lines on the standard output, a progress bar and complaints on the standard error.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Outcome;
+
+/// Prints to both streams around a progress bar, and counts failures.
+pub struct Console {
+    bar: ProgressBar,
+    quiet: bool,
+    done: usize,
+    failures: usize,
+    /// The first error of the standard output; nothing is printed after it.
+    output: io::Result<()>,
+}
+
+impl Console {
+    /// A console without a bar yet.
+    pub fn new(quiet: bool) -> Self {
+        Self { bar: ProgressBar::hidden(), quiet, done: 0, failures: 0, output: Ok(()) }
+    }
+
+    /// Shows a bar over `residues`, if the standard error is a terminal.
+    pub fn start(&mut self, residues: u64) {
+        if self.quiet || !io::stderr().is_terminal() {
+            return;
+        }
+        self.bar = ProgressBar::with_draw_target(Some(residues), ProgressDrawTarget::stderr());
+        let style = "{bar:40.cyan/blue} {pos}/{len} residues, {elapsed} elapsed, {eta} left  {msg}";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            self.bar.set_style(style);
+        }
+        self.bar.enable_steady_tick(Duration::from_millis(250));
+    }
+
+    /// A handle that moves the bar from any thread.
+    pub fn bar(&self) -> ProgressBar {
+        self.bar.clone()
+    }
+
+    /// Prints a line on the standard output.
+    pub fn line(&mut self, line: impl std::fmt::Display) {
+        if self.output.is_ok() {
+            self.output = self.bar.suspend(|| writeln!(io::stdout(), "{line}"));
+        }
+    }
+
+    /// Prints a warning, unless `--quiet`.
+    pub fn warning(&self, warning: impl std::fmt::Display) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("warning: {warning}"));
+        }
+    }
+
+    /// Prints an error and counts a failed sequence.
+    pub fn failure(&mut self, error: impl std::fmt::Display) {
+        self.failures += 1;
+        self.bar.suspend(|| eprintln!("error: {error}"));
+    }
+
+    /// Counts a sequence that is done.
+    pub fn success(&mut self) {
+        self.done += 1;
+    }
+
+    /// Takes the bar away, says how many sequences failed, and passes on an error of the standard output.
+    pub fn finish(self) -> anyhow::Result<Outcome> {
+        self.bar.finish_and_clear();
+        self.output?;
+        let (done, failures) = (self.done, self.failures);
+        if failures > 0 && !self.quiet {
+            eprintln!("{failures} of {} sequences failed", done + failures);
+        }
+        Ok(Outcome { failures })
+    }
+}

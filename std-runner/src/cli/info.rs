@@ -1,0 +1,128 @@
+//! `foldpoint info`
+
+use std::path::PathBuf;
+
+use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::format::ModelFile;
+use serde_json::Value;
+use std_runner::arena::display_bytes;
+use std_runner::engine::{Engine, Request};
+use std_runner::model::ModelBytes;
+
+use super::Outcome;
+use super::console::Console;
+use super::session::Options;
+
+/// Lengths (in residues) whose memory is listed.
+const LENGTHS: [usize; 4] = [128, 256, 512, 1024];
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Model file [default: --model, or the embedded model]. With -v, tensors and every detail of provenance are listed
+    #[arg(value_name = "MODEL")]
+    file: Option<PathBuf>,
+}
+
+pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
+    let mut console = Console::new(options.quiet);
+    let bytes = options.open(args.file.as_ref())?;
+    let file = bytes.parse()?;
+    let model = LanguageModel::load(&file).map_err(|e| bytes.error(e))?;
+    let engine = Engine::new(model, options.isa);
+    describe(&mut console, &bytes, &file, &engine);
+    memory(&mut console, &engine, options.threads())?;
+    provenance(&mut console, &file, options.verbose > 0);
+    if options.verbose > 0 {
+        tensors(&mut console, &file);
+    }
+    console.finish()
+}
+
+fn describe(console: &mut Console, bytes: &ModelBytes, file: &ModelFile, engine: &Engine) {
+    let model = engine.model();
+    let config = model.config();
+    let (size, count) = (display_bytes(bytes.bytes().len() as u64), file.tensor_count());
+    console.line(format_args!("model           {} ({size}, {count} tensors)", bytes.name()));
+    let (layers, width, heads) = (config.layers, config.width, config.heads);
+    let head_width = width.checked_div(heads).unwrap_or(0);
+    console.line(format_args!(
+        "language model  {layers} layers, width {width}, {heads} heads of {head_width}, FFN {}",
+        config.ffn
+    ));
+    console.line(format_args!("alphabet        {} tokens", config.vocab));
+    console.line(format_args!("trained on      up to {} tokens (longer inputs run)", config.max_positions));
+    let can = [
+        (true, "embeddings (embed)"),
+        (model.has_contact_head(), "contacts (predict, contacts)"),
+        (model.has_lm_head(), "logits (logits)"),
+    ];
+    let can: Vec<&str> = can.into_iter().filter(|c| c.0).map(|c| c.1).collect();
+    console.line(format_args!("can predict     {}", can.join(", ")));
+}
+
+fn memory(console: &mut Console, engine: &Engine, threads: usize) -> anyhow::Result<()> {
+    let model = engine.model();
+    let request = Request {
+        contacts: model.has_contact_head(),
+        logits: model.has_lm_head(),
+        layers: vec![model.config().layers],
+    };
+    for length in LENGTHS {
+        let one = display_bytes(engine.bytes_needed(length, 1, &request)?);
+        let all = display_bytes(engine.bytes_needed(length, threads, &request)?);
+        let also = if threads > 1 { format!(", {all} with {threads} threads inside") } else { String::new() };
+        console.line(format_args!("memory          {length:5} residues: {one}{also}"));
+    }
+    Ok(())
+}
+
+/// Prints what `meta.json` says: its simple fields, or, if `all`, everything.
+fn provenance(console: &mut Console, file: &ModelFile, all: bool) {
+    let meta = file.tensor("meta.json").and_then(|t| serde_json::from_slice::<Value>(t.bytes).ok());
+    let Some(Value::Object(meta)) = meta else {
+        console.line("provenance      none");
+        return;
+    };
+    for (key, value) in meta {
+        print(console, &key, &value, all);
+    }
+}
+
+/// One line for every simple value below `value`; those in lists and tables only if `all`.
+fn print(console: &mut Console, path: &str, value: &Value, all: bool) {
+    match value {
+        Value::Object(fields) if all => {
+            // A table of simple values is a line of its own: easier to compare with its neighbours.
+            if fields.values().all(|v| !v.is_object() && !v.is_array()) {
+                let text: Vec<String> = fields.iter().map(|(k, v)| format!("{k} {}", simple(v))).collect();
+                console.line(format_args!("{path}: {}", text.join(", ")));
+            } else {
+                fields.iter().for_each(|(key, v)| print(console, &format!("{path}.{key}"), v, all));
+            }
+        }
+        Value::Array(values) if all => {
+            values.iter().enumerate().for_each(|(i, v)| print(console, &format!("{path}[{i}]"), v, all));
+        }
+        Value::Object(fields) => {
+            console.line(format_args!("{path}: {} entries (-v lists them)", fields.len()))
+        }
+        Value::Array(values) => {
+            console.line(format_args!("{path}: {} entries (-v lists them)", values.len()))
+        }
+        _ => console.line(format_args!("{path}: {}", simple(value))),
+    }
+}
+
+fn simple(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn tensors(console: &mut Console, file: &ModelFile) {
+    for tensor in file.tensors() {
+        let (name, dtype, shape) = (tensor.name, tensor.dtype, tensor.shape());
+        console.line(format_args!("tensor {name} {dtype} {shape:?}, {} bytes", tensor.bytes.len()));
+    }
+}

@@ -1,0 +1,72 @@
+//! The way of a FASTA file through the model, shared by all commands that read one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use std_runner::batch::{BatchError, Runner};
+use std_runner::engine::{Prediction, Request};
+use std_runner::fasta::{self, Sequence};
+
+use super::console::Console;
+
+/// Sequences to run.
+#[derive(clap::Args)]
+pub struct Input {
+    /// FASTA file, plain or gzipped; `-` is the standard input
+    #[arg(value_name = "FASTA")]
+    pub fasta: PathBuf,
+    /// Refuse longer sequences (in residues)
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub max_len: usize,
+}
+
+impl Input {
+    /// Reads the sequences; what is wrong with single records goes to the console.
+    pub fn read(&self, console: &mut Console) -> anyhow::Result<Vec<Sequence>> {
+        let batch = fasta::read_path(&self.fasta, self.max_len)?;
+        for warning in &batch.warnings {
+            console.warning(warning);
+        }
+        for error in &batch.rejected {
+            console.failure(error);
+        }
+        Ok(batch.sequences)
+    }
+}
+
+/// Runs all sequences. `finish` makes something of a prediction (and may write files) on the thread that computed it;
+/// `report` gets that in the file's order. A sequence's error is printed with its place, and the others go on.
+pub fn run<T: Send>(
+    runner: &Runner,
+    sequences: &[Sequence],
+    request: &Request,
+    console: &mut Console,
+    finish: impl Fn(&Sequence, Prediction, Duration) -> anyhow::Result<T> + Sync,
+    mut report: impl FnMut(&mut Console, &Sequence, T) + Send,
+) -> anyhow::Result<()> {
+    let trained = runner.engine.model().config().max_positions;
+    for sequence in sequences.iter().filter(|s| s.residues.len().saturating_add(2) > trained) {
+        let (place, length) = (&sequence.place, sequence.residues.len());
+        let limit = trained.saturating_sub(2);
+        console
+            .warning(format_args!("{place}: {length} residues, and the model was trained on up to {limit}"));
+    }
+    console.start(sequences.iter().map(|s| s.residues.len() as u64).sum());
+    let bar = console.bar();
+    let finish = |sequence: &Sequence, prediction, time| {
+        let result = finish(sequence, prediction, time);
+        bar.inc(sequence.residues.len() as u64);
+        bar.set_message(sequence.id.clone());
+        result
+    };
+    let report = |sequence: &Sequence, result: Result<T, BatchError<anyhow::Error>>| match result {
+        Ok(value) => {
+            console.success();
+            report(console, sequence, value);
+        }
+        Err(BatchError::Output(error)) => console.failure(format!("{}: {error:#}", sequence.place)),
+        Err(error) => console.failure(format!("{}: {error}", sequence.place)),
+    };
+    runner.run(sequences, request, finish, report).context("the threads could not be started")
+}

@@ -1,0 +1,61 @@
+//! `foldpoint logits`
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use std_runner::alphabet::{FIRST_RESIDUE, STANDARD, TOKENS};
+use std_runner::embedding::{residues, to_floats};
+use std_runner::engine::Request;
+use std_runner::output::{OutputDir, npy};
+
+use super::Outcome;
+use super::console::Console;
+use super::input::{self, Input};
+use super::session::{Options, require};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    input: Input,
+    /// Folder for the results; created where needed. Each sequence gets ID.logits.npy (f32 [L, 20]); the columns' names,
+    /// one a line, are in logits.alphabet.txt
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+    /// Write all tokens of the alphabet (f32 [L, 33]), not only the 20 amino acids
+    #[arg(long)]
+    all_tokens: bool,
+}
+
+pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
+    let out = OutputDir::create(&args.out)?;
+    let mut console = Console::new(options.quiet);
+    let bytes = options.open(None)?;
+    let engine = options.engine(&bytes)?;
+    let request = Request { logits: true, ..Request::default() };
+    require(&engine, &request, bytes.name())?;
+    let vocab = engine.model().config().vocab;
+    let name = bytes.name();
+    ensure!(vocab == TOKENS.len(), "{name}: its alphabet has {vocab} tokens; expected {}", TOKENS.len());
+    let sequences = args.input.read(&mut console)?;
+    let first = usize::from(FIRST_RESIDUE);
+    let columns = if args.all_tokens { 0..vocab } else { first..first + STANDARD };
+    out.write("logits.alphabet.txt", |w| {
+        TOKENS[columns.clone()].iter().try_for_each(|t| writeln!(w, "{t}"))
+    })?;
+    input::run(
+        &options.runner(&engine),
+        &sequences,
+        &request,
+        &mut console,
+        |sequence, prediction, _| {
+            let logits = prediction.logits.unwrap_or_default();
+            let rows = residues(&logits, prediction.length, vocab).chunks_exact(vocab);
+            let values: Vec<f32> = rows.flat_map(|row| to_floats(&row[columns.clone()])).collect();
+            let shape = [prediction.length, columns.len()];
+            out.write(&format!("{}.logits.npy", sequence.stem), |w| npy(w, &shape, &values, false))?;
+            Ok(())
+        },
+        |_, _, ()| {},
+    )?;
+    console.finish()
+}

@@ -1,0 +1,105 @@
+//! Options that every command has, and what is made of them.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::kernels::Isa;
+use std_runner::arena::{MemoryLimit, parse_bytes};
+use std_runner::batch::Runner;
+use std_runner::engine::{Engine, Request};
+use std_runner::model::ModelBytes;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Options of every command.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Model file [default: the embedded model]
+    #[arg(long, global = true, value_name = "FILE", env = "FOLDPOINT_MODEL")]
+    pub model: Option<PathBuf>,
+    /// Threads [default: all processors]
+    #[arg(long, global = true, value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+    /// Instruction set: a name that `bench` prints, or `auto` for the fastest one
+    #[arg(long, global = true, value_name = "NAME", env = "FOLDPOINT_ISA", default_value = "auto", value_parser = parse_isa)]
+    pub isa: Isa,
+    /// Most memory to use, e.g. 2G [default: what the system has available]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = parse_bytes)]
+    pub memory_limit: Option<u64>,
+    /// Do not check the model's checksums before running it
+    #[arg(long, global = true)]
+    pub no_verify: bool,
+    /// No progress bar, warnings or summary; errors are still printed
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more about what is done; twice: everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+fn parse_isa(name: &str) -> Result<Isa, String> {
+    if name == "auto" {
+        return Ok(Isa::best());
+    }
+    Isa::by_name(name).ok_or_else(|| {
+        let names: Vec<&str> = Isa::all().iter().map(Isa::name).collect();
+        format!("this machine runs auto, {}", names.join(", "))
+    })
+}
+
+impl Options {
+    /// Sends log lines to the standard error, as many as `-v` asks for.
+    pub fn start_logging(&self) {
+        let level = match self.verbose {
+            0 => LevelFilter::WARN,
+            1 => LevelFilter::INFO,
+            _ => LevelFilter::TRACE,
+        };
+        tracing_subscriber::fmt()
+            .with_max_level(level)
+            .with_target(false)
+            .without_time()
+            .with_writer(std::io::stderr)
+            .init();
+    }
+
+    /// Number of threads to use.
+    pub fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        self.threads.unwrap_or_else(all).get()
+    }
+
+    /// The model's bytes: `path`, or the `--model` option, or the embedded one.
+    pub fn open(&self, path: Option<&PathBuf>) -> anyhow::Result<ModelBytes> {
+        Ok(ModelBytes::open(path.or(self.model.as_ref()).map(PathBuf::as_path))?)
+    }
+
+    /// The language model in `bytes`, after checking it.
+    pub fn engine<'a>(&self, bytes: &'a ModelBytes) -> anyhow::Result<Engine<'a>> {
+        let file = bytes.parse()?;
+        if !self.no_verify {
+            file.verify().map_err(|e| bytes.error(e))?;
+        }
+        let model = LanguageModel::load(&file).map_err(|e| bytes.error(e))?;
+        tracing::info!(model = bytes.name(), isa = self.isa.name(), threads = self.threads(), "model loaded");
+        Ok(Engine::new(model, self.isa))
+    }
+
+    /// How batches are run on `engine`.
+    pub fn runner<'e, 'a>(&self, engine: &'e Engine<'a>) -> Runner<'e, 'a> {
+        Runner { engine, threads: self.threads(), limit: MemoryLimit::new(self.memory_limit) }
+    }
+}
+
+/// Fails early, and once, if the model lacks a head that every sequence would need.
+pub fn require(engine: &Engine, request: &Request, name: &str) -> anyhow::Result<()> {
+    let check = |wanted: bool, there: bool, head: &str| -> anyhow::Result<()> {
+        ensure!(!wanted || there, "it has no {head} head, which this command needs");
+        Ok(())
+    };
+    let model = engine.model();
+    check(request.contacts, model.has_contact_head(), "contact")
+        .and_then(|()| check(request.logits, model.has_lm_head(), "language-model"))
+        .with_context(|| name.to_owned())
+}

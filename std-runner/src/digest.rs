@@ -1,0 +1,81 @@
+//! A fingerprint of integer outputs: equal exactly when every bit is.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::engine::Prediction;
+
+/// A SHA-256 value.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Digest([u8; 32]);
+
+/// Of all integers of a prediction, little-endian: contacts, logits, hidden states.
+pub fn of_prediction(prediction: &Prediction) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update((prediction.length as u64).to_le_bytes());
+    let mut part = |values: &mut dyn Iterator<Item = i32>, count: usize| {
+        hash.update((count as u64).to_le_bytes());
+        for value in values {
+            hash.update(value.to_le_bytes());
+        }
+    };
+    let contacts = prediction.contacts.as_deref().unwrap_or_default();
+    part(&mut contacts.iter().map(|&p| i32::from(p)), contacts.len());
+    let logits = prediction.logits.as_deref().unwrap_or_default();
+    part(&mut logits.iter().copied(), logits.len());
+    for layer in &prediction.hidden {
+        part(&mut layer.iter().copied(), layer.len());
+    }
+    Digest(hash.finalize().into())
+}
+
+/// Of digests in order.
+pub fn of_all(digests: impl IntoIterator<Item = Digest>) -> Digest {
+    let mut hash = Sha256::new();
+    for digest in digests {
+        hash.update(digest.0);
+    }
+    Digest(hash.finalize().into())
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_bit_counts() {
+        let a = Prediction {
+            length: 2,
+            contacts: Some(vec![1, 2, 2, 1]),
+            logits: None,
+            hidden: vec![vec![5, 6]],
+        };
+        let mut b = a.clone();
+        assert_eq!(of_prediction(&a), of_prediction(&b));
+        b.hidden[0][1] ^= 1;
+        assert_ne!(of_prediction(&a), of_prediction(&b));
+        let moved = Prediction { logits: Some(vec![5, 6]), hidden: vec![], ..a.clone() };
+        assert_ne!(of_prediction(&a), of_prediction(&moved));
+        let [x, y] = [of_prediction(&a), of_prediction(&b)];
+        assert_ne!(of_all([x, y]), of_all([y, x]));
+    }
+
+    #[test]
+    fn it_is_sha_256() {
+        let nothing = of_all([]).to_string();
+        assert_eq!(nothing, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    }
+}

@@ -1,0 +1,139 @@
+//! One sequence through the model: letters in, integers out.
+
+use foldpoint_core::esm2::{HiddenLayers, HiddenRow, LanguageModel, RunError, Want};
+use foldpoint_core::executor::Executor;
+use foldpoint_core::kernels::Isa;
+
+use crate::alphabet::tokenize;
+use crate::arena::{AllocationError, Arena};
+
+/// Fraction bits of hidden states, logits and contact probabilities.
+pub const FRACTION_BITS: u32 = 16;
+
+/// What to compute.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// Contact probabilities.
+    pub contacts: bool,
+    /// Language-model logits.
+    pub logits: bool,
+    /// Hidden states to keep: 0 is the embedding, k the output of layer k, the last one after the final LayerNorm.
+    pub layers: Vec<usize>,
+}
+
+/// Outputs of one sequence, as integers in units of 2^-16.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prediction {
+    /// Number of residues, L.
+    pub length: usize,
+    /// Probabilities `[L, L]`.
+    pub contacts: Option<Vec<u16>>,
+    /// Logits `[L + 2, vocab]`, with `<cls>` and `<eos>`.
+    pub logits: Option<Vec<i32>>,
+    /// One matrix `[L + 2, width]` for each of [`Request::layers`], with `<cls>` and `<eos>`.
+    pub hidden: Vec<Vec<i32>>,
+}
+
+/// A sequence that could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Core's refusal.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The system's refusal of the memory.
+    #[error(transparent)]
+    Allocation(#[from] AllocationError),
+}
+
+/// A model and the instruction set that runs it.
+#[derive(Clone)]
+pub struct Engine<'a> {
+    model: LanguageModel<'a>,
+    isa: Isa,
+}
+
+impl<'a> Engine<'a> {
+    /// Runs `model` on `isa`.
+    pub fn new(model: LanguageModel<'a>, isa: Isa) -> Self {
+        Self { model, isa }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &LanguageModel<'a> {
+        &self.model
+    }
+
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// Bytes that a sequence of `length` residues needs with `workers` threads inside: core's arena and the outputs.
+    ///
+    /// # Errors
+    /// [`RunError`] if the model cannot do it at all.
+    pub fn bytes_needed(&self, length: usize, workers: usize, request: &Request) -> Result<u64, RunError> {
+        let tokens = length.saturating_add(2);
+        let config = self.model.config();
+        let arena = self.model.plan(tokens, workers, self.want(request))?;
+        // Outputs are held as integers and once more as floats while they are written.
+        let values = |rows: usize, columns: usize| rows as u64 * columns as u64;
+        let mut outputs = values(tokens, config.width) * 8 * request.layers.len() as u64;
+        if request.logits {
+            outputs += values(tokens, config.vocab) * 8;
+        }
+        if request.contacts {
+            outputs += values(length, length) * 6;
+        }
+        Ok(arena as u64 + outputs)
+    }
+
+    /// Runs one sequence of upper-case letters in `arena`, which grows as needed.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub fn run(
+        &self,
+        residues: &[u8],
+        request: &Request,
+        arena: &mut Arena,
+        executor: &dyn Executor,
+    ) -> Result<Prediction, EngineError> {
+        let tokens = tokenize(residues);
+        let want = self.want(request);
+        arena.reserve(self.model.plan(tokens.len(), executor.workers(), want)?)?;
+        let width = self.model.config().width;
+        let mut hidden = vec![vec![0; tokens.len() * width]; request.layers.len()];
+        let mut keep = |row: HiddenRow<'_>| {
+            for (layer, matrix) in request.layers.iter().zip(&mut hidden) {
+                if *layer == row.layer {
+                    matrix[row.token * width..][..width].copy_from_slice(row.values);
+                }
+            }
+        };
+        let outputs = self.model.run(&tokens, want, arena.bytes(), self.isa, executor, &mut keep)?;
+        let contacts = outputs.contacts.map(<[u16]>::to_vec);
+        let logits = outputs.logits.map(<[i32]>::to_vec);
+        Ok(Prediction { length: residues.len(), contacts, logits, hidden })
+    }
+
+    fn want(&self, request: &Request) -> Want {
+        let last = self.model.config().layers;
+        let hidden = match request.layers.as_slice() {
+            [] => HiddenLayers::None,
+            [layer] if *layer == last => HiddenLayers::Last,
+            _ => HiddenLayers::All,
+        };
+        Want { contacts: request.contacts, logits: request.logits, hidden }
+    }
+}
+
+/// An integer in units of 2^-16 as a float (rounded to the nearest where it has more than 24 significant bits).
+pub fn decode(value: i32) -> f32 {
+    value as f32 / (1u32 << FRACTION_BITS) as f32
+}
+
+/// A probability in units of 2^-16 as a float; exact.
+pub fn decode_probability(value: u16) -> f32 {
+    decode(i32::from(value))
+}

@@ -1,0 +1,154 @@
+//! Whatever is wrong with the input is named with its place, ends in a failure, and never stops the other sequences.
+
+use crate::common::{Folder, foldpoint};
+use predicates::prelude::*;
+use predicates::str::contains;
+
+const GOOD: &str = ">good\nMKVLAAGIVGLCAKAYRERWPDE\n";
+
+/// Runs `predict` over GOOD, a bad record, and another good one: both good ones must be done.
+fn others_still_run(bad: &str, message: &str) {
+    let folder = Folder::new();
+    folder.write("in.fasta", format!("{GOOD}{bad}>last\nMKVLAAGI\n"));
+    foldpoint(&folder)
+        .args(["predict", "in.fasta", "-o", "out"])
+        .assert()
+        .code(1)
+        .stdout(contains("good ").and(contains("last ")))
+        .stderr(contains(message).and(contains("1 of 3 sequences failed")).and(contains("panicked").not()));
+    let expected = ["good.contacts.npy", "good.contacts.png", "last.contacts.npy", "last.contacts.png"];
+    assert_eq!(folder.list("out"), expected);
+}
+
+#[test]
+fn a_character_outside_the_alphabet() {
+    let message = "error: in.fasta: line 5, column 2: record 2 (`bad`): found `1`; expected one of the amino-acid letters";
+    others_still_run(">bad\nMKV\nM1K\n", message);
+}
+
+#[test]
+fn a_gap() {
+    others_still_run(
+        ">bad\nMK-V\n",
+        "in.fasta: line 4, column 3: record 2 (`bad`): found the gap `-`; expected",
+    );
+    others_still_run(
+        ">bad\nMK.V\n",
+        "in.fasta: line 4, column 3: record 2 (`bad`): found the gap `.`; expected",
+    );
+}
+
+#[test]
+fn a_stop_inside() {
+    others_still_run(">bad\nMK*V\n", "in.fasta: line 4, column 3: record 2 (`bad`): found `*` (stop) inside");
+}
+
+#[test]
+fn a_duplicate_identifier() {
+    let message = "in.fasta: line 3: record 2 (`good`): the identifier is already used at line 1; expected";
+    others_still_run(">good\nMKV\n", message);
+}
+
+#[test]
+fn a_sequence_of_length_zero() {
+    others_still_run(">bad\n", "in.fasta: line 3: record 2 (`bad`): the sequence is empty; expected");
+}
+
+#[test]
+fn a_record_without_identifier() {
+    others_still_run(">\nMKV\n", "in.fasta: line 3: record 2: the header has no identifier; expected");
+}
+
+#[test]
+fn a_sequence_that_is_too_long() {
+    let folder = Folder::new();
+    folder.write("in.fasta", format!(">long\nMKVLAAGIVGLCAKAYRERWPDEK\n{GOOD}"));
+    foldpoint(&folder)
+        .args(["contacts", "in.fasta", "-o", "out", "--max-len", "23"])
+        .assert()
+        .code(1)
+        .stderr(contains(
+            "in.fasta: line 1: record 1 (`long`): the sequence has 24 residues; expected at most 23",
+        ));
+    assert_eq!(folder.list("out"), ["good.contacts.npy"]);
+}
+
+#[test]
+fn not_enough_memory() {
+    let folder = Folder::new();
+    folder.write("in.fasta", GOOD);
+    foldpoint(&folder)
+        .args(["predict", "in.fasta", "-o", "out", "--memory-limit", "4K"])
+        .assert()
+        .code(1)
+        .stdout("")
+        .stderr(
+            contains("not enough memory: 23 residues need").and(contains("--memory-limit allows 4.0 KiB")),
+        );
+    assert!(folder.list("out").is_empty());
+}
+
+#[test]
+fn files_that_are_no_fasta() {
+    let folder = Folder::new();
+    folder.write("empty.fasta", "");
+    folder.write("blank.fasta", "\n\n");
+    folder.write("bare.fasta", "\nMKV\n>a\nMKV\n");
+    folder.write("cut.fasta.gz", [0x1f, 0x8b, 8, 0, 0]);
+    std::fs::create_dir(folder.path("folder")).expect("a folder");
+    for (file, message) in [
+        ("empty.fasta", "error: empty.fasta: is empty; expected FASTA"),
+        ("blank.fasta", "error: blank.fasta: is empty; expected FASTA"),
+        ("bare.fasta", "error: bare.fasta: line 2, column 1: expected a header `>identifier`"),
+        ("missing.fasta", "error: missing.fasta: cannot be read"),
+        ("folder", "error: folder: cannot be read: it is a directory"),
+        ("cut.fasta.gz", "error: cut.fasta.gz: cannot be read"),
+    ] {
+        let assert = foldpoint(&folder).args(["predict", file, "-o", "out"]).assert();
+        assert.code(1).stdout("").stderr(contains(message).and(contains("panicked").not()));
+    }
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_written() {
+    let folder = Folder::new();
+    folder.write("in.fasta", GOOD);
+    folder.write("taken", "a file");
+    for out in ["taken", "taken/inside"] {
+        foldpoint(&folder)
+            .args(["predict", "in.fasta", "-o", out])
+            .assert()
+            .code(1)
+            .stdout("")
+            .stderr(contains(format!("error: {out}: cannot be written")));
+    }
+}
+
+#[test]
+fn rare_letters_are_a_warning() {
+    let folder = Folder::new();
+    folder.write("in.fasta", ">a\nMKUBZ\n");
+    let message = "warning: in.fasta: line 1: record 1 (`a`): 3 residues (UBZ) are read as X";
+    foldpoint(&folder)
+        .args(["predict", "in.fasta", "-o", "out"])
+        .assert()
+        .success()
+        .stderr(contains(message));
+    foldpoint(&folder).args(["predict", "in.fasta", "-o", "out", "--quiet"]).assert().success().stderr("");
+}
+
+#[test]
+fn wrong_usage() {
+    let folder = Folder::new();
+    folder.write("in.fasta", GOOD);
+    for arguments in [
+        &["predict", "in.fasta"][..],
+        &["predict", "in.fasta", "-o", "out", "--threads", "0"],
+        &["predict", "in.fasta", "-o", "out", "--isa", "abacus"],
+        &["predict", "in.fasta", "-o", "out", "--memory-limit", "much"],
+        &["embed", "in.fasta", "-o", "out", "--layers", "1000"],
+        &["guess"],
+    ] {
+        foldpoint(&folder).args(arguments).assert().code(2).stdout("").stderr(contains("error:"));
+    }
+}

@@ -1,0 +1,8 @@
+//! The `foldpoint` command from outside, with the embedded model.
+#![cfg(feature = "embedded-model")]
+
+mod bad_input;
+mod bad_model;
+mod commands;
+mod common;
+mod evaluate;
