@@ -1,15 +1,24 @@
 //! The command line.
 
+mod quantize;
 mod reference;
 
 use clap::{Parser, Subcommand};
 
-/// Runs float checkpoints of ESM-2.
+/// Turns a float checkpoint of ESM-2 into a Foldpoint model file.
 #[derive(Parser)]
-#[command(name = "quantizer", version, about, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "quantizer",
+    version,
+    about,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    quantize: Option<quantize::Arguments>,
 }
 
 #[derive(Subcommand)]
@@ -24,8 +33,10 @@ impl Cli {
     /// # Errors
     /// Anything that keeps the job from being done, with the file it is about.
     pub fn run(self) -> anyhow::Result<()> {
-        match self.command {
-            Command::Reference(arguments) => arguments.run(),
+        match (self.command, self.quantize) {
+            (Some(Command::Reference(arguments)), _) => arguments.run(),
+            (None, Some(arguments)) => arguments.run(),
+            (None, None) => anyhow::bail!("no checkpoint given: see --help"),
         }
     }
 }

@@ -36,6 +36,22 @@ impl Linear {
         Ok(Self { weight: Tensor::cat(&weights, 0)?, bias: Tensor::cat(&biases, 0)? })
     }
 
+    /// (outputs, inputs).
+    ///
+    /// # Errors
+    /// The weight is not a matrix.
+    pub fn shape(&self) -> Result<(usize, usize), ReferenceError> {
+        Ok(self.weight.dims2()?)
+    }
+
+    /// The weight and the bias, row-major.
+    ///
+    /// # Errors
+    /// They are not f32.
+    pub fn values(&self) -> Result<(Vec<f32>, Vec<f32>), ReferenceError> {
+        Ok((to_vec(&self.weight)?, to_vec(&self.bias)?))
+    }
+
     /// `x` is `[tokens, inputs]`; returns `[tokens, outputs]`.
     ///
     /// # Errors

@@ -1,0 +1,152 @@
+//! Linear layers: int8 weights, packed.
+
+use foldpoint_core::fixed::ACT_FRAC;
+use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL, row_len};
+
+use super::multiplier::split;
+use super::{EncodeError, Encoder, all_fixed};
+use crate::reference::{Linear, Site};
+
+/// Rows of weights as codes with one scale each.
+pub struct Quantized {
+    /// `[outputs, inputs]`, -127 to 127.
+    pub codes: Vec<i8>,
+    /// One scale a row.
+    pub scales: Vec<f64>,
+}
+
+/// Symmetric int8 codes of each row, its largest magnitude at 127.
+pub fn quantize_weights(weight: &[f32], inputs: usize) -> Quantized {
+    let mut quantized = Quantized { codes: Vec::with_capacity(weight.len()), scales: Vec::new() };
+    for row in weight.chunks_exact(inputs) {
+        let largest = row.iter().fold(0.0f32, |max, w| max.max(w.abs()));
+        // A row of zeros may have any scale.
+        let scale = if largest == 0.0 { 1.0 } else { f64::from(largest) / 127.0 };
+        quantized.codes.extend(row.iter().map(|&w| (f64::from(w) / scale).round() as i8));
+        quantized.scales.push(scale);
+    }
+    quantized
+}
+
+/// `[panels, groups, 16, 4]`: the columns of the outliers first, then all columns.
+pub fn pack(codes: &[i8], inputs: usize, outliers: &[u16]) -> Vec<i8> {
+    let outputs = codes.len() / inputs.max(1);
+    let columns: Vec<Option<usize>> =
+        padded(outliers.iter().map(|&c| c.into())).chain(padded(0..inputs)).collect();
+    let mut packed = Vec::with_capacity(outputs.next_multiple_of(PANEL) * columns.len());
+    for panel in (0..outputs).step_by(PANEL) {
+        for group in columns.chunks_exact(GROUP) {
+            for row in panel..panel + PANEL {
+                let code = |&column: &Option<usize>| {
+                    column.filter(|_| row < outputs).map_or(0, |c| codes[row * inputs + c])
+                };
+                packed.extend(group.iter().map(code));
+            }
+        }
+    }
+    packed
+}
+
+/// Columns, and `None` up to a multiple of the group.
+fn padded(columns: impl ExactSizeIterator<Item = usize>) -> impl Iterator<Item = Option<usize>> {
+    let padding = columns.len().next_multiple_of(GROUP) - columns.len();
+    columns.map(Some).chain(std::iter::repeat_n(None, padding))
+}
+
+/// What `u8 x i8` instructions subtract 128 times.
+fn row_sums(codes: &[i8], inputs: usize, outliers: &[u16]) -> Vec<i32> {
+    let sum = |row: &[i8]| {
+        let all: i32 = row.iter().map(|&w| i32::from(w)).sum();
+        let high: i32 = outliers.iter().map(|&c| i32::from(row[usize::from(c)])).sum();
+        all + (high << LIMB_BITS)
+    };
+    codes.chunks_exact(inputs).map(sum).collect()
+}
+
+impl Encoder<'_> {
+    /// Writes the Linear that reads `site`; its output unit is `2^-out_frac`.
+    pub(super) fn linear(&mut self, site: Site, linear: &Linear, out_frac: u32) -> Result<(), EncodeError> {
+        let (outputs, inputs) = linear.shape()?;
+        let (weight, bias) = linear.values()?;
+        let outliers = self.calibration.outliers.get(&site).ok_or(EncodeError::NotCalibrated(site))?;
+        let name = site.to_string();
+        let Quantized { codes, scales } = quantize_weights(&weight, inputs);
+        let to_output = f64::from(out_frac as i32 - ACT_FRAC as i32).exp2();
+        let (mut mantissas, mut shifts) = (Vec::new(), Vec::new());
+        for scale in scales {
+            let (mantissa, shift) = split(scale * to_output, 16);
+            let out_of_range = || EncodeError::OutOfRange {
+                tensor: format!("{name}.shift"),
+                value: scale,
+                limit: 100f64.exp2(),
+            };
+            mantissas.push(mantissa as u16);
+            shifts.push(i8::try_from(shift).map_err(|_| out_of_range())?);
+        }
+        let bias = all_fixed(&name, bias.into_iter().map(f64::from), out_frac)?;
+        let groups = row_len(inputs, outliers.len()) / GROUP;
+        let shape = [outputs.div_ceil(PANEL), groups, PANEL, GROUP];
+        let writer = &mut self.writer;
+        writer.add_i8(&format!("{name}.weight"), &shape, pack(&codes, inputs, outliers))?;
+        writer.add_i32(&format!("{name}.bias"), &[outputs], bias)?;
+        writer.add_u16(&format!("{name}.mantissa"), &[outputs], mantissas)?;
+        writer.add_i8(&format!("{name}.shift"), &[outputs], shifts)?;
+        writer.add_i32(&format!("{name}.rowsum"), &[outputs], row_sums(&codes, inputs, outliers))?;
+        writer.add_u16(&format!("{name}.outliers"), &[outliers.len()], outliers.clone())?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use foldpoint_core::fixed::TokenScale;
+    use foldpoint_core::kernels::linear::Linear as Packed;
+    use foldpoint_core::kernels::scalar::gemm::gemm;
+    use proptest::prelude::*;
+
+    #[test]
+    fn weights_keep_half_a_step() {
+        let weight: Vec<f32> = (0..60).map(|i| ((i * 37) % 19) as f32 - 9.3).collect();
+        let quantized = quantize_weights(&weight, 20);
+        for (row, (codes, scale)) in weight.chunks(20).zip(quantized.codes.chunks(20).zip(&quantized.scales))
+        {
+            assert_eq!(codes.iter().map(|c| c.unsigned_abs()).max(), Some(127));
+            for (&w, &code) in row.iter().zip(codes) {
+                assert!((f64::from(code) * scale - f64::from(w)).abs() <= scale / 2.0 * 1.0001);
+            }
+        }
+        assert_eq!(quantize_weights(&[0.0; 4], 4).codes, [0; 4]);
+    }
+
+    proptest! {
+        /// The packed layout gives the product that plain matrices give.
+        #[test]
+        fn packed_weights_multiply(
+            inputs in 1..40usize, outputs in 1..40usize, seed in any::<u64>(), share in 0..3usize,
+        ) {
+            let byte = |i: usize| (seed.wrapping_mul(i as u64 * 2 + 1).wrapping_add(0x9e37_79b9 * i as u64) >> 29) as i8;
+            let codes: Vec<i8> = (0..inputs * outputs).map(|i| byte(i).max(-127)).collect();
+            let outliers: Vec<u16> = (0..inputs as u16).filter(|c| usize::from(*c) % 3 < share).collect();
+            let packed = pack(&codes, inputs, &outliers);
+            let (bias, mantissa, shift) = (vec![0; outputs], vec![1 << 15; outputs], vec![29; outputs]);
+            let sums = row_sums(&codes, inputs, &outliers);
+            let layer = Packed::from_parts(&packed, &bias, &mantissa, &shift, &sums, &outliers, inputs).unwrap();
+            let mut row = vec![0i8; layer.row_len()];
+            let high_len = layer.high_groups() * GROUP;
+            (0..outliers.len()).for_each(|i| row[i] = byte(i + 1000));
+            (0..inputs).for_each(|i| row[high_len + i] = byte(i + 2000));
+            let mut out = vec![0; outputs];
+            // mantissa 2^14 * 2^15, shift 29: the accumulator itself.
+            gemm(&layer, &row, &[TokenScale { mantissa: 1 << 14, exponent: 0 }], &mut out);
+            for (n, &out) in out.iter().enumerate() {
+                let weight = |c: usize| i32::from(codes[n * inputs + c]);
+                let low: i32 = (0..inputs).map(|c| weight(c) * i32::from(row[high_len + c])).sum();
+                let high: i32 = outliers.iter().zip(&row).map(|(&c, &h)| weight(c.into()) * i32::from(h)).sum();
+                prop_assert_eq!(out, low + 128 * high);
+                let all: i32 = (0..inputs).map(weight).sum();
+                prop_assert_eq!(sums[n], all + 128 * outliers.iter().map(|&c| weight(c.into())).sum::<i32>());
+            }
+        }
+    }
+}

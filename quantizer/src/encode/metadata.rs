@@ -1,0 +1,51 @@
+//! Where a model file comes from, for people and tools.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::calibrate::Calibration;
+
+/// Where a model file comes from.
+#[derive(Clone, Debug, Serialize)]
+pub struct Provenance {
+    /// Name of the checkpoint.
+    pub checkpoint: String,
+    /// SHA-256 of each of its files, by file name.
+    pub sha256: BTreeMap<String, String>,
+    /// How the residual stream is stored.
+    pub residual: String,
+    /// Share of Linear inputs with a second limb.
+    pub outliers: f64,
+    /// Part of the calibration values within the residual's range.
+    pub percentile: f64,
+    /// Factor from calibration range to stored range.
+    pub headroom: f64,
+    /// Name of the calibration file.
+    pub calibration: String,
+    /// Sequences that calibration ran.
+    pub calibration_sequences: usize,
+    /// Residues in them.
+    pub calibration_residues: usize,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    quantizer: &'static str,
+    #[serde(flatten)]
+    provenance: &'a Provenance,
+    /// Signal-to-noise ratio of each site's codes on the calibration values.
+    snr_db: BTreeMap<String, f64>,
+}
+
+impl Provenance {
+    /// The text of `meta.json`.
+    pub fn to_json(&self, calibration: &Calibration) -> String {
+        let snr_db =
+            calibration.snr.iter().map(|(site, snr)| (site.to_string(), (snr * 100.0).round() / 100.0));
+        let document =
+            Document { quantizer: env!("CARGO_PKG_VERSION"), provenance: self, snr_db: snr_db.collect() };
+        // Strings and numbers only: nothing here can fail to serialize.
+        serde_json::to_string_pretty(&document).unwrap_or_default()
+    }
+}
