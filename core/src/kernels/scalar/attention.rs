@@ -51,8 +51,10 @@ fn score_block(head: &Head, block: &HeadBlock, query: &[i8], scores: &mut [i32])
     }
 }
 
-/// `weights[j]` = 2^15 * 2^-(distance to the largest score); returns their sum.
+/// `weights[j]` = 2^15 * 2^-(distance to the largest score); returns their sum. Scores beyond the weights are not looked at:
+/// no key has them.
 pub(in crate::kernels) fn exponentiate(scores: &[i32], temperature: Temperature, weights: &mut [i16]) -> u32 {
+    let scores = scores.get(..weights.len()).unwrap_or(scores);
     let largest = scores.iter().copied().max().unwrap_or(0);
     let mut sum = 0u32;
     for (weight, &score) in weights.iter_mut().zip(scores) {
