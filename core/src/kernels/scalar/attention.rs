@@ -95,7 +95,8 @@ pub(in crate::kernels) fn output_scale(head: &Head, sum: u32) -> (i32, i32, u32)
     // |acc| <= 127 * sum, so `reduce` bits less fit an i32.
     let reduce = (32 - sum.leading_zeros() + 7).saturating_sub(31);
     let inverse = reciprocal(u64::from(sum));
-    let factor = (inverse.mantissa + (1 << 14)) >> 15;
+    // In 2^15..=2^16; a mantissa near 2^31 would leave i32 while it is rounded.
+    let factor = ((inverse.mantissa.unsigned_abs() + (1 << 14)) >> 15) as i32;
     let mantissa = i32::from(head.value_max.mantissa & 0x7fff) * factor;
     (mantissa, inverse.shift - 15 - i32::from(head.value_max.exponent) - reduce as i32, reduce)
 }

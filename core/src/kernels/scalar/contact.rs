@@ -31,7 +31,8 @@ pub fn accumulate(
 /// 2^16 / sum as a factor of at most 2^16 and a shift.
 pub(in crate::kernels) fn probability_scale(sum: u32) -> (u32, u32) {
     let inverse = reciprocal(u64::from(sum));
-    let factor = ((inverse.mantissa + (1 << 14)) >> 15) as u32;
+    // A mantissa near 2^31 would leave i32 while it is rounded.
+    let factor = (inverse.mantissa.unsigned_abs() + (1 << 14)) >> 15;
     (factor, (inverse.shift - 31).clamp(1, 31) as u32)
 }
 
