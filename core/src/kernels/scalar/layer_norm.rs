@@ -7,8 +7,8 @@ pub const GAIN_FRAC: i32 = 20;
 
 /// `y = (x - mean) / sqrt(variance + epsilon) * gain + bias` over one row.
 ///
-/// `x`: any fixed unit, at most 2^23 in magnitude; `epsilon`: in squares of x's unit; `gain`: unit 2^-20;
-/// `bias` and `y`: activation units. Rows of up to 2^16 channels.
+/// `x`: any fixed unit, at most 2^23 in magnitude (beyond, the sum of squares may saturate and the row come out too large);
+/// `epsilon`: in squares of x's unit; `gain`: unit 2^-20; `bias` and `y`: activation units. Rows of up to 2^16 channels.
 pub fn layer_norm(x: &[i32], gain: &[i32], bias: &[i32], epsilon: u64, y: &mut [i32]) {
     let (mean, rs) = statistics(x, epsilon);
     for (((y, &x), &gain), &bias) in y.iter_mut().zip(x).zip(gain).zip(bias) {
@@ -26,6 +26,6 @@ pub fn statistics(x: &[i32], epsilon: u64) -> (i32, crate::fixed::Multiplier) {
         let centred = i64::from(x.saturating_sub(mean)).unsigned_abs();
         sum.saturating_add(centred * centred)
     });
-    let variance = (squares + count as u64 / 2) / count as u64;
+    let variance = squares.saturating_add(count as u64 / 2) / count as u64;
     (mean, rsqrt(variance.saturating_add(epsilon).max(1)))
 }
