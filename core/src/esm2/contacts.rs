@@ -135,8 +135,7 @@ impl Maps<'_> {
     /// The weighted sum of attention from residue `i` to `j` over all maps.
     fn attention(&self, dims: &Dims, i: usize, j: usize) -> i32 {
         let (block, row) = ((i + 1) / dims.block_rows, (i + 1) % dims.block_rows);
-        let codes =
-            (dims.block_rows * dims.config.width * dims.code_bytes).next_multiple_of(crate::arena::ALIGN);
+        let codes = (dims.block_rows * dims.code_row()).next_multiple_of(crate::arena::ALIGN);
         let at = block * self.state_len + codes + 4 * (row * dims.stride + j);
         let bytes = self.states.get(at..).and_then(|bytes| bytes.first_chunk());
         bytes.copied().map_or(0, i32::from_le_bytes)

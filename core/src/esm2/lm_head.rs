@@ -33,14 +33,14 @@ fn block_logits(pass: &Pass, head: &LmHead, site: &Site, state: &[u8], logits: &
     let (dims, backend, norm) = (&pass.dims, pass.backend, &pass.model.final_norm);
     let (width, vocab) = (dims.config.width, dims.config.vocab);
     let Scratch { stream, context, codes, mut scales, row, .. } = scratch;
-    let coded = width * site.codec.bytes_per_value();
-    let tiles = logits.chunks_mut(ROW_TILE * vocab).zip(state.chunks(ROW_TILE * coded));
+    let code_row = dims.code_row();
+    let tiles = logits.chunks_mut(ROW_TILE * vocab).zip(state.chunks(ROW_TILE * code_row));
     for (logits, coded_rows) in tiles {
         let rows = logits.len() / vocab;
         let (x, normed) = (&mut stream[..width], &mut row[..width]);
         let row_len = head.dense.row_len();
         for ((coded, codes), scale) in
-            coded_rows.chunks_exact(coded).take(rows).zip(codes.chunks_exact_mut(row_len)).zip(&mut scales)
+            coded_rows.chunks_exact(code_row).take(rows).zip(codes.chunks_exact_mut(row_len)).zip(&mut scales)
         {
             (backend.decode)(site, coded, x);
             (backend.layer_norm)(x, norm.gain, norm.bias, dims.config.epsilon, normed);

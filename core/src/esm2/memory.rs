@@ -28,7 +28,7 @@ pub struct Dims {
     pub blocks: usize,
     /// Tokens rounded up to a multiple of 32.
     pub stride: usize,
-    /// Bytes of a stored residual value.
+    /// Bytes of a stored residual value, at the site that takes most.
     pub code_bytes: usize,
     /// Longest quantized row.
     pub row_len: usize,
@@ -76,6 +76,12 @@ impl Dims {
         self.tokens - 2
     }
 
+    /// Bytes from one row of stored codes to the next, at every residual site: sites of different widths replace each
+    /// other in place, so a row must never reach into its neighbour.
+    pub const fn code_row(&self) -> usize {
+        self.config.width * self.code_bytes
+    }
+
     /// Attention maps of the model.
     pub const fn maps(&self) -> usize {
         self.config.layers * self.config.heads
@@ -93,7 +99,7 @@ impl Dims {
     pub fn state_layout(&self) -> Layout {
         let rows = self.block_rows;
         Layout::new()
-            .add::<u8>(rows * self.config.width * self.code_bytes)
+            .add::<u8>(rows * self.code_row())
             .add::<i32>(self.if_contacts(rows * self.stride))
             .add::<i32>(self.if_contacts(self.config.heads * self.stride))
             .add::<u32>(self.if_contacts(self.config.heads * rows))
@@ -231,7 +237,7 @@ impl<'m> Memory<'m> {
 /// A block's state.
 #[derive(Debug)]
 pub struct State<'m> {
-    /// Codes of the residual stream, `[rows, width]`.
+    /// Codes of the residual stream, `[rows, width]`, a row every [`Dims::code_row`] bytes.
     pub codes: &'m mut [u8],
     /// Weighted attention maps so far, `[rows, stride]`, contact logit units.
     pub contact_rows: &'m mut [i32],
@@ -247,7 +253,7 @@ impl<'m> State<'m> {
         let rows = dims.block_rows;
         let mut arena = Arena::new(chunk)?;
         Ok(Self {
-            codes: arena.take(rows * dims.config.width * dims.code_bytes)?,
+            codes: arena.take(rows * dims.code_row())?,
             contact_rows: arena.take(dims.if_contacts(rows * dims.stride))?,
             columns: arena.take(dims.if_contacts(dims.config.heads * dims.stride))?,
             row_sums: arena.take(dims.if_contacts(dims.config.heads * rows))?,

@@ -47,7 +47,7 @@ fn project_block(
     rows.values.fill(0);
     let first = index * dims.block_rows;
     let count = dims.block_rows.min(dims.tokens.saturating_sub(first));
-    let coded = state.chunks_exact(width * site.codec.bytes_per_value()).take(count);
+    let coded = state.chunks_exact(dims.code_row()).take(count);
     let Scratch { stream, codes, mut scales, outputs, row: normed, .. } = scratch;
     let row_len = layer.qkv.row_len();
     let mut coded = coded.peekable();

@@ -184,13 +184,9 @@ impl Pass<'_, '_> {
     }
 
     /// The codes of each token's stream.
-    pub(super) fn coded_rows<'s>(
-        &self,
-        site: &Site,
-        states: &'s [u8],
-    ) -> impl Iterator<Item = &'s [u8]> + use<'s> {
+    fn coded_rows<'s>(&self, states: &'s [u8]) -> impl Iterator<Item = &'s [u8]> + use<'s> {
         let dims = &self.dims;
-        let row = dims.config.width * site.codec.bytes_per_value();
+        let row = dims.code_row();
         let (block_rows, state_len) = (dims.block_rows, states.len() / dims.blocks.max(1));
         states
             .chunks(state_len.max(1))
@@ -208,7 +204,7 @@ impl Pass<'_, '_> {
     ) -> Result<(), RunError> {
         let to_activation = crate::fixed::ACT_FRAC - self.model.config.stream_frac;
         let (values, _) = memory.hidden.split_at_mut(self.dims.config.width);
-        for (token, codes) in self.coded_rows(site, memory.states).enumerate() {
+        for (token, codes) in self.coded_rows(memory.states).enumerate() {
             (self.backend.decode)(site, codes, values);
             // Decoded values are at most 2^23: 8 more bits fit, further ones saturate.
             let widen =
@@ -228,7 +224,7 @@ impl Pass<'_, '_> {
     ) -> Result<(), RunError> {
         let (x, values) = memory.hidden.split_at_mut(self.dims.config.width);
         let norm = &self.model.final_norm;
-        for (token, codes) in self.coded_rows(site, memory.states).enumerate() {
+        for (token, codes) in self.coded_rows(memory.states).enumerate() {
             (self.backend.decode)(site, codes, x);
             (self.backend.layer_norm)(x, norm.gain, norm.bias, self.model.config.epsilon, values);
             sink(HiddenRow { layer: self.model.config.layers, token, values });
@@ -239,13 +235,12 @@ impl Pass<'_, '_> {
     /// Fills the states of all blocks with the embedded tokens and no contacts.
     fn embed(&self, tokens: &[u8], states: &mut [u8]) -> Result<(), RunError> {
         let dims = &self.dims;
-        let row_bytes = dims.config.width * self.model.embedded.codec.bytes_per_value();
         let scale = embed::Dropout::new(tokens, &dims.config);
         let state_len = dims.state_layout().bytes()?;
         for (state, tokens) in states.chunks_exact_mut(state_len).zip(tokens.chunks(dims.block_rows)) {
             let state = State::carve(dims, state)?;
             state.contact_rows.fill(0);
-            for (codes, &token) in state.codes.chunks_exact_mut(row_bytes).zip(tokens) {
+            for (codes, &token) in state.codes.chunks_exact_mut(dims.code_row()).zip(tokens) {
                 self.embed_token(token, scale, codes);
             }
         }

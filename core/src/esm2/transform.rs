@@ -165,8 +165,7 @@ fn update(
     let Scratch { stream, context, codes: quantized, scales, outputs, row, .. } = scratch;
     let (width, ffn) = (dims.config.width, dims.config.ffn);
     let stream = &mut stream[..rows * width];
-    let before = site.codec.bytes_per_value() * width;
-    for (x, codes) in stream.chunks_exact_mut(width).zip(codes.chunks_exact(before).skip(from)) {
+    for (x, codes) in stream.chunks_exact_mut(width).zip(codes.chunks_exact(dims.code_row()).skip(from)) {
         (backend.decode)(site, codes, x);
     }
 
@@ -216,9 +215,8 @@ fn add(stream: &mut [i32], update: &[i32]) {
 
 /// Stores rows of the stream and reads them back: what is stored is what the next operation sees.
 fn store(pass: &Pass, site: &Site, codes: &mut [u8], from: usize, stream: &mut [i32]) {
-    let width = pass.dims.config.width;
-    let row_bytes = site.codec.bytes_per_value() * width;
-    for (x, codes) in stream.chunks_exact_mut(width).zip(codes.chunks_exact_mut(row_bytes).skip(from)) {
+    let (width, code_row) = (pass.dims.config.width, pass.dims.code_row());
+    for (x, codes) in stream.chunks_exact_mut(width).zip(codes.chunks_exact_mut(code_row).skip(from)) {
         (pass.backend.encode)(site, x, codes);
         (pass.backend.decode)(site, codes, x);
     }
