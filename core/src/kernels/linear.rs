@@ -80,7 +80,7 @@ impl<'a> Linear<'a> {
 
     fn check(&self) -> Result<(), &'static str> {
         // |acc| <= 128 * 128 * (inputs + 128 * outliers) must fit an i32.
-        if self.inputs + 128 * self.outliers.len() > 131_071 {
+        if self.outliers.len().saturating_mul(128).saturating_add(self.inputs) > 131_071 {
             return Err("too many inputs and outliers for a 32-bit accumulator");
         }
         if !self.outliers.is_sorted_by(|a, b| a < b) {
