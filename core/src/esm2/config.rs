@@ -44,9 +44,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// Channels of one head.
+    /// Channels of one head; 0 without heads.
     pub const fn head_width(&self) -> usize {
-        self.width / self.heads
+        match self.width.checked_div(self.heads) {
+            Some(width) => width,
+            None => 0,
+        }
     }
 
     /// Reads and checks `lm.config`.
@@ -56,6 +59,13 @@ impl Config {
         record.iter_mut().zip(values).for_each(|(field, &value)| *field = value);
         let config = Self::from_record(&record);
         config.check().map_err(|what| FormatError::bad_value(CONFIG, what))?;
+        // What this version does not know must not be ignored: it would change the outputs.
+        if config.to_record() != record {
+            return Err(FormatError::bad_value(
+                CONFIG,
+                "an unknown flag, a mask token above 255, or a reserved value",
+            ));
+        }
         Ok(config)
     }
 
@@ -84,7 +94,7 @@ impl Config {
         ]
     }
 
-    /// The reverse of [`to_record`](Self::to_record).
+    /// The reverse of [`to_record`](Self::to_record); unknown flags and the reserved value are dropped.
     pub const fn from_record(record: &[u32; CONFIG_LEN]) -> Self {
         let &[
             vocab,
