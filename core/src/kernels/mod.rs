@@ -21,6 +21,7 @@ use linear::Linear;
 
 /// One implementation of every operation.
 #[derive(Debug)]
+#[expect(clippy::type_complexity, reason = "an operation's arguments are documented where it is defined")]
 pub struct Backend {
     /// The backend's name, as `FOLDPOINT_ISA` spells it.
     pub name: &'static str,

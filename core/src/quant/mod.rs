@@ -102,7 +102,7 @@ impl Codec {
     pub fn decode(&self, code: i16, e: u8) -> i32 {
         match self {
             Self::Piecewise(p) => p.decode(code as u8, e),
-            Self::Wide { step } => (i64::from(code) * i64::from(*step) << e.min(EXPONENT_MAX))
+            Self::Wide { step } => ((i64::from(code) * i64::from(*step)) << e.min(EXPONENT_MAX))
                 .clamp(i32::MIN.into(), i32::MAX.into()) as i32,
         }
     }
