@@ -61,7 +61,7 @@ pub fn sum_maps(pass: &Pass, index: usize, memory: &mut Memory) -> Result<(), Ru
             for (row, &sum) in rows.iter().enumerate() {
                 let residue = (block * dims.block_rows + row).checked_sub(1).and_then(|r| map.get_mut(r));
                 if let Some(total) = residue {
-                    *total = total.wrapping_add(sum as i32);
+                    *total = total.wrapping_add(sum);
                 }
             }
         }
@@ -101,7 +101,8 @@ pub fn finish(
 struct Maps<'s> {
     head: &'s ContactHead<'s>,
     states: &'s [u8],
-    rows: &'s [i32],
+    /// At most 2^16 a key and a row: 65,535 tokens fit.
+    rows: &'s [u32],
     totals: &'s [i64],
     state_len: usize,
 }
@@ -116,14 +117,15 @@ impl Maps<'_> {
             let weight = i64::from(self.head.weight(index).weight);
             let share = div_round((weight * i64::from(map[i])) << SHARE_FRAC, total);
             for (correction, &sum) in corrections[i..].iter_mut().zip(&map[i..]) {
-                // |weight| <= 2^14, map[i] * sum / total <= 2^31 / 4 for 2^15 residues: 256^2 maps can't overflow.
+                // |weight| <= 2^14 and neither row exceeds the total, so that one term is below 2^14 * 2^12 * 2^32; a sum
+                // over so many and such maps that it wraps has no meaning as a logit either.
                 *correction = correction.wrapping_add(share * i64::from(sum));
             }
         }
         // From weight * probability * share units to logits.
         let down = self.head.frac + 16 + SHARE_FRAC - LOGIT_FRAC;
         for (j, (out, &correction)) in row.iter_mut().zip(&*corrections).enumerate().skip(i) {
-            let correction = (correction + (1i64 << (down - 1))) >> down;
+            let correction = correction.wrapping_add(1 << (down - 1)) >> down;
             let sum = i64::from(self.attention(dims, i, j)) + i64::from(self.attention(dims, j, i));
             let logit = sum - correction + i64::from(self.head.bias);
             let logit = (logit + (1 << (LOGIT_FRAC - ACT_FRAC - 1))) >> (LOGIT_FRAC - ACT_FRAC);
@@ -138,6 +140,6 @@ impl Maps<'_> {
         let codes = (dims.block_rows * dims.code_row()).next_multiple_of(crate::arena::ALIGN);
         let at = block * self.state_len + codes + 4 * (row * dims.stride + j);
         let bytes = self.states.get(at..).and_then(|bytes| bytes.first_chunk());
-        bytes.copied().map_or(0, i32::from_le_bytes)
+        bytes.copied().map_or(0, i32::from_ne_bytes)
     }
 }

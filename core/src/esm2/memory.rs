@@ -101,7 +101,7 @@ impl Dims {
         Layout::new()
             .add::<u8>(rows * self.code_row())
             .add::<i32>(self.if_contacts(rows * self.stride))
-            .add::<i32>(self.if_contacts(self.config.heads * self.stride))
+            .add::<u32>(self.if_contacts(self.config.heads * self.stride))
             .add::<u32>(self.if_contacts(self.config.heads * rows))
     }
 
@@ -148,7 +148,7 @@ impl Dims {
             .add::<i16>(heads * self.stride)
             .add::<u32>(heads * self.stride)
             .add::<u32>(2 * heads)
-            .add::<i32>(self.if_contacts(self.maps() * self.residues()))
+            .add::<u32>(self.if_contacts(self.maps() * self.residues()))
             .add::<i64>(self.if_contacts(self.maps()))
             .add::<i32>(if self.want.hidden == HiddenLayers::None { 0 } else { 2 * self.config.width })
             .repeat(self.scratch_layout(), self.workers)
@@ -194,7 +194,7 @@ pub struct Memory<'m> {
     /// The largest key scale of every head, then the largest value scale.
     pub largest: &'m mut [u32],
     /// Row sums of every symmetrised attention map, `[maps, residues]`, unit 2^-16.
-    pub map_rows: &'m mut [i32],
+    pub map_rows: &'m mut [u32],
     /// Total of every symmetrised attention map.
     pub map_totals: &'m mut [i64],
     /// Two rows of hidden states.
@@ -242,7 +242,7 @@ pub struct State<'m> {
     /// Weighted attention maps so far, `[rows, stride]`, contact logit units.
     pub contact_rows: &'m mut [i32],
     /// Column sums of this block's rows in the layer's maps, `[heads, stride]`.
-    pub columns: &'m mut [i32],
+    pub columns: &'m mut [u32],
     /// Row sums in the layer's maps, `[heads, rows]`.
     pub row_sums: &'m mut [u32],
 }

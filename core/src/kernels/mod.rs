@@ -39,7 +39,7 @@ pub struct Backend {
     /// Attention of one head for a tile of query rows. Defined by [`scalar::attention::attention`].
     pub attention: fn(&Head, RowTile),
     /// Adds one head's attention of one query to a contact map. Defined by [`scalar::contact::accumulate`].
-    pub contact: fn(&[i16], u32, attention::ContactWeight, &mut [i32], &mut [i32]) -> u32,
+    pub contact: fn(&[i16], u32, attention::ContactWeight, &mut [i32], &mut [u32]) -> u32,
     /// Decodes one row of a residual stream: `(site, codes, x)`. Defined by [`scalar::residual::decode`].
     pub decode: fn(&Site, &[u8], &mut [i32]),
     /// Encodes one row of a residual stream: `(site, x, codes)`. Defined by [`scalar::residual::encode`].

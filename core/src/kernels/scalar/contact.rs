@@ -5,13 +5,13 @@ use crate::kernels::attention::{CONTACT_WEIGHT_MAX, ContactWeight};
 
 /// Normalises one query's attention weights to 16-bit probabilities `A[j] = weights[j] / sum` (unit 2^-16, at most
 /// 65535), adds `(A[j] * weight) >> shift` (rounded) to `row[j]` and `A[j]` to `columns[j]`, and returns the sum of `A`.
-/// All slices cover the residues only: the caller leaves out <cls> and <eos>.
+/// All slices cover the residues only: the caller leaves out <cls> and <eos>. 65,536 rows can't overflow a column.
 pub fn accumulate(
     weights: &[i16],
     sum: u32,
     head: ContactWeight,
     row: &mut [i32],
-    columns: &mut [i32],
+    columns: &mut [u32],
 ) -> u32 {
     let (factor, shift) = probability_scale(sum);
     let shift_row = head.shift.clamp(1, 30);
@@ -22,7 +22,7 @@ pub fn accumulate(
         // Below 2^16 * 2^14 in magnitude, so the half fits too.
         let term = probability as i32 * weight_of_head;
         *row = row.wrapping_add((term + (1 << (shift_row - 1))) >> shift_row);
-        *column = column.wrapping_add(probability as i32);
+        *column = column.wrapping_add(probability);
         total = total.wrapping_add(probability);
     }
     total
