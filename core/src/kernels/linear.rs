@@ -127,8 +127,7 @@ impl<'a> Linear<'a> {
     /// The panels of 16 output channels, each `[groups, 16, 4]`, with the channels' epilogues.
     pub fn panels(&self) -> impl Iterator<Item = Panel<'a>> + use<'a> {
         let high = self.high_groups() * PANEL * GROUP;
-        self.weight
-            .chunks_exact(self.panel_len().max(1))
+        rows(self.weight, self.panel_len())
             .zip(self.bias.chunks(PANEL))
             .zip(self.mantissa.chunks(PANEL))
             .zip(self.shift.chunks(PANEL))
@@ -142,6 +141,11 @@ impl<'a> Linear<'a> {
     pub const fn row_sum(&self) -> &'a [i32] {
         self.row_sum
     }
+}
+
+/// The rows of `len` codes each in `codes`; endless empty rows where `len` is 0 (a layer without inputs outputs its bias).
+pub fn rows(codes: &[i8], len: usize) -> impl Iterator<Item = &[i8]> {
+    (0..).map_while(move |row: usize| codes.get(row * len..(row + 1) * len))
 }
 
 /// Codes in a quantized row of `inputs` channels of which `outliers` have a second limb.

@@ -1,7 +1,7 @@
 //! Linear layers: i8 x i8 to i32, requantized.
 
 use crate::fixed::{TokenScale, requantize};
-use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel};
+use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, rows};
 
 /// `out[m][n] = requantize(acc, mantissa_m * mantissa_n, shift_n - exponent_m) + bias[n]`, saturating, where
 /// `acc = (sum of high limbs x high columns) * 128 + sum of codes x columns` (exact: see [`Linear`]'s bound).
@@ -9,7 +9,7 @@ use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel};
 /// `codes` is `[M, layer.row_len()]`, `scales` `[M]`, `out` `[M, layer.outputs()]` in the layer's output unit.
 pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
     let outputs = layer.outputs().max(1);
-    let rows = codes.chunks_exact(layer.row_len().max(1)).zip(scales).zip(out.chunks_exact_mut(outputs));
+    let rows = rows(codes, layer.row_len()).zip(scales).zip(out.chunks_exact_mut(outputs));
     for ((codes, &scale), out) in rows {
         let (high, low) = codes.split_at_checked(layer.high_groups() * GROUP).unwrap_or((&[], codes));
         for (panel, out) in layer.panels().zip(out.chunks_mut(PANEL)) {

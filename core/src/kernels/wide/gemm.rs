@@ -2,7 +2,7 @@
 
 use super::dot::dot_rows;
 use crate::fixed::TokenScale;
-use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel};
+use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, rows};
 use crate::kernels::scalar::gemm::finish;
 
 /// Rows whose accumulators stay in registers: each takes four vectors of eight lanes.
@@ -10,19 +10,21 @@ const ROWS: usize = if cfg!(target_feature = "avx512vl") { 4 } else { 2 };
 
 /// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm).
 pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
-    let (row_len, outputs) = (layer.row_len().max(1), layer.outputs().max(1));
+    let (row_len, outputs) = (layer.row_len(), layer.outputs().max(1));
     let high_len = layer.high_groups() * GROUP;
     for (index, panel) in layer.panels().enumerate() {
-        let tiles = codes.chunks(ROWS * row_len).zip(scales.chunks(ROWS)).zip(out.chunks_mut(ROWS * outputs));
-        for ((codes, scales), out) in tiles {
-            let whole = codes.len() == ROWS * row_len && scales.len() == ROWS && out.len() == ROWS * outputs;
-            let tile = Tile { panel: &panel, column: index * PANEL, row_len, high_len, outputs };
-            if whole {
-                tile.run::<ROWS>(codes, scales, out);
-            } else {
-                let rows =
-                    codes.chunks_exact(row_len).zip(scales.chunks(1)).zip(out.chunks_exact_mut(outputs));
-                rows.for_each(|((codes, scales), out)| tile.run::<1>(codes, scales, out));
+        let tile = Tile { panel: &panel, column: index * PANEL, row_len, high_len, outputs };
+        let tiles = scales.chunks(ROWS).zip(out.chunks_mut(ROWS * outputs));
+        for (first, (scales, out)) in tiles.enumerate() {
+            let codes = codes.get(first * ROWS * row_len..).unwrap_or_default();
+            match codes.get(..ROWS * row_len) {
+                Some(codes) if scales.len() == ROWS && out.len() == ROWS * outputs => {
+                    tile.run::<ROWS>(codes, scales, out);
+                }
+                _ => {
+                    let rows = rows(codes, row_len).zip(scales.chunks(1)).zip(out.chunks_exact_mut(outputs));
+                    rows.for_each(|((codes, scales), out)| tile.run::<1>(codes, scales, out));
+                }
             }
         }
     }
@@ -40,7 +42,7 @@ struct Tile<'t> {
 impl Tile<'_> {
     #[inline(always)]
     fn run<const R: usize>(&self, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
-        let mut rows = codes.chunks_exact(self.row_len);
+        let mut rows = rows(codes, self.row_len);
         let rows: [(&[i8], &[i8]); R] = core::array::from_fn(|_| {
             rows.next().unwrap_or_default().split_at_checked(self.high_len).unwrap_or_default()
         });
