@@ -10,7 +10,7 @@ use std_runner::executor::RayonExecutor;
 
 use super::Outcome;
 use super::console::Console;
-use super::session::{Options, require};
+use super::options::{Options, require};
 
 #[derive(clap::Args)]
 pub struct Args {

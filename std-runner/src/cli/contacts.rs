@@ -9,7 +9,7 @@ use std_runner::output::{OutputDir, contact_png, npy};
 use super::Outcome;
 use super::console::Console;
 use super::input::{self, Input};
-use super::session::{Options, require};
+use super::options::{Options, require};
 
 #[derive(clap::Args)]
 pub struct Args {

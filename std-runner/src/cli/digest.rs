@@ -6,7 +6,7 @@ use std_runner::engine::Request;
 use super::Outcome;
 use super::console::Console;
 use super::input::{self, Input};
-use super::session::Options;
+use super::options::Options;
 
 #[derive(clap::Args)]
 pub struct Args {

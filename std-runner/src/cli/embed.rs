@@ -12,7 +12,7 @@ use std_runner::output::{OutputDir, npy, safetensors};
 
 use super::console::Console;
 use super::input::{self, Input};
-use super::session::Options;
+use super::options::Options;
 use super::{Outcome, usage_error};
 
 #[derive(clap::Args)]

@@ -11,7 +11,7 @@ use std_runner::model::ModelBytes;
 
 use super::Outcome;
 use super::console::Console;
-use super::session::Options;
+use super::options::Options;
 
 /// Lengths (in residues) whose memory is listed.
 const LENGTHS: [usize; 4] = [128, 256, 512, 1024];

@@ -11,7 +11,7 @@ use std_runner::output::{OutputDir, npy};
 use super::Outcome;
 use super::console::Console;
 use super::input::{self, Input};
-use super::session::{Options, require};
+use super::options::{Options, require};
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -9,8 +9,8 @@ mod evaluate;
 mod info;
 mod input;
 mod logits;
+mod options;
 mod predict;
-mod session;
 mod verify;
 
 use std::io;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 
-use session::Options;
+use options::Options;
 
 /// Protein language models in integer arithmetic: contacts, embeddings and logits from sequences.
 ///

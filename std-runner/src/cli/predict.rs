@@ -9,7 +9,7 @@ use std_runner::output::{OutputDir, contact_png, npy};
 use super::Outcome;
 use super::console::Console;
 use super::input::{self, Input};
-use super::session::{Options, require};
+use super::options::{Options, require};
 
 /// A pair above this probability is called a contact.
 const CONTACT: f32 = 0.5;

@@ -7,7 +7,7 @@ use std_runner::arena::display_bytes;
 
 use super::Outcome;
 use super::console::Console;
-use super::session::Options;
+use super::options::Options;
 
 #[derive(clap::Args)]
 pub struct Args {

@@ -15,7 +15,7 @@ use super::contacts_report::{self, Row};
 use crate::cli::Outcome;
 use crate::cli::console::Console;
 use crate::cli::input;
-use crate::cli::session::{Options, require};
+use crate::cli::options::{Options, require};
 
 #[derive(clap::Args)]
 pub struct Args {

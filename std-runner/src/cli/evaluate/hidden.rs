@@ -12,7 +12,7 @@ use std_runner::fasta::Sequence;
 use crate::cli::Outcome;
 use crate::cli::console::Console;
 use crate::cli::input::{self, Input};
-use crate::cli::session::Options;
+use crate::cli::options::Options;
 
 #[derive(clap::Args)]
 pub struct Args {

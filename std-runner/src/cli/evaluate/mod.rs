@@ -5,7 +5,7 @@ mod contacts_report;
 mod hidden;
 
 use super::Outcome;
-use super::session::Options;
+use super::options::Options;
 
 #[derive(clap::Subcommand)]
 pub enum Command {
