@@ -93,7 +93,8 @@ impl Temperature {
         let product = mantissas * u64::from(constant.mantissa.unsigned_abs());
         let excess = (48 - product.leading_zeros() as i32).max(0);
         let factor = product.checked_shr(excess as u32).unwrap_or(0).min(65_535) as u16;
-        let shift = constant.shift - excess - i32::from(query.exponent) - i32::from(key_max.exponent) - 16;
+        let exponents = i32::from(query.exponent) + i32::from(key_max.exponent);
+        let shift = constant.shift.saturating_sub(excess + exponents + 16);
         if shift < 0 {
             Self { factor: u16::MAX, shift: 0 }
         } else {

@@ -11,6 +11,8 @@ pub mod attention;
 pub mod linear;
 pub mod scalar;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod twins;
 pub mod wide;
 

@@ -8,6 +8,8 @@ pub mod layer_norm;
 pub mod quantize;
 pub mod residual;
 pub mod rotary;
+#[cfg(test)]
+mod tests;
 
 /// The specification as a backend.
 pub static BACKEND: super::Backend = super::Backend {

@@ -1,0 +1,128 @@
+//! Attention and what it adds to contact maps.
+
+use crate::fixed::TokenScale;
+use crate::kernels::Isa;
+use crate::kernels::attention::{ContactWeight, QUERY_TILE, Temperature};
+use crate::kernels::testing::{Attended, CODES, Codes, HeadData, Random};
+use proptest::prelude::*;
+use std::vec::Vec;
+
+#[derive(Clone, Debug)]
+pub struct AttentionCase {
+    pub seed: u64,
+    pub width: usize,
+    pub keys: usize,
+    pub block_rows: usize,
+    pub rows: usize,
+    pub codes: Codes,
+    pub scales: Scales,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Scales {
+    Any,
+    Largest,
+    Zero,
+}
+
+pub const WIDTHS: [usize; 7] = [8, 16, 24, 32, 64, 128, 256];
+
+pub fn attention_case() -> impl Strategy<Value = AttentionCase> {
+    let keys = prop_oneof![1..40usize, 1..700usize];
+    let shape = (prop::sample::select(&WIDTHS[..]), keys, 1..=6usize, 1..=QUERY_TILE);
+    let scales = prop::sample::select(&[Scales::Any, Scales::Largest, Scales::Zero][..]);
+    (any::<u64>(), shape, prop::sample::select(&CODES[..]), scales).prop_map(
+        |(seed, (width, keys, panels, rows), codes, scales)| AttentionCase {
+            seed,
+            width,
+            keys,
+            block_rows: 16 * panels,
+            rows,
+            codes,
+            scales,
+        },
+    )
+}
+
+impl AttentionCase {
+    fn head(&self, random: &mut Random) -> HeadData {
+        let keys = random.many(self.keys * self.width, |r| self.codes.draw(r));
+        let values = random.many(self.keys * self.width, |r| self.codes.draw(r));
+        let mut head = HeadData::pack(&keys, &values, self.width, self.block_rows, || random.next() as u8);
+        let mut scales = |largest: i16| {
+            random.many(self.keys, |r| match self.scales {
+                Scales::Any => r.below(usize::from(largest.unsigned_abs()) + 1) as i16,
+                Scales::Largest => largest,
+                Scales::Zero => 0,
+            })
+        };
+        (head.key_scale, head.value_scale) = (scales(511), scales(i16::MAX));
+        head.value_max = TokenScale { mantissa: random.next() as u16, exponent: random.next() as i8 };
+        head
+    }
+}
+
+pub fn check_attention(isa: Isa, case: &AttentionCase) {
+    let mut random = Random(case.seed);
+    let head = case.head(&mut random);
+    let queries = random.many(case.rows * case.width, |r| case.codes.draw(r));
+    let temperatures = random.many(case.rows, |r| {
+        let shift = if r.below(2) == 0 { r.below(20) as u8 } else { r.next() as u8 };
+        Temperature { factor: r.next() as u16, shift }
+    });
+    let by =
+        |isa: Isa, garbage| Attended::by(isa.backend().attention, &head, &queries, &temperatures, garbage);
+    let expected = by(Isa::scalar(), 1);
+    assert!(expected.sums.iter().all(|&sum| sum >= 32767), "the largest weight is whole");
+    assert_eq!(by(isa, 2), expected);
+}
+
+pub fn check_every_width(isa: Isa) {
+    for width in WIDTHS {
+        for (keys, block_rows) in [(1, 16), (16, 16), (95, 32), (96, 96), (255, 48), (513, 96)] {
+            for rows in 1..=QUERY_TILE {
+                for codes in [Codes::Any, Codes::Extremes] {
+                    let seed = (width * keys + rows) as u64;
+                    let scales = Scales::Largest;
+                    check_attention(
+                        isa,
+                        &AttentionCase { seed, width, keys, block_rows, rows, codes, scales },
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct ContactCase {
+    pub weights: Vec<i16>,
+    pub sum: u32,
+    pub head: ContactWeight,
+    pub seed: u64,
+}
+
+pub fn contact_case() -> impl Strategy<Value = ContactCase> {
+    let weights = prop_oneof![
+        prop::collection::vec(0..=i16::MAX, 0..100),
+        prop::collection::vec(any::<i16>(), 0..700),
+        Just(std::vec![i16::MAX; 50]),
+    ];
+    let sum = prop_oneof![any::<u32>(), 32767..200_000u32, Just(0), (0..32u32).prop_map(|b| (1 << b) + 1)];
+    let shift = prop_oneof![1..=30u32, any::<u32>()];
+    (weights, sum, any::<i16>(), shift, any::<u64>()).prop_map(|(weights, sum, weight, shift, seed)| {
+        ContactCase { weights, sum, head: ContactWeight { weight, shift }, seed }
+    })
+}
+
+pub fn check_contact(isa: Isa, case: &ContactCase) {
+    let by = |isa: Isa| {
+        let mut random = Random(case.seed);
+        let longer = case.weights.len() + random.below(3);
+        let mut row = random.many(longer, |r| r.next() as i32);
+        let mut columns = random.many(longer, |r| r.next() as u32);
+        let total = (isa.backend().contact)(&case.weights, case.sum, case.head, &mut row, &mut columns);
+        (total, row, columns)
+    };
+    assert_eq!(by(isa), by(Isa::scalar()));
+}

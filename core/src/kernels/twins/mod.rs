@@ -1,0 +1,88 @@
+//! Every backend equals the specification, bit for bit.
+//!
+//! The properties are functions over an [`Isa`]; the macro stamps them on each backend. A new backend is one more name in
+//! [`twins!`]'s list; one that this machine can't run has nothing to check here.
+
+mod attention;
+mod linear;
+mod rows;
+
+use super::Isa;
+use proptest::prelude::*;
+
+macro_rules! twins {
+    ($($backend:ident),*) => {
+        /// The backends that are held to the specification.
+        const STAMPED: &[&str] = &[$(stringify!($backend)),*];
+
+        $(mod $backend {
+            use super::*;
+
+            fn isa() -> Isa {
+                Isa::by_name(stringify!($backend)).unwrap_or(Isa::scalar())
+            }
+
+            proptest! {
+                #![proptest_config(ProptestConfig::with_cases(400))]
+
+                #[test]
+                fn gemm(case in linear::gemm_case()) {
+                    linear::check_gemm(isa(), &case);
+                }
+
+                #[test]
+                fn quantize_row(case in linear::quantize_case()) {
+                    linear::check_quantize_row(isa(), &case);
+                }
+
+                #[test]
+                fn attention(case in attention::attention_case()) {
+                    attention::check_attention(isa(), &case);
+                }
+
+                #[test]
+                fn contact(case in attention::contact_case()) {
+                    attention::check_contact(isa(), &case);
+                }
+
+                #[test]
+                fn layer_norm(case in rows::norm_case()) {
+                    rows::check_layer_norm(isa(), &case);
+                }
+
+                #[test]
+                fn gelu_and_rotary(case in rows::row_case()) {
+                    rows::check_gelu(isa(), &case);
+                    rows::check_rotary(isa(), &case);
+                }
+
+                #[test]
+                fn encode_and_decode(case in rows::codec_case()) {
+                    rows::check_codec(isa(), &case);
+                }
+            }
+
+            #[test]
+            fn gemm_of_every_small_shape() {
+                linear::check_every_small_gemm(isa());
+            }
+
+            #[test]
+            fn attention_of_every_width() {
+                attention::check_every_width(isa());
+            }
+        })*
+    };
+}
+
+twins!(wide);
+
+#[test]
+fn every_backend_is_stamped() {
+    for isa in Isa::all() {
+        assert!(*isa == Isa::scalar() || STAMPED.contains(&isa.name()), "{} has no twin test", isa.name());
+    }
+    assert_eq!(Isa::all().first(), Some(&Isa::scalar()));
+    assert_eq!(Isa::by_name("wide"), Some(Isa::wide()));
+    assert_eq!(Isa::by_name("WIDE"), None);
+}

@@ -1,0 +1,126 @@
+//! Operations on one row: LayerNorm, GELU, rotary embedding, the stored stream.
+
+use super::linear::values;
+use crate::kernels::Isa;
+use crate::kernels::testing::{Random, any_magnitude};
+use crate::quant::{Codec, Site};
+use proptest::prelude::*;
+use std::vec;
+use std::vec::Vec;
+
+#[derive(Clone, Debug)]
+pub struct NormCase {
+    pub x: Vec<i32>,
+    pub gain: Vec<i32>,
+    pub bias: Vec<i32>,
+    pub epsilon: u64,
+}
+
+pub fn norm_case() -> impl Strategy<Value = NormCase> {
+    let epsilon = prop_oneof![Just(0), Just(u64::MAX), any::<u64>(), 0..100_000u64];
+    (any::<u64>(), prop_oneof![0..3usize, 1..400usize], 0..5u32, epsilon).prop_map(
+        |(seed, count, style, epsilon)| {
+            let mut random = Random(seed ^ 1);
+            let (gain, bias) = (random.many(count, any_magnitude), random.many(count, any_magnitude));
+            NormCase { x: values(count, seed, style), gain, bias, epsilon }
+        },
+    )
+}
+
+pub fn check_layer_norm(isa: Isa, case: &NormCase) {
+    let by = |isa: Isa| {
+        let mut y = vec![-9; case.x.len() + 1];
+        (isa.backend().layer_norm)(&case.x, &case.gain, &case.bias, case.epsilon, &mut y);
+        y
+    };
+    assert_eq!(by(isa), by(Isa::scalar()));
+}
+
+#[derive(Clone, Debug)]
+pub struct RowCase {
+    pub x: Vec<i32>,
+    pub phases: Vec<u32>,
+}
+
+pub fn row_case() -> impl Strategy<Value = RowCase> {
+    (any::<u64>(), 0..300usize, 0..5u32, 0..3usize).prop_map(|(seed, count, style, missing)| RowCase {
+        x: values(count, seed, style),
+        phases: Random(!seed)
+            .many((count / 2).saturating_sub(missing), |r| r.next() as u32 & !(r.next() as u32)),
+    })
+}
+
+pub fn check_gelu(isa: Isa, case: &RowCase) {
+    let (mut expected, mut found) = (case.x.clone(), case.x.clone());
+    (Isa::scalar().backend().gelu)(&mut expected);
+    (isa.backend().gelu)(&mut found);
+    assert_eq!(found, expected);
+}
+
+pub fn check_rotary(isa: Isa, case: &RowCase) {
+    let angles: Vec<[i32; 2]> = case
+        .phases
+        .iter()
+        .map(|&phase| {
+            let (sine, cosine) = crate::fixed::sin_cos(phase);
+            [cosine, sine]
+        })
+        .collect();
+    let (mut expected, mut found) = (case.x.clone(), case.x.clone());
+    (Isa::scalar().backend().rotary)(&mut expected, &angles);
+    (isa.backend().rotary)(&mut found, &angles);
+    assert_eq!(found, expected);
+}
+
+#[derive(Clone, Debug)]
+pub struct CodecCase {
+    pub codec: Codec,
+    pub exponents: Vec<u8>,
+    pub x: Vec<i32>,
+    pub seed: u64,
+}
+
+/// Legal codecs of 8 bits, fewer bits and 16 bits.
+pub fn codec() -> impl Strategy<Value = (Codec, u8)> {
+    let piecewise = (4..=8u32, prop::array::uniform4(1..100i32), prop::array::uniform3(1..4000i32)).prop_map(
+        |(bits, shares, [step_neg, step_mid, step_pos])| {
+            // Four random shares of the levels beside the zero level.
+            let levels = (1 << bits) - 1;
+            let sum: i32 = shares.iter().sum();
+            let [n_neg, a, b, n_pos] = shares.map(|share| share * levels / sum);
+            [bits as i32, n_neg, a, b, n_pos, step_neg, step_mid, step_pos]
+        },
+    );
+    let wide = (1..=32i32).prop_map(|step| [16, 0, 0, 0, 0, 0, step, 0]);
+    (prop_oneof![3 => piecewise, 1 => wide], 0..=3u8).prop_map(|(record, e)| {
+        let e = (0..=e).rev().find(|&e| Codec::from_record(&record, e).is_ok());
+        (Codec::from_record(&record, e.unwrap_or(0)).expect("legal by construction"), e.unwrap_or(0))
+    })
+}
+
+pub fn codec_case() -> impl Strategy<Value = CodecCase> {
+    (codec(), any::<u64>(), 0..300usize, 0..5u32).prop_map(|((codec, e), seed, count, style)| CodecCase {
+        codec,
+        exponents: Random(seed ^ 1).many(count, |r| r.below(usize::from(e) + 1) as u8),
+        x: values(count, seed, style),
+        seed,
+    })
+}
+
+pub fn check_codec(isa: Isa, case: &CodecCase) {
+    let site = Site { codec: case.codec, exponents: &case.exponents };
+    let count = case.x.len();
+    let mut random = Random(case.seed);
+    // A whole number of values, and a byte more.
+    let blank = random.many(count * case.codec.bytes_per_value() + 1, |r| r.next() as u8);
+    let (mut expected, mut found) = (blank.clone(), blank.clone());
+    (Isa::scalar().backend().encode)(&site, &case.x, &mut expected);
+    (isa.backend().encode)(&site, &case.x, &mut found);
+    assert_eq!(found, expected);
+    for codes in [&blank, &found] {
+        let (mut expected, mut found) = (vec![3; count + 1], vec![3; count + 1]);
+        (Isa::scalar().backend().decode)(&site, codes, &mut expected);
+        (isa.backend().decode)(&site, codes, &mut found);
+        assert_eq!(found, expected);
+    }
+}
