@@ -1,0 +1,95 @@
+//! Tensors of one operation with random values of a realistic size.
+
+use quantizer::writer::{ModelWriter, WriteError};
+
+use crate::random::Random;
+use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+
+/// Input channels of a random linear layer, and how many of them are outliers.
+#[derive(Clone, Copy)]
+pub struct Inputs {
+    pub channels: usize,
+    pub outliers: usize,
+}
+
+/// Adds linear layer `name`; its outputs have `frac` fractional bits and about the inputs' size.
+pub fn add_linear(
+    writer: &mut ModelWriter,
+    random: &mut Random,
+    name: &str,
+    inputs: Inputs,
+    outputs: usize,
+    frac: u32,
+) -> Result<(), WriteError> {
+    let matrix: Vec<Vec<i8>> = (0..outputs).map(|_| random.codes(inputs.channels)).collect();
+    let outliers = outlier_channels(random, inputs);
+    let sum = |codes: &mut dyn Iterator<Item = i8>| codes.map(i32::from).sum::<i32>();
+    let row_sum = matrix.iter().map(|row| {
+        (sum(&mut outliers.iter().map(|&c| row[usize::from(c)])) << LIMB_BITS) + sum(&mut row.iter().copied())
+    });
+    writer.add_i32(&format!("{name}.rowsum"), &[outputs], row_sum.collect())?;
+
+    let weight = pack(&matrix, &outliers);
+    let groups = weight.len() / (outputs.div_ceil(PANEL) * PANEL * GROUP);
+    writer.add_i8(&format!("{name}.weight"), &[outputs.div_ceil(PANEL), groups, PANEL, GROUP], weight)?;
+
+    // Codes up to 127 are about 2^6 in size: a row of K of them has norm 2^6 sqrt(K). Activations have 16 fractional
+    // bits, outputs `frac`; a mantissa is about 2^15.5.
+    let half_log = inputs.channels.ilog2() as i32 / 2;
+    let shift = 15 + 6 + half_log + (16 - frac as i32);
+    writer.add_i8(&format!("{name}.shift"), &[outputs], vec![shift as i8; outputs])?;
+    let mantissa = (0..outputs).map(|_| random.between(1 << 15, (1 << 16) - 1) as u16);
+    writer.add_u16(&format!("{name}.mantissa"), &[outputs], mantissa.collect())?;
+    writer.add_i32(&format!("{name}.bias"), &[outputs], random.values(outputs, 1 << (frac - 3)))?;
+    writer.add_u16(&format!("{name}.outliers"), &[outliers.len()], outliers)
+}
+
+/// Adds the gain (around 1) and bias of a LayerNorm.
+pub fn add_norm(
+    writer: &mut ModelWriter,
+    random: &mut Random,
+    name: &str,
+    channels: usize,
+) -> Result<(), WriteError> {
+    let gain = (0..channels).map(|_| random.between(1 << 19, 3 << 19) as i32);
+    writer.add_i32(&format!("{name}.gain"), &[channels], gain.collect())?;
+    writer.add_i32(&format!("{name}.bias"), &[channels], random.values(channels, 1 << 13))
+}
+
+fn outlier_channels(random: &mut Random, inputs: Inputs) -> Vec<u16> {
+    let mut channels: Vec<u16> = (0..inputs.channels as u16).collect();
+    while channels.len() > inputs.outliers {
+        let index = random.between(0, channels.len() as i64 - 1) as usize;
+        channels.swap_remove(index);
+    }
+    channels.sort_unstable();
+    channels
+}
+
+/// The packing of `docs/FORMAT.md`: `[outputs / 16, columns / 4, 16, 4]`, outlier columns first.
+fn pack(matrix: &[Vec<i8>], outliers: &[u16]) -> Vec<i8> {
+    let padded = |mut row: Vec<i8>| {
+        row.resize(row.len().next_multiple_of(GROUP), 0);
+        row
+    };
+    let rows: Vec<Vec<i8>> = matrix
+        .iter()
+        .map(|row| {
+            let high = padded(outliers.iter().map(|&c| row[usize::from(c)]).collect());
+            [high, padded(row.clone())].concat()
+        })
+        .collect();
+    let columns = rows.first().map_or(0, Vec::len);
+    let mut packed = Vec::with_capacity(rows.len().next_multiple_of(PANEL) * columns);
+    for panel in rows.chunks(PANEL) {
+        for group in (0..columns).step_by(GROUP) {
+            for row in 0..PANEL {
+                match panel.get(row) {
+                    Some(row) => packed.extend_from_slice(&row[group..group + GROUP]),
+                    None => packed.extend_from_slice(&[0; GROUP]),
+                }
+            }
+        }
+    }
+    packed
+}

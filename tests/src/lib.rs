@@ -1,0 +1,5 @@
+//! What the tests across Foldpoint's crates, the benches and the bare-metal example share: models of random weights.
+
+mod layers;
+pub mod random;
+pub mod random_model;

@@ -1,0 +1,172 @@
+//! Whole language models of random weights: as good as real ones for everything but accuracy.
+//!
+//! Floats are computed by `libm`, not by the system, so that a seed gives the same file everywhere.
+
+use foldpoint_core::esm2::Config;
+use foldpoint_core::fixed::Multiplier;
+use foldpoint_core::quant::Codec;
+use quantizer::writer::{ModelWriter, WriteError};
+
+use crate::layers::{Inputs, add_linear, add_norm};
+use crate::random::Random;
+
+/// The shape of a random model.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Transformer layers.
+    pub layers: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Channels of a head, a multiple of 8.
+    pub head_width: usize,
+    /// Channels of the feed-forward network.
+    pub ffn: usize,
+    /// Outlier channels of every linear layer, at most `heads * head_width` and `ffn`.
+    pub outliers: usize,
+    /// Bits of the stored residual stream: 1 to 8, or 16.
+    pub residual_bits: i32,
+    /// Whether there is a contact head.
+    pub contact_head: bool,
+    /// Whether there is a language-model head.
+    pub lm_head: bool,
+}
+
+/// The bare-metal example's model.
+pub const TINY: Shape = Shape {
+    layers: 2,
+    heads: 2,
+    head_width: 16,
+    ffn: 64,
+    outliers: 3,
+    residual_bits: 8,
+    contact_head: true,
+    lm_head: true,
+};
+
+/// ESM-2's alphabet.
+const VOCAB: usize = 33;
+const MASK: u8 = 32;
+
+/// Fractional bits of the stream.
+const STREAM_FRAC: u32 = 12;
+
+impl Shape {
+    /// Channels of the stream.
+    pub const fn width(&self) -> usize {
+        self.heads * self.head_width
+    }
+
+    fn config(&self) -> Config {
+        // log2(e) * 2^11 * 2^-32 / (511 * sqrt(head width)).
+        let temperature = std::f64::consts::LOG2_E / (511.0 * libm::sqrt(self.head_width as f64));
+        let (fraction, exponent) = libm::frexp(temperature);
+        let mantissa = libm::ldexp(fraction, 31) as i32;
+        Config {
+            vocab: VOCAB,
+            layers: self.layers,
+            width: self.width(),
+            heads: self.heads,
+            ffn: self.ffn,
+            token_dropout: true,
+            contact_head: self.contact_head,
+            lm_head: self.lm_head,
+            stream_frac: STREAM_FRAC,
+            max_positions: 1026,
+            mask_token: MASK,
+            epsilon: 168,
+            epsilon_activation: 42_950,
+            temperature: Multiplier { mantissa, shift: 31 - exponent + 21 },
+        }
+    }
+
+    /// The residual stream's codec: about ±8, with tails to about ±60 where the bits allow.
+    fn codec(&self) -> [i32; Codec::RECORD_LEN] {
+        let one = 1 << STREAM_FRAC;
+        match self.residual_bits {
+            16 => [16, 0, 0, 0, 0, 0, 4, 0],
+            bits => {
+                let levels = 1 << bits;
+                let tail = levels / 16;
+                let dense = (levels - 1 - 2 * tail) / 2;
+                let (step, tail_step) = (8 * one / dense.max(1), 50 * one / tail.max(1));
+                [bits, tail, dense, dense, tail, tail_step, step, tail_step]
+            }
+        }
+    }
+
+    /// The model file of this shape whose weights are drawn from `seed`.
+    ///
+    /// # Errors
+    /// Those of [`ModelWriter`], which a shape that [`Config::check`] accepts never meets.
+    pub fn model(&self, seed: u64) -> Result<Vec<u8>, WriteError> {
+        let mut random = Random::new(seed);
+        let mut writer = ModelWriter::new();
+        let config = self.config();
+        let width = self.width();
+        writer.add_u32("lm.config", &[config.to_record().len()], config.to_record().to_vec())?;
+        let embedding = random.values(VOCAB * width, 1 << STREAM_FRAC);
+        writer.add_i32("lm.embedding", &[VOCAB, width], embedding)?;
+        writer.add_u32("lm.rotary", &[self.head_width / 2], self.phases())?;
+        self.add_site(&mut writer, &mut random, 0)?;
+        for layer in 0..self.layers {
+            self.add_layer(&mut writer, &mut random, layer)?;
+        }
+        add_norm(&mut writer, &mut random, "lm.norm", width)?;
+        if self.contact_head {
+            let maps = self.layers * self.heads;
+            let weights = random.values(maps, 1 << 14).into_iter().map(|w| w as i16);
+            writer.add_i16("lm.contact.weight", &[maps], weights.collect())?;
+            writer.add_i32("lm.contact.param", &[2], vec![10, -(1 << 20)])?;
+        }
+        if self.lm_head {
+            let inputs = self.inputs(width);
+            add_linear(&mut writer, &mut random, "lm.head.dense", inputs, width, 16)?;
+            add_norm(&mut writer, &mut random, "lm.head.norm", width)?;
+            add_linear(&mut writer, &mut random, "lm.head.decoder", inputs, VOCAB, 16)?;
+        }
+        writer.to_bytes()
+    }
+
+    const fn inputs(&self, channels: usize) -> Inputs {
+        Inputs { channels, outliers: self.outliers }
+    }
+
+    fn add_layer(
+        &self,
+        writer: &mut ModelWriter,
+        random: &mut Random,
+        layer: usize,
+    ) -> Result<(), WriteError> {
+        let (name, width) = (format!("lm.layers.{layer}"), self.width());
+        let mut linear = |part: &str, inputs: usize, outputs: usize, frac: u32, random: &mut Random| {
+            add_linear(writer, random, &format!("{name}.{part}"), self.inputs(inputs), outputs, frac)
+        };
+        linear("attention.qkv", width, 3 * width, 16, random)?;
+        linear("attention.output", width, width, STREAM_FRAC, random)?;
+        linear("ffn.up", width, self.ffn, 16, random)?;
+        linear("ffn.down", self.ffn, width, STREAM_FRAC, random)?;
+        add_norm(writer, random, &format!("{name}.attention.norm"), width)?;
+        add_norm(writer, random, &format!("{name}.ffn.norm"), width)?;
+        self.add_site(writer, random, 2 * layer + 1)?;
+        self.add_site(writer, random, 2 * layer + 2)
+    }
+
+    fn add_site(
+        &self,
+        writer: &mut ModelWriter,
+        random: &mut Random,
+        index: usize,
+    ) -> Result<(), WriteError> {
+        let name = format!("lm.residual.{index}");
+        writer.add_i32(&name, &[Codec::RECORD_LEN], self.codec().to_vec())?;
+        let exponents = (0..self.width()).map(|_| random.between(0, 2) as u8);
+        writer.add_u8(&format!("{name}.exponent"), &[self.width()], exponents.collect())
+    }
+
+    /// Rotary frequencies 10000^(-2i / head width) in 2^32nds of a turn.
+    fn phases(&self) -> Vec<u32> {
+        let turn = libm::ldexp(1.0, 32) / std::f64::consts::TAU;
+        let frequency = |pair: usize| libm::pow(10_000.0, -2.0 * pair as f64 / self.head_width as f64);
+        (0..self.head_width / 2).map(|pair| libm::round(turn * frequency(pair)) as u32).collect()
+    }
+}
