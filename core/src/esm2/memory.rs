@@ -87,6 +87,16 @@ impl Dims {
         self.config.layers * self.config.heads
     }
 
+    /// Pairs of residues. Saturates where addresses are narrow: the layout then says that it is too large.
+    const fn pairs(&self) -> usize {
+        self.residues().saturating_mul(self.residues())
+    }
+
+    /// Rows of all attention maps, saturating as [`pairs`](Self::pairs) does.
+    const fn map_rows(&self) -> usize {
+        self.maps().saturating_mul(self.residues())
+    }
+
     fn if_contacts(&self, count: usize) -> usize {
         if self.want.contacts { count } else { 0 }
     }
@@ -139,7 +149,7 @@ impl Dims {
     pub fn layout(&self) -> Layout {
         let heads = self.config.heads;
         Layout::new()
-            .add::<u16>(self.if_contacts(self.residues() * self.residues()))
+            .add::<u16>(self.if_contacts(self.pairs()))
             .add::<i32>(self.if_logits(self.tokens * self.config.vocab))
             .add::<[i32; 2]>(self.tokens * (self.config.head_width() / 2))
             .repeat(self.state_layout(), self.blocks)
@@ -148,7 +158,7 @@ impl Dims {
             .add::<i16>(heads * self.stride)
             .add::<u32>(heads * self.stride)
             .add::<u32>(2 * heads)
-            .add::<u32>(self.if_contacts(self.maps() * self.residues()))
+            .add::<u32>(self.if_contacts(self.map_rows()))
             .add::<i64>(self.if_contacts(self.maps()))
             .add::<i32>(if self.want.hidden == HiddenLayers::None { 0 } else { 2 * self.config.width })
             .repeat(self.scratch_layout(), self.workers)
@@ -213,7 +223,7 @@ impl<'m> Memory<'m> {
         let heads = dims.config.heads;
         let pieces = |layout: Layout, count: usize| Ok::<_, ArenaError>(layout.bytes()? * count);
         Ok(Self {
-            contacts: arena.take(dims.if_contacts(dims.residues() * dims.residues()))?,
+            contacts: arena.take(dims.if_contacts(dims.pairs()))?,
             logits: arena.take(dims.if_logits(dims.tokens * dims.config.vocab))?,
             rotary: arena.take(dims.tokens * (dims.config.head_width() / 2))?,
             states: arena.take(pieces(dims.state_layout(), dims.blocks)?)?,
@@ -222,7 +232,7 @@ impl<'m> Memory<'m> {
             value_scale: arena.take(heads * dims.stride)?,
             gathered: arena.take(heads * dims.stride)?,
             largest: arena.take(2 * heads)?,
-            map_rows: arena.take(dims.if_contacts(dims.maps() * dims.residues()))?,
+            map_rows: arena.take(dims.if_contacts(dims.map_rows()))?,
             map_totals: arena.take(dims.if_contacts(dims.maps()))?,
             hidden: arena.take(if dims.want.hidden == HiddenLayers::None {
                 0

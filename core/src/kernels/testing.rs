@@ -2,7 +2,7 @@
 
 use super::attention::{Head, QUERY_TILE, RowTile, Temperature, relative_scales};
 use super::linear::{GROUP, LIMB_BITS, Linear, PANEL, row_len};
-use crate::fixed::TokenScale;
+use crate::fixed::{Multiplier, TokenScale};
 use std::vec;
 use std::vec::Vec;
 
@@ -69,6 +69,13 @@ impl Codes {
 /// Any i32, every magnitude equally likely.
 pub fn any_magnitude(random: &mut Random) -> i32 {
     (random.next() as i32) >> random.below(32)
+}
+
+/// The temperature constant of a model with heads of this width.
+pub fn temperature_constant(width: usize) -> Multiplier {
+    let value = core::f64::consts::LOG2_E * libm::exp2(11.0 - 32.0) / (511.0 * libm::sqrt(width as f64));
+    let shift = 30 - libm::ilogb(value);
+    Multiplier { mantissa: libm::ldexp(value, shift) as i32, shift }
 }
 
 /// An owned [`Linear`].

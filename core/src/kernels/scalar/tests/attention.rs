@@ -6,17 +6,10 @@ use crate::kernels::attention::{ContactWeight, Temperature, pack, relative_scale
 use crate::kernels::scalar::attention::attention;
 use crate::kernels::scalar::contact::accumulate;
 use crate::kernels::scalar::quantize::quantize_row;
-use crate::kernels::testing::{Attended, HeadData, Random};
+use crate::kernels::testing::{Attended, HeadData, Random, temperature_constant};
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
-
-/// The temperature constant of a model with heads of this width.
-fn constant(width: usize) -> Multiplier {
-    let value = core::f64::consts::LOG2_E * libm::exp2(11.0 - 32.0) / (511.0 * libm::sqrt(width as f64));
-    let shift = 30 - libm::ilogb(value);
-    Multiplier { mantissa: libm::ldexp(value, shift) as i32, shift }
-}
 
 /// Rows of codes with their scales.
 struct Quantized {
@@ -72,7 +65,8 @@ impl Sequence {
             padding.next() as u8
         });
         let key_max = head.relate(&self.keys.packed_scales(), &self.values.packed_scales());
-        let temperature = |&scale: &TokenScale| Temperature::new(scale, key_max, constant(self.width));
+        let temperature =
+            |&scale: &TokenScale| Temperature::new(scale, key_max, temperature_constant(self.width));
         let temperatures: Vec<_> = self.queries.scales.iter().map(temperature).collect();
         Attended::by(attention, &head, &self.queries.codes, &temperatures, garbage)
     }
@@ -204,7 +198,7 @@ proptest! {
         width in prop::sample::select(&[8usize, 16, 24, 64, 256][..]),
     ) {
         let (query, key) = (TokenScale::covering(query >> a, 0), TokenScale::covering(key >> b, 0));
-        let found = Temperature::new(query, key, constant(width));
+        let found = Temperature::new(query, key, temperature_constant(width));
         let product = real(query) * real(key) * core::f64::consts::LOG2_E * libm::exp2(11.0 - 32.0)
             / (511.0 * libm::sqrt(width as f64));
         // As `(difference >> shift) * factor >> 16`.

@@ -1,0 +1,126 @@
+//! The plan of the working memory.
+
+use super::model::{Aligned, CONFIG_SMALL, random_model};
+use super::{ALL, run, sequence};
+use crate::arena::{ALIGN, ArenaError};
+use crate::esm2::memory::{Dims, HeadRows, Memory, Scratch, State};
+use crate::esm2::{Config, HiddenLayers, LanguageModel, RunError, Want};
+use crate::executor::Serial;
+use crate::format::ModelFile;
+use crate::kernels::Isa;
+use proptest::prelude::*;
+use std::vec;
+
+/// The shapes of ESM-2 8M and 650M.
+const ESM2_8M: Config =
+    Config { layers: 6, width: 320, heads: 20, ffn: 1280, lm_head: false, ..CONFIG_SMALL };
+const ESM2_650M: Config = Config { layers: 33, width: 1280, heads: 20, ffn: 5120, ..CONFIG_SMALL };
+
+const CONTACTS: Want = Want { contacts: true, logits: false, hidden: HiddenLayers::None };
+
+fn planned(config: &Config, code_bytes: usize, tokens: usize, workers: usize, want: Want) -> usize {
+    Dims::new(config, code_bytes, tokens, workers, want).unwrap().layout().bytes().unwrap()
+}
+
+/// A change of these numbers is a change of what users must provide.
+#[test]
+fn sizes_are_pinned() {
+    let small = [3, 66, 258, 1026].map(|tokens| planned(&CONFIG_SMALL, 2, tokens, 1, ALL));
+    assert_eq!(small, [47_360, 120_768, 666_816, 7_323_840]);
+    let esm2_8m = [66, 258, 514, 1026].map(|tokens| planned(&ESM2_8M, 1, tokens, 1, CONTACTS));
+    assert_eq!(esm2_8m, [561_920, 1_521_408, 3_660_544, 10_270_464]);
+    let esm2_650m = [66, 258, 514, 1026].map(|tokens| planned(&ESM2_650M, 1, tokens, 2, CONTACTS));
+    assert_eq!(esm2_650m, [3_457_920, 5_642_112, 9_445_248, 19_116_416]);
+}
+
+/// The bytes of pieces, each padded.
+macro_rules! padded {
+    ($value:expr; $($piece:ident),*) => {
+        0 $(+ size_of_val(&*$value.$piece).next_multiple_of(ALIGN))*
+    };
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn layouts_count_what_is_carved(
+        tokens in 3..300usize,
+        workers in 1..5usize,
+        code_bytes in 1..3usize,
+        (contacts, logits) in any::<(bool, bool)>(),
+        hidden in prop::sample::select(&[HiddenLayers::None, HiddenLayers::Last, HiddenLayers::All][..]),
+        (heads, eighths, layers, ffn, vocab) in (1..6usize, 1..5usize, 1..4usize, 1..300usize, 1..50usize),
+    ) {
+        let config = Config { heads, width: heads * 8 * eighths, layers, ffn, vocab, ..CONFIG_SMALL };
+        let dims = Dims::new(&config, code_bytes, tokens, workers, Want { contacts, logits, hidden }).unwrap();
+        let bytes = dims.layout().bytes().unwrap();
+        let mut arena = Aligned::new(&vec![0; bytes], 0);
+        let m = Memory::carve(&dims, arena.bytes_mut()).unwrap();
+        let sum = padded!(
+            m; contacts, logits, rotary, states, heads, key_scale, value_scale, gathered, largest, map_rows,
+            map_totals, hidden, scratch
+        );
+        prop_assert_eq!(sum, bytes);
+        prop_assert!(dims.blocks * dims.block_rows >= tokens && (dims.blocks - 1) * dims.block_rows < tokens);
+
+        let bytes = dims.state_layout().bytes().unwrap();
+        prop_assert_eq!(m.states.len(), bytes * dims.blocks);
+        let s = State::carve(&dims, &mut m.states[..bytes]).unwrap();
+        prop_assert_eq!(padded!(s; codes, contact_rows, columns, row_sums), bytes);
+
+        let layout = dims.heads_layout();
+        let bytes = layout.all.bytes().unwrap();
+        prop_assert_eq!(m.heads.len(), bytes * dims.blocks);
+        let start = m.heads.as_ptr().addr();
+        let h = HeadRows::carve(&dims, &mut m.heads[..bytes]).unwrap();
+        prop_assert_eq!(padded!(h; queries, keys, values, query_scales, key_scales, value_scales), bytes);
+        prop_assert_eq!(h.keys.as_ptr().addr() - start, layout.keys.bytes().unwrap());
+        prop_assert_eq!(h.values.as_ptr().addr() - start, layout.values.bytes().unwrap());
+
+        let bytes = dims.scratch_layout().bytes().unwrap();
+        prop_assert_eq!(m.scratch.len(), bytes * workers);
+        let w = Scratch::carve(&dims, &mut m.scratch[..bytes]).unwrap();
+        prop_assert_eq!(padded!(w; stream, context, codes, outputs, row, scores, weights, wide_row), bytes);
+    }
+}
+
+#[test]
+fn an_arena_that_does_not_fit_is_refused() {
+    let file = random_model(1, CONFIG_SMALL).file();
+    let view = ModelFile::parse(file.0.bytes()).unwrap();
+    let model = LanguageModel::load(&view).unwrap();
+    let tokens = sequence(1, 50);
+    let needed = model.plan(52, 1, ALL).unwrap();
+    let refused = |bytes: usize, offset: usize| {
+        let mut arena = Aligned::new(&vec![0; bytes], offset);
+        run(&model, &tokens, ALL, arena.bytes_mut(), Isa::best(), &Serial).map(|_| ())
+    };
+    let too_small = |given| Err(RunError::Arena(ArenaError::TooSmall { needed, given }));
+    assert_eq!(refused(needed, 0), Ok(()));
+    assert_eq!(refused(needed + 1, 0), Ok(()));
+    assert_eq!(refused(needed - 1, 0), too_small(needed - 1));
+    assert_eq!(refused(0, 0), too_small(0));
+    for offset in [1, 4, 32, 63] {
+        assert_eq!(refused(needed, offset), Err(RunError::Arena(ArenaError::Misaligned)));
+    }
+}
+
+/// No product of sizes overflows unnoticed, whatever the width of an address.
+#[test]
+fn the_largest_plan_is_a_number_or_too_large() {
+    let config = Config { layers: 256, width: 16_384, heads: 256, ffn: 65_536, vocab: 256, ..CONFIG_SMALL };
+    assert_eq!(config.check(), Ok(()));
+    for workers in [1, 1000, usize::MAX] {
+        let dims = Dims::new(&config, 2, 65_535, workers, ALL).unwrap();
+        let bytes = dims.layout().bytes();
+        if workers == 1 && usize::BITS == 64 {
+            assert!(bytes.is_ok_and(|bytes| bytes as u64 > 65_533u64 * 65_533 * 2));
+        } else if workers == usize::MAX {
+            assert_eq!(bytes, Err(ArenaError::TooLarge));
+        }
+    }
+    let dims = |tokens| Dims::new(&config, 2, tokens, 1, ALL).map(|dims| dims.tokens);
+    assert_eq!(dims(2), Err(RunError::EmptyInput));
+    assert_eq!(dims(usize::MAX), Err(RunError::TooLong { tokens: usize::MAX, limit: 65_535 }));
+}
