@@ -20,7 +20,7 @@ const BLOCK_ROWS_MAX: usize = 96;
 /// Every size that the arena depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Dims {
-    /// Tokens of the sequence, <cls> and <eos> included.
+    /// Tokens of the sequence, `<cls>` and `<eos>` included.
     pub tokens: usize,
     /// Rows of a block, a multiple of 16.
     pub block_rows: usize,
@@ -71,7 +71,7 @@ impl Dims {
         })
     }
 
-    /// Residues: tokens without <cls> and <eos>.
+    /// Residues: tokens without `<cls>` and `<eos>`.
     pub const fn residues(&self) -> usize {
         self.tokens - 2
     }

@@ -39,7 +39,7 @@ pub struct Want {
 pub struct HiddenRow<'a> {
     /// 0 to `layers`.
     pub layer: usize,
-    /// Index of the token; <cls> is 0.
+    /// Index of the token; `<cls>` is 0.
     pub token: usize,
     /// One value a channel, unit 2^-16.
     pub values: &'a [i32],
@@ -57,15 +57,15 @@ pub struct Outputs<'m> {
 /// Why a pass can't be run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RunError {
-    /// A token is outside the vocabulary, or is <pad>.
+    /// A token is outside the vocabulary, or is `<pad>`.
     #[error("token {token} at position {index} is not in the model's vocabulary or is padding")]
     BadToken {
-        /// Its position; <cls> is 0.
+        /// Its position; `<cls>` is 0.
         index: usize,
         /// Its value.
         token: u8,
     },
-    /// Fewer than three tokens: <cls>, at least one residue, <eos>.
+    /// Fewer than three tokens: `<cls>`, at least one residue, `<eos>`.
     #[error("the sequence has no residues")]
     EmptyInput,
     /// More tokens than the arithmetic is proved for.
@@ -98,7 +98,7 @@ pub(super) struct Pass<'r, 'a> {
 }
 
 impl<'a> LanguageModel<'a> {
-    /// Bytes of working memory for a sequence of `tokens` tokens (<cls> and <eos> included) on `workers` workers.
+    /// Bytes of working memory for a sequence of `tokens` tokens (`<cls>` and `<eos>` included) on `workers` workers.
     pub fn plan(&self, tokens: usize, workers: usize, want: Want) -> Result<usize, RunError> {
         Ok(self.dims(tokens, workers, want)?.layout().bytes()?)
     }
@@ -115,7 +115,7 @@ impl<'a> LanguageModel<'a> {
 
     /// Runs the model over one sequence.
     ///
-    /// `tokens` are ESM alphabet numbers, <cls> first and <eos> last, masks allowed, no padding. `arena` holds at least
+    /// `tokens` are ESM alphabet numbers, `<cls>` first and `<eos>` last, masks allowed, no padding. `arena` holds at least
     /// [`plan`](Self::plan)'s bytes for `executor.workers()` workers and starts at a multiple of 64; its contents don't matter. `sink` gets
     /// the wanted hidden states, layer by layer and token by token. The result depends on the model and the tokens alone.
     pub fn run<'m>(
