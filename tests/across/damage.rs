@@ -1,0 +1,104 @@
+//! A model file may hold any numbers at all: it is refused, or it runs; core never panics. Core is compiled with overflow
+//! checks here.
+
+use foldpoint_core::format::ModelFile;
+use foldpoint_core::{Isa, Serial};
+use foldpoint_tests::fixture::{Aligned, Backwards};
+use foldpoint_tests::random::Random;
+use foldpoint_tests::random_model::{Shape, TINY};
+use proptest::prelude::*;
+use quantizer::writer::ModelWriter;
+
+use crate::outputs::{Outputs, everything, tokens};
+
+/// How to damage a tensor.
+#[derive(Clone, Copy, Debug)]
+enum Damage {
+    /// Some bytes become random ones.
+    Some(u32),
+    /// All bytes become random ones.
+    All,
+    /// Every byte becomes this one.
+    Same(u8),
+}
+
+fn damages() -> impl Strategy<Value = Damage> {
+    prop_oneof![
+        3 => (1..5u32).prop_map(Damage::Some),
+        2 => Just(Damage::All),
+        1 => prop_oneof![Just(0), Just(0x7f), Just(0x80), Just(0xff)].prop_map(Damage::Same),
+    ]
+}
+
+/// The file with right checksums over wrong contents: `tensor` counts tensors, all of them if `None`.
+fn damaged(file: &Aligned, tensor: Option<usize>, damage: Damage, seed: u64) -> Aligned {
+    let mut random = Random::new(seed);
+    let mut writer = ModelWriter::new();
+    for (index, stored) in ModelFile::parse(file.bytes()).unwrap().tensors().enumerate() {
+        let mut bytes = stored.bytes.to_vec();
+        // The configuration is damaged only on purpose: it is refused so easily that nothing else would be reached.
+        let chosen = tensor.map_or(stored.name != "lm.config", |tensor| tensor == index);
+        if chosen && !bytes.is_empty() {
+            let last = bytes.len() as i64 - 1;
+            match damage {
+                Damage::Some(count) => {
+                    (0..count).for_each(|_| bytes[random.between(0, last) as usize] = random.bits() as u8);
+                }
+                Damage::All => bytes.fill_with(|| random.bits() as u8),
+                Damage::Same(byte) => bytes.fill(byte),
+            }
+        }
+        let shape: Vec<usize> = stored.shape().iter().map(|&extent| extent as usize).collect();
+        writer.add(stored.name, stored.dtype, &shape, bytes).unwrap();
+    }
+    Aligned::copy_of(&writer.to_bytes().unwrap())
+}
+
+/// Runs the file by the specification and by every backend, which must agree even on nonsense.
+fn run(file: &Aligned, residues: &[u8]) -> Option<Outputs> {
+    let tokens = tokens(residues);
+    let expected = everything(file, &tokens, Isa::scalar(), &Serial, 0).ok()?;
+    for &isa in Isa::all() {
+        let outputs = everything(file, &tokens, isa, &Backwards { workers: 2 }, 0xff).unwrap();
+        assert!(outputs == expected, "{} differs", isa.name());
+    }
+    Some(expected)
+}
+
+const WIDE: Shape = Shape { residual_bits: 16, outliers: 8, ..TINY };
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_tensors_are_refused_or_run(
+        wide: bool,
+        tensor in proptest::option::of(0..80usize),
+        damage in damages(),
+        seed: u64,
+        residues in proptest::collection::vec(4..33u8, 1..40),
+    ) {
+        let file = Aligned::copy_of(&if wide { WIDE } else { TINY }.model(0).unwrap());
+        run(&damaged(&file, tensor, damage, seed), &residues);
+    }
+}
+
+/// Damage to numbers that are free to be anything still runs, so that the test above can't pass on refusals alone.
+#[test]
+fn any_weights_run() {
+    let file = Aligned::copy_of(&TINY.model(0).unwrap());
+    let parsed = ModelFile::parse(file.bytes()).unwrap();
+    let free = ["weight", "bias", "gain", "rotary"];
+    let mut ran = 0;
+    for (index, tensor) in parsed.tensors().enumerate() {
+        let last = tensor.name.rsplit('.').next().unwrap();
+        if free.contains(&last) && !tensor.name.starts_with("lm.contact") {
+            for damage in [Damage::All, Damage::Same(0x7f), Damage::Same(0x80), Damage::Same(0)] {
+                let outputs = run(&damaged(&file, Some(index), damage, 9), &[4, 32, 9, 20]);
+                assert!(outputs.is_some(), "{} of {damage:?} is refused", tensor.name);
+                ran += 1;
+            }
+        }
+    }
+    assert!(ran >= 4 * 30, "only {ran} runs");
+}

@@ -1,0 +1,6 @@
+//! Properties of the whole, over models of random weights.
+
+mod damage;
+mod outputs;
+mod pinned;
+mod same_bits;

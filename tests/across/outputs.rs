@@ -1,0 +1,46 @@
+//! One pass over a model file's bytes.
+
+use std::error::Error;
+
+use foldpoint_core::esm2::{HiddenLayers, LanguageModel, Want};
+use foldpoint_core::format::ModelFile;
+use foldpoint_core::{Executor, Isa};
+use foldpoint_tests::fixture::Aligned;
+
+/// Everything that a model computes for a sequence.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outputs {
+    pub contacts: Vec<u16>,
+    pub logits: Vec<i32>,
+    /// `[layers + 1, tokens, width]`
+    pub hidden: Vec<i32>,
+}
+
+/// `residues` with <cls> and <eos>.
+pub fn tokens(residues: &[u8]) -> Vec<u8> {
+    [&[0], residues, &[2]].concat()
+}
+
+/// All that the model's heads give. Working memory is full of `dirt` at first.
+pub fn everything(
+    file: &Aligned,
+    tokens: &[u8],
+    isa: Isa,
+    executor: &dyn Executor,
+    dirt: u8,
+) -> Result<Outputs, Box<dyn Error>> {
+    let parsed = ModelFile::parse(file.bytes())?;
+    let model = LanguageModel::load(&parsed)?;
+    let want =
+        Want { contacts: model.has_contact_head(), logits: model.has_lm_head(), hidden: HiddenLayers::All };
+    let needed = model.plan(tokens.len(), executor.workers(), want)?;
+    let mut arena = Aligned::filled(needed, dirt);
+    let mut hidden = Vec::new();
+    let outputs =
+        model.run(tokens, want, arena.bytes_mut(), isa, executor, &mut |row| hidden.extend(row.values))?;
+    Ok(Outputs {
+        contacts: outputs.contacts.unwrap_or_default().to_vec(),
+        logits: outputs.logits.unwrap_or_default().to_vec(),
+        hidden,
+    })
+}

@@ -1,0 +1,26 @@
+//! The bits themselves: a change of any rounding shows here, and is then made on purpose.
+
+use foldpoint_bare_metal::{Arena, Checksums, model, run};
+use foldpoint_core::Isa;
+use foldpoint_tests::random_model::TINY;
+
+/// What the bare-metal example prints on every machine.
+const TINY_CHECKSUMS: Checksums = Checksums { contacts: 0x212d_b77d, logits: 0x2c5b_8761 };
+
+#[test]
+fn the_bare_metal_example_gives_the_pinned_bits() {
+    let mut arena = Box::new(Arena::new());
+    for &isa in Isa::all() {
+        let checksums = run(&mut arena, isa).unwrap();
+        assert_eq!(checksums, TINY_CHECKSUMS, "{}: {checksums}", isa.name());
+    }
+}
+
+#[test]
+fn the_bare_metal_model_is_what_its_generator_writes() {
+    let written = TINY.model(0).unwrap();
+    assert!(
+        model() == written,
+        "run: cargo run -p foldpoint-tests --bin tiny-model examples/bare-metal/tiny.fpm"
+    );
+}
