@@ -30,6 +30,8 @@ pub struct Scheme {
     pub residual: Residual,
     /// Share of a Linear's input channels that get a second limb, 0 to 1.
     pub outliers: f64,
+    /// Whether the rounding errors of a row of weights make up for each other on the calibration inputs.
+    pub compensate: bool,
     /// Part of the calibration values that the residual's range must hold, 0 to 1. Values beyond are clipped.
     pub percentile: f64,
     /// Factor from the calibration range to the stored range.
@@ -38,6 +40,6 @@ pub struct Scheme {
 
 impl Default for Scheme {
     fn default() -> Self {
-        Self { residual: Residual::Wide, outliers: 0.05, percentile: 1.0, headroom: 1.25 }
+        Self { residual: Residual::Wide, outliers: 0.05, compensate: true, percentile: 1.0, headroom: 1.25 }
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 pub use residual::ResidualChoice;
 use sample::Sample;
 
-use crate::reference::{Observer, Reference, ReferenceError, Site, Want};
+use crate::reference::{Layer, LayerNorm, Observer, Reference, ReferenceError, Site, Want};
 use crate::scheme::Scheme;
 
 /// Rows that are kept of every site; statistics that need one number per channel see every row.
@@ -25,6 +25,8 @@ pub struct Calibration {
     pub outliers: BTreeMap<Site, Vec<u16>>,
     /// The codec of each residual site.
     pub residuals: BTreeMap<Site, ResidualChoice>,
+    /// Sampled inputs of each Linear, `[rows, channels]`, if weights are to be rounded with them.
+    pub inputs: BTreeMap<Site, Vec<f32>>,
     /// Signal-to-noise ratio of each site's codes on the calibration values, in dB.
     pub snr: BTreeMap<Site, f64>,
 }
@@ -50,6 +52,7 @@ pub fn calibrate(
     let tokens: usize = sequences.iter().map(Vec::len).sum();
     let mut collector = Collector {
         scheme,
+        importance: importance(reference)?,
         keep_every: tokens.div_ceil(ROWS_KEPT).max(1),
         last: sequences.len().saturating_sub(1),
         samples: BTreeMap::new(),
@@ -62,8 +65,22 @@ pub fn calibrate(
     Ok(collector.calibration)
 }
 
+/// For every residual site the squared gains of the LayerNorm that reads it next.
+fn importance(reference: &Reference) -> Result<BTreeMap<Site, Vec<f64>>, ReferenceError> {
+    let squares = |norm: &LayerNorm| norm.gain.iter().map(|&gain| f64::from(gain).powi(2)).collect();
+    let layers = reference.checkpoint().config().layers;
+    let mut importance = BTreeMap::from([(Site::Residual(2 * layers), squares(reference.norm()))]);
+    for index in 0..layers {
+        let (attention, ffn) = Layer::load_norms(reference.checkpoint(), index)?;
+        importance.insert(Site::Residual(2 * index), squares(&attention));
+        importance.insert(Site::Residual(2 * index + 1), squares(&ffn));
+    }
+    Ok(importance)
+}
+
 struct Collector<'a> {
     scheme: &'a Scheme,
+    importance: BTreeMap<Site, Vec<f64>>,
     keep_every: usize,
     last: usize,
     samples: BTreeMap<Site, Sample>,
@@ -75,8 +92,8 @@ impl Collector<'_> {
     /// Turns the samples at hand into choices.
     fn reduce(&mut self) {
         for (site, sample) in std::mem::take(&mut self.samples) {
-            let snr = if let Site::Residual(_) = site {
-                let choice = residual::choose(&sample, self.scheme);
+            let snr = if let Some(importance) = self.importance.get(&site) {
+                let choice = residual::choose(&sample, importance, self.scheme);
                 let snr = choice.snr(&sample);
                 self.calibration.residuals.insert(site, choice);
                 snr
@@ -85,6 +102,9 @@ impl Collector<'_> {
                 let chosen = outliers::choose(&sample, count);
                 let snr = outliers::snr(&sample, &chosen);
                 self.calibration.outliers.insert(site, chosen);
+                if self.scheme.compensate {
+                    self.calibration.inputs.insert(site, sample.into_kept());
+                }
                 snr
             };
             self.calibration.snr.insert(site, snr);

@@ -11,6 +11,9 @@ const VALUES_TRIED: usize = 24_000;
 /// Breakpoints that the search looks at, as parts of the larger range.
 const BREAKPOINTS: usize = 32;
 
+/// Channels at these quantiles of loudness are tried as the one with exponent 0.
+const QUIET_QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
+
 /// A codec with real steps; [`crate::encode`] rounds them to stream units.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResidualChoice {
@@ -60,8 +63,9 @@ impl ResidualChoice {
     }
 }
 
-/// The best codec of the scheme's kind for a site.
-pub fn choose(sample: &Sample, scheme: &Scheme) -> ResidualChoice {
+/// The best codec of the scheme's kind for a site. `importance` is what a unit of squared error costs in each channel:
+/// the squared gain of the LayerNorm that reads it.
+pub fn choose(sample: &Sample, importance: &[f64], scheme: &Scheme) -> ResidualChoice {
     let flat = vec![0; sample.channels()];
     match scheme.residual {
         Residual::Wide => {
@@ -73,33 +77,36 @@ pub fn choose(sample: &Sample, scheme: &Scheme) -> ResidualChoice {
                 exponents: flat,
             }
         }
-        Residual::Uniform(bits) => Values::new(sample, scheme, flat).uniform(bits),
-        Residual::Piecewise(bits) => [flat, exponents(&sample.channel_rms()), exponents(&maxima(sample))]
-            .into_iter()
-            .map(|exponents| Values::new(sample, scheme, exponents).piecewise(bits))
-            .min_by(|a, b| a.0.total_cmp(&b.0))
-            .map_or_else(|| Values::new(sample, scheme, Vec::new()).uniform(bits), |(_, choice)| choice),
+        Residual::Uniform(bits) => Values::new(sample, importance, scheme, flat).uniform(bits),
+        Residual::Piecewise(bits) => {
+            let mut best = Values::new(sample, importance, scheme, flat).piecewise(bits);
+            for sizes in [sample.channel_rms(), sample.channel_max().iter().map(|&max| max.into()).collect()]
+            {
+                for quiet in QUIET_QUANTILES {
+                    let candidate =
+                        Values::new(sample, importance, scheme, exponents(&sizes, quiet)).piecewise(bits);
+                    if candidate.0 < best.0 {
+                        best = candidate;
+                    }
+                }
+            }
+            best.1
+        }
     }
 }
 
-fn maxima(sample: &Sample) -> Vec<f64> {
-    sample.channel_max().iter().map(|&max| max.into()).collect()
-}
-
-/// Powers of two that bring loud channels down to the median one; quiet channels keep 0.
-fn exponents(sizes: &[f64]) -> Vec<u8> {
+/// Powers of two that bring louder channels down to the one at quantile `quiet`; quieter channels keep 0.
+fn exponents(sizes: &[f64], quiet: f64) -> Vec<u8> {
     let mut sorted = sizes.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
-    let median = sorted.get(sizes.len() / 2).copied().unwrap_or(1.0).max(f64::MIN_POSITIVE);
-    sizes
-        .iter()
-        .map(|size| (size / median).max(1.0).log2().round().min(f64::from(EXPONENT_MAX / 2)) as u8)
-        .collect()
+    let reference = sorted.get((sizes.len() as f64 * quiet) as usize).copied().unwrap_or(1.0);
+    let louder = |size: &f64| (size / reference.max(f64::MIN_POSITIVE)).max(1.0).log2().round();
+    sizes.iter().map(|size| louder(size).min(f64::from(EXPONENT_MAX / 2)) as u8).collect()
 }
 
 /// Sampled values divided by their channels' scales, with what an error there costs.
 struct Values {
-    /// (value, weight), weight being the square of the channel's scale.
+    /// (value, weight), weight being the channel's importance times the square of its scale.
     values: Vec<(f64, f64)>,
     low: f64,
     high: f64,
@@ -107,11 +114,14 @@ struct Values {
 }
 
 impl Values {
-    fn new(sample: &Sample, scheme: &Scheme, exponents: Vec<u8>) -> Self {
+    fn new(sample: &Sample, importance: &[f64], scheme: &Scheme, exponents: Vec<u8>) -> Self {
         let scales: Vec<f64> = exponents.iter().map(|&e| f64::from(e).exp2()).collect();
         let mut all: Vec<(f64, f64)> = sample
             .rows()
-            .flat_map(|row| row.iter().zip(&scales).map(|(&v, &scale)| (f64::from(v) / scale, scale * scale)))
+            .flat_map(|row| {
+                let channels = row.iter().zip(&scales).zip(importance);
+                channels.map(|((&v, &scale), importance)| (f64::from(v) / scale, importance * scale * scale))
+            })
             .collect();
         all.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let outside = ((1.0 - scheme.percentile) / 2.0 * all.len() as f64) as usize;
@@ -219,7 +229,7 @@ mod tests {
 
     fn snr(residual: Residual) -> f64 {
         let sample = skewed();
-        choose(&sample, &Scheme { residual, ..Scheme::default() }).snr(&sample)
+        choose(&sample, &[1.0; 4], &Scheme { residual, ..Scheme::default() }).snr(&sample)
     }
 
     #[test]
@@ -234,7 +244,7 @@ mod tests {
         let sample = skewed();
         for bits in [4, 6, 8] {
             for residual in [Residual::Piecewise(bits), Residual::Uniform(bits)] {
-                let choice = choose(&sample, &Scheme { residual, ..Scheme::default() });
+                let choice = choose(&sample, &[1.0; 4], &Scheme { residual, ..Scheme::default() });
                 assert!(choice.counts.iter().sum::<i32>() < 1 << bits, "{choice:?}");
                 assert!(choice.range() >= sample.max(), "{choice:?}");
             }
@@ -246,7 +256,7 @@ mod tests {
         let mut sample = Sample::new(4, 1);
         sample.add(&[0.0; 64]);
         for residual in [Residual::Piecewise(8), Residual::Uniform(8), Residual::Wide] {
-            let choice = choose(&sample, &Scheme { residual, ..Scheme::default() });
+            let choice = choose(&sample, &[1.0; 4], &Scheme { residual, ..Scheme::default() });
             assert_eq!(choice.restore(0.0), 0.0);
         }
     }

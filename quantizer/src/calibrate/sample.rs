@@ -37,6 +37,11 @@ impl Sample {
         self.kept.chunks_exact(self.channels)
     }
 
+    /// The rows kept, one after another.
+    pub fn into_kept(self) -> Vec<f32> {
+        self.kept
+    }
+
     /// Each channel's largest magnitude.
     pub fn channel_max(&self) -> &[f32] {
         &self.channel_max

@@ -43,6 +43,10 @@ pub struct Arguments {
     /// Percentage of each Linear's input channels that are stored in 15 bits.
     #[arg(long, value_name = "PERCENT", default_value_t = 100.0 * Scheme::default().outliers)]
     outliers: f64,
+    /// Round every weight to nearest, instead of letting the errors of a row make up for each other on the calibration
+    /// inputs.
+    #[arg(long)]
+    round_to_nearest: bool,
     /// Percentage of the calibration values that the residual's range must hold; the rest is clipped. Clipping costs
     /// accuracy on every checkpoint measured so far.
     #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
@@ -82,6 +86,7 @@ impl Arguments {
             sha256: hashes(&checkpoint)?,
             residual: scheme.residual.to_string(),
             outliers: scheme.outliers,
+            compensated: scheme.compensate,
             percentile: scheme.percentile,
             headroom: scheme.headroom,
             calibration: file_name(&self.calibration),
@@ -118,6 +123,7 @@ impl Arguments {
                 (bits, Kind::Uniform) => Residual::Uniform(bits),
             },
             outliers: self.outliers / 100.0,
+            compensate: !self.round_to_nearest,
             percentile: self.percentile / 100.0,
             headroom: self.headroom,
         })

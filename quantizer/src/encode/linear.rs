@@ -3,6 +3,7 @@
 use foldpoint_core::fixed::ACT_FRAC;
 use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL, row_len};
 
+use super::compensate::Feedback;
 use super::multiplier::split;
 use super::{EncodeError, Encoder, all_fixed};
 use crate::reference::{Linear, Site};
@@ -15,14 +16,18 @@ pub struct Quantized {
     pub scales: Vec<f64>,
 }
 
-/// Symmetric int8 codes of each row, its largest magnitude at 127.
-pub fn quantize_weights(weight: &[f32], inputs: usize) -> Quantized {
+/// Symmetric int8 codes of each row, its largest magnitude at 127. With `feedback` the errors of a row make up for each
+/// other, otherwise every weight is rounded to nearest.
+pub fn quantize_weights(weight: &[f32], inputs: usize, feedback: Option<&Feedback>) -> Quantized {
     let mut quantized = Quantized { codes: Vec::with_capacity(weight.len()), scales: Vec::new() };
     for row in weight.chunks_exact(inputs) {
         let largest = row.iter().fold(0.0f32, |max, w| max.max(w.abs()));
         // A row of zeros may have any scale.
         let scale = if largest == 0.0 { 1.0 } else { f64::from(largest) / 127.0 };
-        quantized.codes.extend(row.iter().map(|&w| (f64::from(w) / scale).round() as i8));
+        match feedback {
+            Some(feedback) => quantized.codes.extend(feedback.round(row, scale)),
+            None => quantized.codes.extend(row.iter().map(|&w| (f64::from(w) / scale).round() as i8)),
+        }
         quantized.scales.push(scale);
     }
     quantized
@@ -70,7 +75,9 @@ impl Encoder<'_> {
         let (weight, bias) = linear.values()?;
         let outliers = self.calibration.outliers.get(&site).ok_or(EncodeError::NotCalibrated(site))?;
         let name = site.to_string();
-        let Quantized { codes, scales } = quantize_weights(&weight, inputs);
+        let samples = self.calibration.inputs.get(&site);
+        let feedback = samples.map(|samples| Feedback::new(samples, inputs)).transpose()?;
+        let Quantized { codes, scales } = quantize_weights(&weight, inputs, feedback.as_ref());
         let to_output = f64::from(out_frac as i32 - ACT_FRAC as i32).exp2();
         let (mut mantissas, mut shifts) = (Vec::new(), Vec::new());
         for scale in scales {
@@ -108,7 +115,7 @@ mod tests {
     #[test]
     fn weights_keep_half_a_step() {
         let weight: Vec<f32> = (0..60).map(|i| ((i * 37) % 19) as f32 - 9.3).collect();
-        let quantized = quantize_weights(&weight, 20);
+        let quantized = quantize_weights(&weight, 20, None);
         for (row, (codes, scale)) in weight.chunks(20).zip(quantized.codes.chunks(20).zip(&quantized.scales))
         {
             assert_eq!(codes.iter().map(|c| c.unsigned_abs()).max(), Some(127));
@@ -116,7 +123,7 @@ mod tests {
                 assert!((f64::from(code) * scale - f64::from(w)).abs() <= scale / 2.0 * 1.0001);
             }
         }
-        assert_eq!(quantize_weights(&[0.0; 4], 4).codes, [0; 4]);
+        assert_eq!(quantize_weights(&[0.0; 4], 4, None).codes, [0; 4]);
     }
 
     proptest! {

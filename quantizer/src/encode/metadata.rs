@@ -17,6 +17,8 @@ pub struct Provenance {
     pub residual: String,
     /// Share of Linear inputs with a second limb.
     pub outliers: f64,
+    /// Whether weights were rounded so that their errors make up for each other on the calibration inputs.
+    pub compensated: bool,
     /// Part of the calibration values within the residual's range.
     pub percentile: f64,
     /// Factor from calibration range to stored range.

@@ -1,5 +1,6 @@
 //! A calibrated checkpoint as a model file.
 
+mod compensate;
 mod linear;
 mod metadata;
 mod multiplier;

@@ -35,17 +35,33 @@ impl Layer {
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint, index: usize) -> Result<Self, ReferenceError> {
         let prefix = layer_prefix(index);
+        let (attention_norm, ffn_norm) = Self::load_norms(checkpoint, index)?;
         let projections = ["query", "key", "value"].map(|name| format!("{prefix}.attention.self.{name}"));
         Ok(Self {
             index,
             heads: checkpoint.config().heads,
-            attention_norm: LayerNorm::load(checkpoint, &format!("{prefix}.attention.LayerNorm"))?,
+            attention_norm,
             qkv: Linear::load_joined(checkpoint, &projections)?,
             output: Linear::load(checkpoint, &format!("{prefix}.attention.output.dense"))?,
-            ffn_norm: LayerNorm::load(checkpoint, &format!("{prefix}.LayerNorm"))?,
+            ffn_norm,
             up: Linear::load(checkpoint, &format!("{prefix}.intermediate.dense"))?,
             down: Linear::load(checkpoint, &format!("{prefix}.output.dense"))?,
         })
+    }
+
+    /// Reads only the two LayerNorms of layer `index`: before attention and before the feed-forward network.
+    ///
+    /// # Errors
+    /// A tensor can't be read.
+    pub fn load_norms(
+        checkpoint: &Checkpoint,
+        index: usize,
+    ) -> Result<(LayerNorm, LayerNorm), ReferenceError> {
+        let prefix = layer_prefix(index);
+        Ok((
+            LayerNorm::load(checkpoint, &format!("{prefix}.attention.LayerNorm"))?,
+            LayerNorm::load(checkpoint, &format!("{prefix}.LayerNorm"))?,
+        ))
     }
 
     /// `x` is the residual stream, `[tokens, width]`; returns it after this layer. `tap` sees every [`Site`] of the layer
