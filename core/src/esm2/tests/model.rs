@@ -109,7 +109,7 @@ impl Aligned {
 #[derive(Clone, Debug)]
 pub struct File(pub Aligned);
 
-/// A model of random weights whose activations have about the size of a real one's. Site 1 stores 16 bits between sites
+/// A model of random weights whose activations have about the size of a real one's. Sites 1 and 2 store 16 bits between sites
 /// of 8; a shape of `config` may be anything legal.
 pub fn random_model(seed: u64, config: Config) -> Tensors {
     let config = Config { temperature: temperature_constant(config.head_width()), ..config };
@@ -200,7 +200,8 @@ impl Builder {
     fn residual(&mut self, k: usize) {
         let width = self.config.width;
         let name = format!("lm.residual.{k}");
-        let record = if k == 1 { [16, 0, 0, 0, 0, 0, 2, 0] } else { [8, 20, 107, 107, 20, 400, 100, 500] };
+        let record =
+            if k == 1 || k == 2 { [16, 0, 0, 0, 0, 0, 2, 0] } else { [8, 20, 107, 107, 20, 400, 100, 500] };
         let exponents = self.random.many(width, |r| r.below(2) as u8);
         assert!(Codec::from_record(&record, 1).is_ok());
         self.tensors.put(&name, &[record.len()], &record);
