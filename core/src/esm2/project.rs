@@ -42,9 +42,6 @@ fn project_block(
 ) {
     let (dims, backend) = (&pass.dims, pass.backend);
     let width = dims.config.width;
-    // Rows beyond the sequence are never read as queries; as keys they must be something.
-    rows.keys.fill(0);
-    rows.values.fill(0);
     let first = index * dims.block_rows;
     let count = dims.block_rows.min(dims.tokens.saturating_sub(first));
     let coded = state.chunks_exact(dims.code_row()).take(count);
