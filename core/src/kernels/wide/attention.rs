@@ -2,13 +2,16 @@
 
 use super::dot::dot_rows;
 use crate::fixed::requantize;
-use crate::kernels::attention::{Head, HeadBlock, QUERY_TILE, RowTile};
+use crate::kernels::attention::{Head, QUERY_TILE, RowTile};
 use crate::kernels::linear::PANEL;
-use crate::kernels::scalar::attention::{WIDTH_MAX, exponentiate, output_scale, reduced, scaled_weight};
+use crate::kernels::scalar::attention::{exponentiate, output_scale, reduced, scaled_weight};
 use wide::{i8x16, i16x16, i32x8};
 
 /// Channels that one vector of products covers.
 const LANES: usize = 8;
+
+/// Vectors of channels that are summed at a time: with four rows, as many sums as hide the latency of an addition.
+const VECTORS: usize = 2;
 
 /// Pairs of keys whose products a 32-bit sum holds: 128 * 2 * 32767 * 128 < 2^31.
 const PAIRS: usize = 128;
@@ -16,30 +19,56 @@ const PAIRS: usize = 128;
 /// The specification's [`attention`](crate::kernels::scalar::attention::attention).
 pub fn attention(head: &Head, tile: RowTile) {
     let (stride, width) = (tile.stride.max(1), head.width.max(1));
-    let keys = head.keys.min(stride);
-    if tile.queries.len() == QUERY_TILE * width && tile.scores.len() == QUERY_TILE * stride {
-        score::<QUERY_TILE>(head, tile.queries, stride, tile.scores);
-    } else {
-        let rows = tile.queries.chunks_exact(width).zip(tile.scores.chunks_exact_mut(stride));
-        rows.for_each(|(query, scores)| score::<1>(head, query, stride, scores));
+    let whole = tile.queries.len() == QUERY_TILE * width
+        && [tile.temperatures.len(), tile.sums.len()] == [QUERY_TILE; 2]
+        && [tile.scores.len(), tile.weights.len()] == [QUERY_TILE * stride; 2];
+    if whole {
+        return attend::<QUERY_TILE>(head, tile);
     }
+    let rows = tile
+        .queries
+        .chunks_exact(width)
+        .zip(tile.temperatures.chunks(1))
+        .zip(tile.scores.chunks_exact_mut(stride))
+        .zip(tile.weights.chunks_exact_mut(stride))
+        .zip(tile.sums.chunks_mut(1))
+        .zip(tile.out.chunks_mut(tile.out_stride.max(1)));
+    for (((((queries, temperatures), scores), weights), sums), out) in rows {
+        attend::<1>(head, RowTile { queries, temperatures, scores, weights, sums, out, ..tile });
+    }
+}
+
+/// A tile of exactly `R` rows.
+fn attend<const R: usize>(head: &Head, tile: RowTile) {
+    let stride = tile.stride.max(1);
+    let keys = head.keys.min(stride);
+    score::<R>(head, tile.queries, stride, tile.scores);
+    let mut scales = [(0, 0, 0); R];
     let rows = tile
         .temperatures
         .iter()
-        .zip(tile.scores.chunks_exact(stride))
+        .zip(tile.scores.chunks_exact_mut(stride))
         .zip(tile.weights.chunks_exact_mut(stride))
-        .zip(tile.sums.iter_mut())
-        .zip(tile.out.chunks_mut(tile.out_stride.max(1)))
-        .take(tile.queries.len() / width);
-    for ((((&temperature, scores), weights), sum), out) in rows {
+        .zip(tile.sums.iter_mut().zip(&mut scales));
+    for (((&temperature, scores), weights), (sum, scale)) in rows {
         let (weights, padding) = weights.split_at_mut(keys);
         padding.fill(0);
         *sum = exponentiate(scores, temperature, weights);
-        let mut acc = [0i64; WIDTH_MAX];
-        head.blocks().for_each(|block| sum_values(head, &block, weights, &mut acc));
-        let (mantissa, shift, reduce) = output_scale(head, *sum);
-        for (out, &acc) in out.iter_mut().zip(acc.iter().take(width)) {
-            *out = requantize(reduced(acc, reduce), mantissa, shift);
+        *scale = output_scale(head, *sum);
+        scale_weights(head, weights, scores);
+    }
+    for first in (0..head.width).step_by(VECTORS * LANES) {
+        let sums = if first + VECTORS * LANES <= head.width {
+            sum_values::<R, VECTORS>(head, first, tile.scores, stride)
+        } else {
+            sum_values::<R, 1>(head, first, tile.scores, stride)
+        };
+        let rows = tile.out.chunks_mut(tile.out_stride.max(1)).zip(&sums).zip(scales);
+        for ((out, sums), (mantissa, shift, reduce)) in rows {
+            let channels = out.iter_mut().take(head.width).skip(first);
+            for (out, &sum) in channels.zip(sums) {
+                *out = requantize(reduced(sum, reduce), mantissa, shift);
+            }
         }
     }
 }
@@ -57,7 +86,8 @@ fn score<const R: usize>(head: &Head, queries: &[i8], stride: usize, scores: &mu
             let dots = dot_rows(queries, panel);
             let first = block.first + index * PANEL;
             for (dots, scores) in dots.iter().zip(scores.chunks_exact_mut(stride)) {
-                for ((score, &dot), &scale) in scores.iter_mut().skip(first).zip(dots).zip(scales) {
+                let scores = scores.get_mut(first..).unwrap_or_default();
+                for ((score, &dot), &scale) in scores.iter_mut().zip(dots).zip(scales) {
                     *score = dot.wrapping_mul(i32::from(scale));
                 }
             }
@@ -65,28 +95,55 @@ fn score<const R: usize>(head: &Head, queries: &[i8], stride: usize, scores: &mu
     }
 }
 
-/// `acc[c] += sum over the block's keys of (weight * value scale) * value`, two keys at a time.
-fn sum_values(head: &Head, block: &HeadBlock, weights: &[i16], acc: &mut [i64; WIDTH_MAX]) {
-    let width = head.width.max(1);
-    let weights = block.of(weights);
-    let scales = block.of(head.value_scale);
-    let values = block.values.chunks(PAIRS * 2 * width);
-    for ((weights, scales), values) in weights.chunks(2 * PAIRS).zip(scales.chunks(2 * PAIRS)).zip(values) {
-        let mut scaled = [0i16; 2 * PAIRS];
-        for ((scaled, &weight), &scale) in scaled.iter_mut().zip(weights).zip(scales) {
+/// Puts each weight times its key's relative value scale where the scores were, two to a score and a zero after the last.
+fn scale_weights(head: &Head, weights: &[i16], scores: &mut [i32]) {
+    let scaled: &mut [i16] = bytemuck::cast_slice_mut(scores);
+    scaled.iter_mut().skip(weights.len()).take(1).for_each(|after| *after = 0);
+    for block in head.blocks() {
+        let weights = block.of(weights).iter().zip(block.of(head.value_scale));
+        for (scaled, (&weight, &scale)) in block.of_mut(scaled).iter_mut().zip(weights) {
             *scaled = scaled_weight(weight, scale);
         }
-        let pairs = scaled.as_chunks::<2>().0.iter().zip(values.chunks_exact(2 * width));
-        let mut sums = [i32x8::ZERO; WIDTH_MAX / LANES];
-        for (&pair, values) in pairs.take(weights.len().div_ceil(2)) {
-            let pair: i16x16 = bytemuck::cast(i32x8::splat(bytemuck::cast(pair)));
-            for (sum, &values) in sums.iter_mut().zip(values.as_chunks::<16>().0) {
-                *sum += pair.dot(i16x16::from_i8x16(i8x16::new(values)));
+    }
+}
+
+/// `sum over keys of scaled weight * value` for `R` rows and the `V * 8` channels from `first` on, two keys at a time.
+fn sum_values<const R: usize, const V: usize>(
+    head: &Head,
+    first: usize,
+    scores: &[i32],
+    stride: usize,
+) -> [[i64; VECTORS * LANES]; R] {
+    let row_len = 2 * head.width.max(1);
+    let mut sums = [[0; VECTORS * LANES]; R];
+    for block in head.blocks() {
+        for (part, values) in block.values.chunks(PAIRS * row_len).enumerate() {
+            let from = block.first / 2 + part * PAIRS;
+            let count = block.count.div_ceil(2).saturating_sub(part * PAIRS).min(PAIRS);
+            let mut rows = scores.chunks_exact(stride);
+            // A pair of scaled weights lies in the place of a score.
+            let pairs: [&[i32]; R] = core::array::from_fn(|_| {
+                rows.next().and_then(|row| row.get(from..from + count)).unwrap_or_default()
+            });
+            let mut acc = [[i32x8::ZERO; V]; R];
+            for (index, values) in values.chunks_exact(row_len).take(count).enumerate() {
+                let values = values.get(2 * first..).unwrap_or_default().as_chunks::<16>().0;
+                let Some(values) = values.first_chunk::<V>() else { continue };
+                let vectors: [i16x16; V] =
+                    core::array::from_fn(|v| i16x16::from_i8x16(i8x16::new(values[v])));
+                for (acc, pairs) in acc.iter_mut().zip(&pairs) {
+                    let pair: i16x16 = bytemuck::cast(i32x8::splat(pairs.get(index).copied().unwrap_or(0)));
+                    for (acc, &vector) in acc.iter_mut().zip(&vectors) {
+                        *acc += pair.dot(vector);
+                    }
+                }
+            }
+            for (sums, acc) in sums.iter_mut().zip(&acc) {
+                for (sum, &acc) in sums.iter_mut().zip(bytemuck::cast_slice::<_, i32>(acc)) {
+                    *sum += i64::from(acc);
+                }
             }
         }
-        let sums: &[i32] = bytemuck::cast_slice(&sums);
-        for (acc, &sum) in acc.iter_mut().zip(sums).take(width) {
-            *acc += i64::from(sum);
-        }
     }
+    sums
 }

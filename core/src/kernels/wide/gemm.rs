@@ -1,6 +1,6 @@
 //! Linear layers.
 
-use super::dot::dot_rows;
+use super::dot::Sums;
 use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, rows};
 use crate::kernels::scalar::gemm::finish;
@@ -46,15 +46,15 @@ impl Tile<'_> {
         let rows: [(&[i8], &[i8]); R] = core::array::from_fn(|_| {
             rows.next().unwrap_or_default().split_at_checked(self.high_len).unwrap_or_default()
         });
-        let high = dot_rows(rows.map(|(high, _)| high), self.panel.high);
-        let low = dot_rows(rows.map(|(_, low)| low), self.panel.low);
-        let sums = high.iter().zip(&low).zip(scales).zip(out.chunks_exact_mut(self.outputs));
-        for (((high, low), &scale), out) in sums {
-            let mut acc = *low;
-            for (acc, high) in acc.iter_mut().zip(high) {
-                *acc = high.wrapping_shl(LIMB_BITS).wrapping_add(*acc);
-            }
-            finish(self.panel, &acc, scale, out.get_mut(self.column..).unwrap_or_default());
+        let mut sums = Sums::<R>::ZERO;
+        if self.high_len > 0 {
+            sums.add(rows.map(|(high, _)| high), self.panel.high);
+            sums.shift_left(LIMB_BITS);
+        }
+        sums.add(rows.map(|(_, low)| low), self.panel.low);
+        let rows = sums.finish();
+        for ((acc, &scale), out) in rows.iter().zip(scales).zip(out.chunks_exact_mut(self.outputs)) {
+            finish(self.panel, acc, scale, out.get_mut(self.column..).unwrap_or_default());
         }
     }
 }
