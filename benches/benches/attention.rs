@@ -1,0 +1,44 @@
+//! Attention of one head for a tile of four queries. One element is one product: Gelem/s are GMAC/s.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use foldpoint_benches::inputs::HeadInput;
+use foldpoint_core::Isa;
+use foldpoint_core::kernels::attention::{QUERY_TILE, RowTile};
+
+fn attention(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("attention");
+    for (keys, width) in [(128, 16), (512, 16), (512, 32), (512, 64)] {
+        let input = HeadInput::new(keys, width);
+        let stride = keys.next_multiple_of(32);
+        let mut scores = vec![0; QUERY_TILE * stride];
+        let mut weights = vec![0; QUERY_TILE * stride];
+        let mut out = vec![0; QUERY_TILE * width];
+        group.throughput(Throughput::Elements(input.products()));
+        for isa in Isa::all() {
+            let id = BenchmarkId::new(isa.name(), format!("{keys} keys of {width}"));
+            group.bench_function(id, |bencher| {
+                bencher.iter(|| {
+                    let mut sums = [0; QUERY_TILE];
+                    let tile = RowTile {
+                        queries: &input.queries,
+                        temperatures: &input.temperatures,
+                        scores: &mut scores,
+                        weights: &mut weights,
+                        stride,
+                        sums: &mut sums,
+                        out: &mut out,
+                        out_stride: width,
+                    };
+                    (isa.backend().attention)(&input.head(), tile);
+                    black_box(&mut out);
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, attention);
+criterion_main!(benches);

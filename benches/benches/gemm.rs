@@ -1,0 +1,46 @@
+//! Linear layers. One element is one product: Gelem/s are GMAC/s.
+
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
+use foldpoint_benches::inputs::LinearInput;
+use foldpoint_benches::share;
+use foldpoint_core::Isa;
+
+/// Rows, outputs and inputs: the default model's width, ESM-2 650M's width, a long sequence.
+const SHAPES: [[usize; 3]; 3] = [[128, 320, 1280], [128, 1280, 1280], [1024, 1280, 1280]];
+
+fn gemm(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("gemm");
+    for [rows, outputs, inputs] in SHAPES {
+        for outliers in [false, true] {
+            let input = LinearInput::new(rows, outputs, inputs, outliers);
+            let mut out = vec![0; rows * outputs];
+            group.throughput(Throughput::Elements(input.products()));
+            for isa in Isa::all() {
+                let kind = if outliers { " 3% outliers" } else { "" };
+                let id = BenchmarkId::new(isa.name(), format!("{rows}x{outputs}x{inputs}{kind}"));
+                group.bench_function(id, |bencher| {
+                    let layer = input.layer();
+                    bencher.iter(|| {
+                        (isa.backend().gemm)(&layer, &input.codes, &input.scales, &mut out);
+                        black_box(&mut out);
+                    });
+                });
+            }
+        }
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20);
+    targets = gemm
+}
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    share::print(128, 1280, 1280);
+}

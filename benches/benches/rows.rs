@@ -1,0 +1,86 @@
+//! Operations on one row of 1280 channels. One element is one value.
+
+use std::hint::black_box;
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use foldpoint_benches::inputs::bell;
+use foldpoint_core::Isa;
+use foldpoint_core::quant::{Codec, Piecewise, Site};
+
+const CHANNELS: usize = 1280;
+
+/// 1.0 in activation units.
+const ONE: i32 = 1 << 16;
+
+/// 1.0 in stream units of 12 fractional bits.
+const STREAM_ONE: i32 = 1 << 12;
+
+fn each_isa(criterion: &mut Criterion, operation: &str, mut run: impl FnMut(Isa, BenchmarkId, &mut Group)) {
+    let mut group = criterion.benchmark_group("rows");
+    group.throughput(Throughput::Elements(CHANNELS as u64));
+    for &isa in Isa::all() {
+        run(isa, BenchmarkId::new(isa.name(), operation), &mut group);
+    }
+    group.finish();
+}
+
+type Group<'g> = BenchmarkGroup<'g, WallTime>;
+
+fn layer_norm(criterion: &mut Criterion) {
+    let (x, gain, bias) = (bell(CHANNELS, STREAM_ONE), vec![1 << 20; CHANNELS], vec![0; CHANNELS]);
+    let mut y = vec![0; CHANNELS];
+    each_isa(criterion, "layer_norm", |isa, id, group| {
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| (isa.backend().layer_norm)(black_box(&x), &gain, &bias, 168, &mut y));
+        });
+    });
+}
+
+fn gelu(criterion: &mut Criterion) {
+    let x = bell(CHANNELS, ONE);
+    let mut y = x.clone();
+    each_isa(criterion, "gelu", |isa, id, group| {
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                // In place, so that the values stay what they are in a model.
+                y.copy_from_slice(&x);
+                (isa.backend().gelu)(black_box(&mut y));
+            });
+        });
+    });
+}
+
+fn quantize_row(criterion: &mut Criterion) {
+    let x = bell(CHANNELS, ONE);
+    let outliers: Vec<u16> = (0..CHANNELS as u16).step_by(32).collect();
+    let mut codes = vec![0; CHANNELS + outliers.len()];
+    each_isa(criterion, "quantize_row", |isa, id, group| {
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| (isa.backend().quantize_row)(black_box(&x), &outliers, &mut codes));
+        });
+    });
+}
+
+fn residual(criterion: &mut Criterion) {
+    let exponents = vec![1; CHANNELS];
+    let piecewise = Piecewise::new([16, 111, 111, 16], [2000, 150, 2000]).expect("a codec");
+    for (name, codec) in [("8 bits", Codec::Piecewise(piecewise)), ("16 bits", Codec::Wide { step: 4 })] {
+        let site = Site { codec, exponents: &exponents };
+        let mut x = bell(CHANNELS, STREAM_ONE);
+        let mut codes = vec![0; CHANNELS * codec.bytes_per_value()];
+        each_isa(criterion, &format!("encode {name}"), |isa, id, group| {
+            group.bench_function(id, |bencher| {
+                bencher.iter(|| (isa.backend().encode)(&site, black_box(&x), &mut codes));
+            });
+        });
+        each_isa(criterion, &format!("decode {name}"), |isa, id, group| {
+            group.bench_function(id, |bencher| {
+                bencher.iter(|| (isa.backend().decode)(&site, black_box(&codes), &mut x));
+            });
+        });
+    }
+}
+
+criterion_group!(benches, layer_norm, gelu, quantize_row, residual);
+criterion_main!(benches);
