@@ -44,7 +44,7 @@ impl<const R: usize> Sums<R> {
     /// All of it times `2^bits`.
     #[inline(always)]
     pub fn shift_left(&mut self, bits: u32) {
-        self.0.iter_mut().flatten().for_each(|acc| *acc = *acc << bits);
+        self.0.iter_mut().flatten().for_each(|acc| *acc <<= bits);
     }
 
     #[inline(always)]
