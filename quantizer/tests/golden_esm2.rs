@@ -112,7 +112,7 @@ fn an_observer_sees_every_site_once_and_the_values_that_hidden_states_have() {
     let mut recorder = Recorder::default();
     let outputs = Reference::new(&checkpoint).unwrap().run_batch(&sequences, ALL, &mut recorder).unwrap();
     for (i, tokens) in sequences.iter().enumerate() {
-        let mut sites: Vec<Site> = (0..=2 * config.layers).map(Site::Residual).collect();
+        let mut sites: Vec<Site> = (0..=config.layers).map(Site::Residual).collect();
         sites.extend([Site::HeadDense, Site::HeadNorm, Site::HeadDecoder, Site::FfnDown(1)]);
         for layer in 0..config.layers {
             sites.extend([Site::AttentionQkv(layer), Site::AttentionOutput(layer), Site::FfnUp(layer)]);
@@ -127,7 +127,7 @@ fn an_observer_sees_every_site_once_and_the_values_that_hidden_states_have() {
         }
         let at = |site| &recorder.seen.iter().find(|s| s.0 == i && s.1 == site).unwrap().2;
         assert_eq!(at(Site::Residual(0)), &outputs[i].hidden[0]);
-        assert_eq!(at(Site::Residual(2)), &outputs[i].hidden[1]);
+        assert_eq!(at(Site::Residual(1)), &outputs[i].hidden[1]);
         assert_eq!(at(Site::HeadDense), &outputs[i].hidden[2]);
     }
     assert_eq!(recorder.layers_done, [(0, 0), (0, 1), (1, 0), (1, 1)]);

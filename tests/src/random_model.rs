@@ -147,8 +147,7 @@ impl Shape {
         linear("ffn.down", self.ffn, width, STREAM_FRAC, random)?;
         add_norm(writer, random, &format!("{name}.attention.norm"), width)?;
         add_norm(writer, random, &format!("{name}.ffn.norm"), width)?;
-        self.add_site(writer, random, 2 * layer + 1)?;
-        self.add_site(writer, random, 2 * layer + 2)
+        self.add_site(writer, random, layer + 1)
     }
 
     fn add_site(

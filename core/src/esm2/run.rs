@@ -169,7 +169,7 @@ impl Pass<'_, '_> {
             if dims.want.contacts {
                 contacts::sum_maps(self, index, memory)?;
             }
-            site = layer.after_ffn;
+            site = layer.stored;
         }
         if dims.want.hidden != HiddenLayers::None {
             self.hand_out_last(&site, memory, sink)?;

@@ -188,7 +188,6 @@ fn update(
         attended,
     );
     add(stream, attended);
-    store(pass, &layer.after_attention, codes, from, stream);
 
     // The context's memory is free now: it holds no ffn-wide rows, so the hidden layer goes to `outputs`.
     let Norm { gain, bias } = layer.ffn_norm;
@@ -206,18 +205,17 @@ fn update(
     let down = &mut context[..rows * width];
     apply(&layer.down, &mut |r, input| input.copy_from_slice(&hidden[r * ffn..][..ffn]), down);
     add(stream, down);
-    store(pass, &layer.after_ffn, codes, from, stream);
+    store(pass, &layer.stored, codes, from, stream);
 }
 
 fn add(stream: &mut [i32], update: &[i32]) {
     stream.iter_mut().zip(update).for_each(|(x, &update)| *x = x.saturating_add(update));
 }
 
-/// Stores rows of the stream and reads them back: what is stored is what the next operation sees.
-fn store(pass: &Pass, site: &Site, codes: &mut [u8], from: usize, stream: &mut [i32]) {
+/// Stores rows of the stream, whose codes start at row `from` of the block.
+fn store(pass: &Pass, site: &Site, codes: &mut [u8], from: usize, stream: &[i32]) {
     let (width, code_row) = (pass.dims.config.width, pass.dims.code_row());
-    for (x, codes) in stream.chunks_exact_mut(width).zip(codes.chunks_exact_mut(code_row).skip(from)) {
+    for (x, codes) in stream.chunks_exact(width).zip(codes.chunks_exact_mut(code_row).skip(from)) {
         (pass.backend.encode)(site, x, codes);
-        (pass.backend.decode)(site, codes, x);
     }
 }

@@ -35,16 +35,15 @@ pub struct Layer<'a> {
     pub qkv: Linear<'a>,
     /// Attention's output projection, in stream units.
     pub attention_output: Linear<'a>,
-    /// How the stream is stored after attention.
-    pub after_attention: Site<'a>,
     /// LayerNorm before the feed-forward network.
     pub ffn_norm: Norm<'a>,
     /// Width to ffn.
     pub up: Linear<'a>,
     /// ffn to width, in stream units.
     pub down: Linear<'a>,
-    /// How the stream is stored after the feed-forward network.
-    pub after_ffn: Site<'a>,
+    /// How the stream is stored after the layer. Between attention and the feed-forward network it isn't: both work on
+    /// the same rows.
+    pub stored: Site<'a>,
 }
 
 /// The masked language model head.
@@ -163,16 +162,14 @@ impl<'a> LanguageModel<'a> {
     pub(super) fn layer(&self, index: usize) -> Result<Layer<'a>, FormatError> {
         let (file, width, ffn) = (&self.file, self.config.width, self.config.ffn);
         let name = |part: &str| numbered("lm.layers.", index, part);
-        let site = |k: usize| Site::load(file, &numbered("lm.residual.", k, "")?, width);
         Ok(Layer {
             attention_norm: Norm::load(file, &name(".attention.norm")?, width)?,
             qkv: Linear::load(file, &name(".attention.qkv")?, width, 3 * width)?,
             attention_output: Linear::load(file, &name(".attention.output")?, width, width)?,
-            after_attention: site(2 * index + 1)?,
             ffn_norm: Norm::load(file, &name(".ffn.norm")?, width)?,
             up: Linear::load(file, &name(".ffn.up")?, width, ffn)?,
             down: Linear::load(file, &name(".ffn.down")?, ffn, width)?,
-            after_ffn: site(2 * index + 2)?,
+            stored: Site::load(file, &numbered("lm.residual.", index + 1, "")?, width)?,
         })
     }
 
@@ -180,9 +177,7 @@ impl<'a> LanguageModel<'a> {
     pub(super) fn code_bytes(&self) -> usize {
         let wide = |codec: &Codec| codec.bytes_per_value();
         let layers = (0..self.config.layers).filter_map(|index| self.layer(index).ok());
-        layers
-            .map(|layer| wide(&layer.after_attention.codec).max(wide(&layer.after_ffn.codec)))
-            .fold(wide(&self.embedded.codec), usize::max)
+        layers.map(|layer| wide(&layer.stored.codec)).fold(wide(&self.embedded.codec), usize::max)
     }
 }
 

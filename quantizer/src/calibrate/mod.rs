@@ -69,11 +69,10 @@ pub fn calibrate(
 fn importance(reference: &Reference) -> Result<BTreeMap<Site, Vec<f64>>, ReferenceError> {
     let squares = |norm: &LayerNorm| norm.gain.iter().map(|&gain| f64::from(gain).powi(2)).collect();
     let layers = reference.checkpoint().config().layers;
-    let mut importance = BTreeMap::from([(Site::Residual(2 * layers), squares(reference.norm()))]);
+    let mut importance = BTreeMap::from([(Site::Residual(layers), squares(reference.norm()))]);
     for index in 0..layers {
-        let (attention, ffn) = Layer::load_norms(reference.checkpoint(), index)?;
-        importance.insert(Site::Residual(2 * index), squares(&attention));
-        importance.insert(Site::Residual(2 * index + 1), squares(&ffn));
+        let norm = Layer::load_attention_norm(reference.checkpoint(), index)?;
+        importance.insert(Site::Residual(index), squares(&norm));
     }
     Ok(importance)
 }

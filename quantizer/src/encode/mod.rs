@@ -163,11 +163,10 @@ impl Encoder<'_> {
             self.norm(&format!("lm.layers.{index}.attention.norm"), &layer.attention_norm)?;
             self.linear(Site::AttentionQkv(index), &layer.qkv, ACT_FRAC)?;
             self.linear(Site::AttentionOutput(index), &layer.output, stream_frac)?;
-            self.residual(Site::Residual(2 * index + 1))?;
             self.norm(&format!("lm.layers.{index}.ffn.norm"), &layer.ffn_norm)?;
             self.linear(Site::FfnUp(index), &layer.up, ACT_FRAC)?;
             self.linear(Site::FfnDown(index), &layer.down, stream_frac)?;
-            self.residual(Site::Residual(2 * index + 2))?;
+            self.residual(Site::Residual(index + 1))?;
         }
         self.norm("lm.norm", reference.norm())
     }

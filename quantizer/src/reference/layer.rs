@@ -35,33 +35,25 @@ impl Layer {
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint, index: usize) -> Result<Self, ReferenceError> {
         let prefix = layer_prefix(index);
-        let (attention_norm, ffn_norm) = Self::load_norms(checkpoint, index)?;
         let projections = ["query", "key", "value"].map(|name| format!("{prefix}.attention.self.{name}"));
         Ok(Self {
             index,
             heads: checkpoint.config().heads,
-            attention_norm,
+            attention_norm: Self::load_attention_norm(checkpoint, index)?,
             qkv: Linear::load_joined(checkpoint, &projections)?,
             output: Linear::load(checkpoint, &format!("{prefix}.attention.output.dense"))?,
-            ffn_norm,
+            ffn_norm: LayerNorm::load(checkpoint, &format!("{prefix}.LayerNorm"))?,
             up: Linear::load(checkpoint, &format!("{prefix}.intermediate.dense"))?,
             down: Linear::load(checkpoint, &format!("{prefix}.output.dense"))?,
         })
     }
 
-    /// Reads only the two LayerNorms of layer `index`: before attention and before the feed-forward network.
+    /// Reads only the LayerNorm before the attention of layer `index`.
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load_norms(
-        checkpoint: &Checkpoint,
-        index: usize,
-    ) -> Result<(LayerNorm, LayerNorm), ReferenceError> {
-        let prefix = layer_prefix(index);
-        Ok((
-            LayerNorm::load(checkpoint, &format!("{prefix}.attention.LayerNorm"))?,
-            LayerNorm::load(checkpoint, &format!("{prefix}.LayerNorm"))?,
-        ))
+    pub fn load_attention_norm(checkpoint: &Checkpoint, index: usize) -> Result<LayerNorm, ReferenceError> {
+        LayerNorm::load(checkpoint, &format!("{}.attention.LayerNorm", layer_prefix(index)))
     }
 
     /// `x` is the residual stream, `[tokens, width]`; returns it after this layer. `tap` sees every [`Site`] of the layer
@@ -82,13 +74,12 @@ impl Layer {
         let y = attend(&self.qkv.forward(&y)?, self.heads, rotary, map)?;
         tap.show(Site::AttentionOutput(layer), &y)?;
         let x = (x + self.output.forward(&y)?)?;
-        tap.show(Site::Residual(2 * layer + 1), &x)?;
         let y = self.ffn_norm.forward(&x)?;
         tap.show(Site::FfnUp(layer), &y)?;
         let y = self.up.forward(&y)?.gelu_erf()?;
         tap.show(Site::FfnDown(layer), &y)?;
         let x = (x + self.down.forward(&y)?)?;
-        tap.show(Site::Residual(2 * layer + 2), &x)?;
+        tap.show(Site::Residual(layer + 1), &x)?;
         Ok(x)
     }
 }

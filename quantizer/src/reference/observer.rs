@@ -11,8 +11,7 @@ use super::ops::with_values;
 /// the tensor names that belong to it in a model file (`lm.layers.3.ffn.up`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Site {
-    /// The residual stream, which LayerNorms read: 0 after the embedding, 2i+1 after the attention of layer i, 2i+2 after
-    /// its feed-forward network. Channels: width.
+    /// The residual stream where it is stored: 0 after the embedding, i + 1 after layer i. Channels: width.
     Residual(usize),
     /// Input of q, k and v in this layer, after LayerNorm. Channels: width.
     AttentionQkv(usize),
