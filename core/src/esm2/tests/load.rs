@@ -159,7 +159,8 @@ proptest! {
             Isa::all().iter().map(|&isa| compute(&file, &tokens, ALL, isa, &Serial)).collect();
         for run in &runs {
             prop_assert_eq!(run, &runs[0]);
-            prop_assert!(matches!(run, Ok(_) | Err(RunError::Format(_))), "{run:?}");
+            // The configuration may no longer promise a head.
+            prop_assert!(matches!(run, Ok(_) | Err(RunError::Format(_) | RunError::NoContactHead | RunError::NoLmHead)), "{run:?}");
         }
     }
 }
