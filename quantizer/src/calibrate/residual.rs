@@ -220,7 +220,7 @@ mod tests {
         let mut sample = Sample::new(4, 1);
         let value = |i: usize| {
             let u = (i * 7919 % 10007) as f32 / 10007.0 - 0.5;
-            if i % 97 == 0 { 40.0 * u.abs() } else { u }
+            if i.is_multiple_of(97) { 40.0 * u.abs() } else { u }
         };
         let values: Vec<f32> = (0..8000).map(value).collect();
         sample.add(&values);
