@@ -46,12 +46,12 @@ pub fn lm_head(config: &Config) -> Vec<Expected> {
     tensors
 }
 
-fn linear(tensors: &mut Vec<Expected>, name: String, outputs: usize, inputs: usize) {
+pub(super) fn linear(tensors: &mut Vec<Expected>, name: String, outputs: usize, inputs: usize) {
     tensors.push((format!("{name}.weight"), vec![outputs, inputs]));
     tensors.push((format!("{name}.bias"), vec![outputs]));
 }
 
-fn norm(tensors: &mut Vec<Expected>, name: String, width: usize) {
+pub(super) fn norm(tensors: &mut Vec<Expected>, name: String, width: usize) {
     tensors.push((format!("{name}.weight"), vec![width]));
     tensors.push((format!("{name}.bias"), vec![width]));
 }

@@ -1,10 +1,13 @@
-//! Float checkpoints of ESM-2, as HuggingFace and fair-esm distribute them.
+//! Float checkpoints of ESM-2 and ESMFold, as HuggingFace and fair-esm distribute them.
 
 mod archive;
 mod config;
 mod element;
 mod error;
 mod fair_esm;
+mod fair_esmfold;
+mod fold_config;
+mod fold_layout;
 mod layout;
 pub mod names;
 mod open;
@@ -19,6 +22,10 @@ pub use archive::{Archive, Entry};
 pub use config::{Config, MASK_TOKEN, VOCAB};
 pub use element::Element;
 pub use error::CheckpointError;
+pub use fold_config::{
+    ATOM_TYPES, FoldConfig, PAIR_BINS, PLDDT_BINS, RECYCLE_BINS, RESIDUE_ROWS, StructureConfig, TORSIONS,
+};
+pub use fold_layout::block_prefix;
 pub use layout::layer_prefix;
 
 /// An open checkpoint whose tensors are all known to be there and of the right shape.
@@ -28,6 +35,7 @@ pub use layout::layer_prefix;
 pub struct Checkpoint {
     path: PathBuf,
     config: Config,
+    fold: Option<FoldConfig>,
     archives: Vec<Box<dyn Archive>>,
     tensors: BTreeMap<String, Location>,
     /// The tables of rotary frequencies.
@@ -42,8 +50,8 @@ struct Location {
 
 impl Checkpoint {
     /// Opens a HuggingFace folder (`config.json` with `model.safetensors` or `pytorch_model.bin`, whole or in shards) or
-    /// a fair-esm `.pt` file (with its contact head in `NAME-contact-regression.pt` beside it, if there is one), and
-    /// checks that every tensor is there. Values are not read yet.
+    /// a fair-esm `.pt` file (with its contact head in `NAME-contact-regression.pt` beside it, if there is one; a folding
+    /// model with its language model beside it), and checks that every tensor is there. Values are not read yet.
     ///
     /// # Errors
     /// Any [`CheckpointError`] but [`CheckpointError::NonFinite`].
@@ -61,6 +69,11 @@ impl Checkpoint {
     /// The model's dimensions.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The folding model's dimensions; `None` for a language model alone.
+    pub fn fold_config(&self) -> Option<&FoldConfig> {
+        self.fold.as_ref()
     }
 
     /// The files that the tensors are read from.
@@ -160,6 +173,9 @@ impl Checkpoint {
 
     fn check_tensors(&self) -> Result<(), CheckpointError> {
         let mut expected = layout::trunk(&self.config);
+        if let Some(fold) = &self.fold {
+            expected.extend(fold_layout::fold(&self.config, fold));
+        }
         if self.has_contact_head() {
             expected.extend(layout::contact_head(&self.config));
         }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::archive::{self, Archive};
 use super::names::{Naming, canonical, is_rotary};
 use super::torch::TorchArchive;
-use super::{Checkpoint, CheckpointError, Config, Location, fair_esm};
+use super::{Checkpoint, CheckpointError, Config, FoldConfig, Location, fair_esm, fair_esmfold};
 
 /// The weight files of a HuggingFace folder, in the order in which `transformers` looks for them.
 const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
@@ -33,15 +33,16 @@ fn open_folder(path: &Path) -> Result<Checkpoint, CheckpointError> {
     if !config.is_file() {
         return Err(not_a_checkpoint("it has no config.json".into()));
     }
-    let config = Config::read(&config)?;
+    let (config, fold) = (Config::read(&config)?, FoldConfig::read(&config)?);
     let archives = open_weights(path)?.ok_or_else(|| {
         let [safetensors, bin] = WEIGHTS;
         not_a_checkpoint(format!(
             "it has none of {safetensors}, {safetensors}.index.json, {bin}, {bin}.index.json"
         ))
     })?;
-    let (tensors, rotary) = collect(Naming::HuggingFace, &archives)?;
-    Ok(Checkpoint { path: path.into(), config, archives, tensors, rotary })
+    let naming = if fold.is_some() { Naming::HuggingFaceFold } else { Naming::HuggingFace };
+    let (tensors, rotary) = collect(naming, &archives)?;
+    Ok(Checkpoint { path: path.into(), config, fold, archives, tensors, rotary })
 }
 
 /// Opens the first kind of weights that the folder has.
@@ -85,6 +86,29 @@ fn open_shards(index: &Path) -> Result<Vec<Box<dyn Archive>>, CheckpointError> {
 
 fn open_fair_esm(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let model = TorchArchive::open(path)?;
+    if !fair_esmfold::is_fold(&model) {
+        let (config, archives) = open_language_model(path, model)?;
+        let (tensors, rotary) = collect(Naming::FairEsm, &archives)?;
+        return Ok(Checkpoint { path: path.into(), config, fold: None, archives, tensors, rotary });
+    }
+    let fold = Some(fair_esmfold::config(&model)?);
+    let (config, archives) = if fair_esmfold::has_language_model(&model) {
+        open_language_model(path, model)?
+    } else {
+        let file = fair_esmfold::language_model(&model)?;
+        let (config, mut archives) = open_language_model(&file, TorchArchive::open(&file)?)?;
+        archives.push(Box::new(model));
+        (config, archives)
+    };
+    let (tensors, rotary) = collect(Naming::FairEsmFold, &archives)?;
+    Ok(Checkpoint { path: path.into(), config, fold, archives, tensors, rotary })
+}
+
+type Archives = Vec<Box<dyn Archive>>;
+
+/// The configuration of the language model in `model`, which was read from `path`, and the files that it is made of:
+/// `model` and, if it has no contact head, the one beside it.
+fn open_language_model(path: &Path, model: TorchArchive) -> Result<(Config, Archives), CheckpointError> {
     let regression = contact_regression(path).filter(|file| file.is_file());
     let regression = regression.map(|file| TorchArchive::open(&file)).transpose()?;
     let width_in = |archive: &TorchArchive| {
@@ -96,10 +120,9 @@ fn open_fair_esm(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let own_width = width_in(&model);
     let regression = regression.filter(|_| own_width.is_none());
     let config = fair_esm::config(&model, own_width.or_else(|| regression.as_ref().and_then(width_in)))?;
-    let mut archives: Vec<Box<dyn Archive>> = vec![Box::new(model)];
+    let mut archives: Archives = vec![Box::new(model)];
     archives.extend(regression.map(|archive| Box::new(archive) as Box<dyn Archive>));
-    let (tensors, rotary) = collect(Naming::FairEsm, &archives)?;
-    Ok(Checkpoint { path: path.into(), config, archives, tensors, rotary })
+    Ok((config, archives))
 }
 
 /// Where fair-esm keeps the contact head of the model at `path`.

@@ -69,7 +69,7 @@ pub(super) fn attend(
     Ok(Tensor::cat(&outputs, 1)?)
 }
 
-fn softmax(row: &mut [f32]) {
+pub(super) fn softmax(row: &mut [f32]) {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let mut sum = 0.0;
     for v in row.iter_mut() {

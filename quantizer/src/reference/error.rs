@@ -37,4 +37,33 @@ pub enum ReferenceError {
     /// Logits were asked of a checkpoint that can't predict them.
     #[error("{0}: no language-model head (lm_head.*)")]
     NoLmHead(String),
+    /// A folding model was asked of a checkpoint that is none.
+    #[error("{0}: not a folding model")]
+    NoFold(String),
+    /// A sequence to fold that has nothing between `<cls>` and `<eos>`.
+    #[error("sequence {sequence} has no residues")]
+    NoResidues {
+        /// Which sequence of the batch.
+        sequence: usize,
+    },
+    /// A token inside a sequence to fold that is neither an amino acid nor X.
+    #[error("sequence {sequence}: token {token} at {index} is no residue")]
+    NoResidue {
+        /// Which sequence of the batch.
+        sequence: usize,
+        /// Place of the token.
+        index: usize,
+        /// Its number.
+        token: u8,
+    },
+    /// Not as many residue numbers as residues.
+    #[error("sequence {sequence} has {residues} residues, but {numbers} residue numbers")]
+    BadResidueIndex {
+        /// Which sequence of the batch.
+        sequence: usize,
+        /// How many residues it has.
+        residues: usize,
+        /// How many numbers are given.
+        numbers: usize,
+    },
 }

@@ -1,4 +1,5 @@
-//! The float forward pass of ESM-2: what integer inference is measured against, and where calibration looks.
+//! The float forward pass of ESM-2, and with [`esmfold`] of ESMFold: what integer inference is measured against, and where
+//! calibration looks.
 //!
 //! Follows `transformers`' `EsmForMaskedLM` (and with it fair-esm's `ESM2`): token dropout rescaling, rotary positions on
 //! queries that are already scaled, GELU by the error function, LayerNorm before each branch and after the last layer.
@@ -7,6 +8,7 @@
 mod attention;
 mod contact_head;
 mod error;
+pub mod esmfold;
 mod layer;
 mod lm_head;
 mod observer;
