@@ -62,7 +62,8 @@ impl Expected {
         close("atom37_mask", &outputs.atom37_mask, 0.0);
         close("plddt", &outputs.plddt, TOLERANCE);
         close("pae", &outputs.pae, TOLERANCE);
-        close("ptm", &[outputs.ptm], TOLERANCE);
+        let ptm = self.0[&format!("{sequence}.{recycles}.ptm")][0];
+        assert!((outputs.ptm / ptm - 1.0).abs() <= TOLERANCE, "{} instead of {ptm}", outputs.ptm);
         if recycles > 0 {
             close("pae_logits", &outputs.pae_logits, TOLERANCE);
             close("distogram", &outputs.distogram, TOLERANCE);

@@ -65,6 +65,52 @@ fn writes_what_pytorch_computes() {
 }
 
 #[test]
+fn a_folding_model_writes_structures() {
+    let expected = fs::read(golden("esmfold-tiny").join("expected.safetensors")).unwrap();
+    let expected = SafeTensors::deserialize(&expected).unwrap();
+    let floats = |bytes: &[u8]| -> Vec<f32> {
+        bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
+    };
+    let out = tempfile::tempdir().unwrap();
+    let fasta = ">a\nMKTAYIA\n>b\nRQISFVKDHCNEPGLV\n";
+    for recycles in ["0", "2"] {
+        let options = ["--recycles", recycles, "--hidden"];
+        let done = reference(&golden("esmfold-tiny"), fasta, out.path(), &options);
+        assert!(done.status.success(), "{done:?}");
+        for (id, number, residues) in [("a", 2, 7), ("b", 3, 16)] {
+            let bytes = fs::read(out.path().join(format!("{id}.safetensors"))).unwrap();
+            let file = SafeTensors::deserialize(&bytes).unwrap();
+            assert_eq!(file.len(), 7);
+            assert_eq!(file.tensor(&format!("{id}.hidden")).unwrap().shape(), [3, residues + 2, 32]);
+            let shapes: [(&str, &[usize]); 5] = [
+                ("atom37", &[residues, 37, 3]),
+                ("atom37_mask", &[residues, 37]),
+                ("plddt", &[residues, 37]),
+                ("pae", &[residues, residues]),
+                ("ptm", &[1]),
+            ];
+            for (kind, shape) in shapes {
+                let tensor = file.tensor(&format!("{id}.{kind}")).unwrap();
+                assert_eq!(tensor.shape(), shape, "{kind}");
+                let expected = expected.tensor(&format!("{number}.{recycles}.{kind}")).unwrap();
+                let (found, expected) = (floats(tensor.data()), floats(expected.data()));
+                let differences = found.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+                assert!(differences.fold(0.0, f32::max) < 1e-3, "{kind}");
+            }
+        }
+    }
+    // Without the option, as many passes as the checkpoint says.
+    let default = tempfile::tempdir().unwrap();
+    let same = tempfile::tempdir().unwrap();
+    assert!(reference(&golden("esmfold-tiny"), fasta, default.path(), &[]).status.success());
+    assert!(reference(&golden("esmfold-tiny"), fasta, same.path(), &["--recycles", "3"]).status.success());
+    let written = |folder: &TempDir| fs::read(folder.path().join("b.safetensors")).unwrap();
+    assert_eq!(written(&default), written(&same));
+    let message = error(&reference(&golden("esm2-head16"), fasta, out.path(), &["--recycles", "1"]));
+    assert!(message.contains("--recycles is for folding models"), "{message}");
+}
+
+#[test]
 fn limit_and_longest_length_choose_sequences() {
     let out = tempfile::tempdir().unwrap();
     let fasta = ">long\nMKLVMKLV\n>a\nMK\n>b\nMK\n>c\nMK\n";

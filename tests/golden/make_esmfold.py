@@ -72,7 +72,9 @@ def randomize(model: torch.nn.Module) -> None:
         if is_norm:
             noise = 1 + 0.3 * noise if leaf == "weight" else 0.3 * noise
         elif "bb_update" in name:
-            noise *= 0.5 / parameter.shape[-1] ** 0.5 if leaf == "weight" else 0.3
+            noise *= 1.2 / parameter.shape[-1] ** 0.5 if leaf == "weight" else 0.3
+        elif "ptm_head" in name:
+            noise *= 0.3 / 4
         elif parameter.dim() == 2 and "embed" not in name and "recycle_disto" not in name:
             noise *= 1 / parameter.shape[1] ** 0.5
         else:
@@ -107,7 +109,7 @@ def run(model: EsmForProteinFolding, sequence: str, recycles: int) -> dict[str, 
 
 def check_edges(coords: torch.Tensor) -> None:
     """No distance may be so near to a bin's edge that rounding decides."""
-    for lower, upper in [(a, a + 1e-3) for a in torch.linspace(3.375, 21.375, 14) - 5e-4]:
+    for lower, upper in [(edge - 2e-4, edge + 2e-4) for edge in torch.linspace(3.375, 21.375, 14)]:
         below = EsmFoldingTrunk.distogram(coords, float(lower), float(lower) + 1, 3)
         above = EsmFoldingTrunk.distogram(coords, float(upper), float(upper) + 1, 3)
         assert torch.equal(below > 0, above > 0), "choose another seed"

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use quantizer::checkpoint::{Checkpoint, Config};
+use quantizer::checkpoint::{ATOM_TYPES, Checkpoint, Config, FoldConfig};
 use quantizer::fasta::{self, Sequence};
+use quantizer::reference::esmfold::{Fold, FoldObserver, FoldOutputs, FoldReference, FoldWant};
 use quantizer::reference::{Observer, Outputs, Reference, Site, Want};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
@@ -23,12 +24,17 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE")]
     fasta: PathBuf,
     /// Folder for one ID.safetensors per sequence, with f32 tensors ID.contacts [L, L], ID.logits [L+2, 33] and
-    /// ID.hidden [layers+1, L+2, width], as far as the checkpoint has the heads.
+    /// ID.hidden [layers+1, L+2, width], as far as the checkpoint has the heads. A folding model also writes ID.atom37
+    /// [L, 37, 3] in angstroms, ID.atom37_mask [L, 37], ID.plddt [L, 37] from 0 to 1, ID.pae [L, L] in angstroms and
+    /// ID.ptm [1].
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Write the hidden states of every layer too: 0 is the embedding, the last is after the final LayerNorm.
     #[arg(long)]
     hidden: bool,
+    /// Passes of a folding model after the first [default: one less than the checkpoint's max_recycles].
+    #[arg(long, value_name = "N")]
+    recycles: Option<usize>,
     /// Run only the first N sequences (of those that are not too long).
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -45,19 +51,21 @@ impl Arguments {
             logits: checkpoint.has_lm_head(),
             hidden: self.hidden,
         };
-        if want == Want::default() {
+        let fold = checkpoint.fold_config();
+        if fold.is_none() && self.recycles.is_some() {
+            bail!("{}: --recycles is for folding models", self.checkpoint.display());
+        }
+        if fold.is_none() && want == Want::default() {
             bail!("{}: neither head is there; only --hidden can be written", self.checkpoint.display());
         }
         let sequences = self.sequences()?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
-        let reference = Reference::new(&checkpoint)?;
-        let config = checkpoint.config();
-        let mut progress = Progress::new(config, &sequences);
-        for group in groups(&sequences, |sequence| activation_bytes(config, sequence, want)) {
-            let tokens: Vec<&[u8]> = group.iter().map(|sequence| sequence.tokens.as_slice()).collect();
-            let outputs = reference.run_batch(&tokens, want, &mut progress)?;
-            for (sequence, outputs) in group.iter().zip(&outputs) {
-                write(&self.out, sequence, outputs, config)?;
+        let recycles = self.recycles.or(fold.map(|fold| fold.max_recycles - 1)).unwrap_or(0);
+        let mut progress = Progress::new(steps(checkpoint.config(), fold, recycles) * sequences.len());
+        let model = Model::new(&checkpoint, want, recycles)?;
+        for group in groups(&sequences, |sequence| model.activation_bytes(sequence)) {
+            for (sequence, tensors) in group.iter().zip(model.run(group, &mut progress)?) {
+                write(&self.out, sequence, &tensors)?;
             }
         }
         progress.bar.finish_and_clear();
@@ -91,12 +99,93 @@ impl Arguments {
     }
 }
 
-/// Bytes that a sequence needs from the first layer to the last.
-fn activation_bytes(config: &Config, sequence: &Sequence, want: Want) -> usize {
-    let tokens = sequence.tokens.len();
-    let states = 1 + if want.hidden { config.layers + 1 } else { 0 };
-    let contacts = if want.contacts { tokens * tokens * size_of::<f64>() } else { 0 };
-    states * tokens * config.width * size_of::<f32>() + contacts
+/// Steps of the progress bar for one sequence: its way through a layer or a block.
+fn steps(config: &Config, fold: Option<&FoldConfig>, recycles: usize) -> usize {
+    config.layers + fold.map_or(0, |fold| fold.blocks.saturating_mul(recycles.saturating_add(1)))
+}
+
+/// A result's kind, its values and its shape.
+type Tensors = Vec<(&'static str, Vec<f32>, Vec<usize>)>;
+
+/// The model that runs, and what shall be written.
+struct Model<'c> {
+    config: &'c Config,
+    want: Want,
+    part: Part<'c>,
+}
+
+/// How much of the model runs.
+enum Part<'c> {
+    LanguageModel(Reference<'c>),
+    Fold { reference: Box<FoldReference<'c>>, recycles: usize },
+}
+
+impl<'c> Model<'c> {
+    fn new(checkpoint: &'c Checkpoint, want: Want, recycles: usize) -> anyhow::Result<Self> {
+        let part = match checkpoint.fold_config() {
+            Some(_) => Part::Fold { reference: Box::new(FoldReference::new(checkpoint)?), recycles },
+            None => Part::LanguageModel(Reference::new(checkpoint)?),
+        };
+        Ok(Self { config: checkpoint.config(), want, part })
+    }
+
+    fn run(&self, group: &[Sequence], progress: &mut Progress) -> anyhow::Result<Vec<Tensors>> {
+        match &self.part {
+            Part::LanguageModel(reference) => {
+                let tokens: Vec<&[u8]> = group.iter().map(|sequence| sequence.tokens.as_slice()).collect();
+                let outputs = reference.run_batch(&tokens, self.want, progress)?;
+                Ok(group.iter().zip(outputs).map(|(s, outputs)| self.tensors(s, outputs)).collect())
+            }
+            Part::Fold { reference, recycles } => {
+                let folds: Vec<Fold> = group.iter().map(|sequence| Fold::chain(&sequence.tokens)).collect();
+                let want = FoldWant { language_model: self.want, logits: false };
+                let outputs = reference.run_batch(&folds, *recycles, want, progress)?;
+                let tensors = |(sequence, mut outputs): (&Sequence, FoldOutputs)| {
+                    let mut tensors = self.tensors(sequence, std::mem::take(&mut outputs.language_model));
+                    tensors.extend(fold_tensors(sequence.residues(), outputs));
+                    tensors
+                };
+                Ok(group.iter().zip(outputs).map(tensors).collect())
+            }
+        }
+    }
+
+    /// The language model's results that were wanted.
+    fn tensors(&self, sequence: &Sequence, outputs: Outputs) -> Tensors {
+        let (residues, tokens) = (sequence.residues(), sequence.tokens.len());
+        let states = outputs.hidden.len();
+        let mut tensors = vec![
+            ("contacts", outputs.contacts, vec![residues, residues]),
+            ("logits", outputs.logits, vec![tokens, self.config.vocab]),
+            ("hidden", outputs.hidden.concat(), vec![states, tokens, self.config.width]),
+        ];
+        tensors.retain(|(_, values, _)| !values.is_empty());
+        tensors
+    }
+
+    /// Bytes that a sequence needs from the first layer to the last.
+    fn activation_bytes(&self, sequence: &Sequence) -> usize {
+        let (residues, tokens) = (sequence.residues(), sequence.tokens.len());
+        let states = 1 + if self.want.hidden { self.config.layers + 1 } else { 0 };
+        let contacts = if self.want.contacts { tokens * tokens * size_of::<f64>() } else { 0 };
+        let pairs = match &self.part {
+            Part::LanguageModel(_) => 0,
+            // The representation now and in the pass before.
+            Part::Fold { reference, .. } => 2 * residues * residues * reference.config().pair_width,
+        };
+        (states * tokens * self.config.width + pairs) * size_of::<f32>() + contacts
+    }
+}
+
+/// The results of folding a sequence of `residues`.
+fn fold_tensors(residues: usize, outputs: FoldOutputs) -> Tensors {
+    vec![
+        ("atom37", outputs.atom37, vec![residues, ATOM_TYPES, 3]),
+        ("atom37_mask", outputs.atom37_mask, vec![residues, ATOM_TYPES]),
+        ("plddt", outputs.plddt, vec![residues, ATOM_TYPES]),
+        ("pae", outputs.pae, vec![residues, residues]),
+        ("ptm", vec![outputs.ptm], vec![1]),
+    ]
 }
 
 /// Splits `sequences` so that no group needs more than [`GROUP_BYTES`], unless one sequence alone does.
@@ -115,41 +204,32 @@ fn groups(sequences: &[Sequence], bytes: impl Fn(&Sequence) -> usize) -> Vec<&[S
     groups
 }
 
-fn write(out: &Path, sequence: &Sequence, outputs: &Outputs, config: &Config) -> anyhow::Result<()> {
-    let (residues, tokens) = (sequence.residues(), sequence.tokens.len());
-    let hidden = outputs.hidden.concat();
-    let tensors = [
-        ("contacts", &outputs.contacts, vec![residues, residues]),
-        ("logits", &outputs.logits, vec![tokens, config.vocab]),
-        ("hidden", &hidden, vec![outputs.hidden.len(), tokens, config.width]),
-    ];
-    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
-        .into_iter()
-        .filter(|(_, values, _)| !values.is_empty())
+fn write(out: &Path, sequence: &Sequence, tensors: &Tensors) -> anyhow::Result<()> {
+    let bytes: Vec<(String, &[usize], Vec<u8>)> = tensors
+        .iter()
         .map(|(kind, values, shape)| {
             let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            (format!("{}.{kind}", sequence.id), shape, bytes)
+            (format!("{}.{kind}", sequence.id), shape.as_slice(), bytes)
         })
         .collect();
     let path = out.join(format!("{}.safetensors", fasta::file_stem(&sequence.id)));
     let views = bytes
         .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
     views.and_then(|views| serialize_to_file(views, None, &path)).with_context(|| path.display().to_string())
 }
 
-/// Advances a bar by the tokens of each sequence that has been through a layer.
+/// Advances a bar by each sequence that has been through a layer or a block.
 struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
-    fn new(config: &Config, sequences: &[Sequence]) -> Self {
+    fn new(steps: usize) -> Self {
         let style = ProgressStyle::with_template("{bar:40} {percent}% {elapsed} of {duration}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let steps = (config.layers * sequences.len()) as u64;
-        Self { bar: ProgressBar::new(steps).with_style(style) }
+        Self { bar: ProgressBar::new(steps as u64).with_style(style) }
     }
 }
 
@@ -161,6 +241,12 @@ impl Observer for Progress {
     fn values(&mut self, _sequence: usize, _site: Site, _values: &[f32], _channels: usize) {}
 
     fn layer_done(&mut self, _layer: usize, _sequence: usize) {
+        self.bar.inc(1);
+    }
+}
+
+impl FoldObserver for Progress {
+    fn block_done(&mut self, _pass: usize, _block: usize, _sequence: usize) {
         self.bar.inc(1);
     }
 }
