@@ -4,6 +4,7 @@
 
 use foldpoint_core::esm2::Config;
 use foldpoint_core::fixed::Multiplier;
+use foldpoint_core::kernels::attention::key_scale_max;
 use foldpoint_core::quant::Codec;
 use quantizer::writer::{ModelWriter, WriteError};
 
@@ -57,8 +58,9 @@ impl Shape {
     }
 
     fn config(&self) -> Config {
-        // log2(e) * 2^11 * 2^-32 / (511 * sqrt(head width)).
-        let temperature = std::f64::consts::LOG2_E / (511.0 * libm::sqrt(self.head_width as f64));
+        // log2(e) * 2^11 * 2^-32 / (key_scale_max * sqrt(head width)).
+        let temperature = std::f64::consts::LOG2_E
+            / (f64::from(key_scale_max(self.head_width)) * libm::sqrt(self.head_width as f64));
         let (fraction, exponent) = libm::frexp(temperature);
         let mantissa = libm::ldexp(fraction, 31) as i32;
         Config {

@@ -4,7 +4,7 @@ use super::memory::{Dims, HeadRows, Memory, ROW_TILE, Scratch, key_place, value_
 use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
-use crate::kernels::attention::{pack, relative_scales};
+use crate::kernels::attention::{key_scale_max, pack, relative_scales};
 use crate::quant::Site;
 
 /// Fills every block's queries, keys and values.
@@ -122,7 +122,7 @@ pub fn relate_scales(pass: &Pass, memory: &mut Memory) -> Result<(), RunError> {
         let (out, numerator) = if values {
             (&mut *memory.value_scale, i16::MAX)
         } else {
-            (&mut *memory.key_scale, KEY_SCALE_MAX)
+            (&mut *memory.key_scale, key_scale_max(dims.config.head_width()))
         };
         let per_head = memory.gathered.chunks_exact(dims.stride).zip(out.chunks_exact_mut(dims.stride));
         let largest = memory.largest.iter_mut().skip(if values { heads } else { 0 });
@@ -132,6 +132,3 @@ pub fn relate_scales(pass: &Pass, memory: &mut Memory) -> Result<(), RunError> {
     }
     Ok(())
 }
-
-/// The largest relative key scale: |query . key| * 511 <= 256 * 127 * 127 * 511 < 2^31.
-const KEY_SCALE_MAX: i16 = 511;

@@ -12,6 +12,14 @@ pub const QUERY_TILE: usize = 4;
 /// The largest number of keys: sums of 15-bit weights then fit 31 bits.
 pub const KEYS_MAX: usize = 65_535;
 
+/// The relative key scale of the loudest key, for heads of `width` channels: as large as lets a score, at most
+/// `width * 127^2` times this, fit an i32. Finer key scales mean finer scores.
+pub const fn key_scale_max(width: usize) -> i16 {
+    let width = if width == 0 { 1 } else { width as u64 };
+    let largest = i32::MAX as u64 / width.saturating_mul(127 * 127);
+    if largest > i16::MAX as u64 { i16::MAX } else { largest as i16 }
+}
+
 /// One head's keys and values over all blocks.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
@@ -29,7 +37,7 @@ pub struct Head<'a> {
     pub width: usize,
     /// Keys in all.
     pub keys: usize,
-    /// Relative key scales, 0 to 511, one a key.
+    /// Relative key scales, 0 to [`key_scale_max`], one a key.
     pub key_scale: &'a [i16],
     /// Relative value scales, 0 to 32767, one a key.
     pub value_scale: &'a [i16],
@@ -86,7 +94,7 @@ pub struct Temperature {
 }
 
 impl Temperature {
-    /// From the query's scale, the largest key scale, and the model's constant `log2(e) * 2^11 * 2^-32 / (511 sqrt(width))`.
+    /// From the query's scale, the largest key scale, and the model's constant `log2(e) * 2^11 * 2^-32 / (key_scale_max(width) * sqrt(width))`.
     /// A row whose scores are too coarse for the fixed-point exponent (one key code worth over 2^-11) takes the sharpest temperature there is.
     pub fn new(query: TokenScale, key_max: TokenScale, constant: Multiplier) -> Self {
         let mantissas = u64::from(query.mantissa) * u64::from(key_max.mantissa);

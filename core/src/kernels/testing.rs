@@ -1,6 +1,6 @@
 //! Inputs for tests of kernels: a generator of numbers and the packers of weights, keys and values.
 
-use super::attention::{Head, QUERY_TILE, RowTile, Temperature, relative_scales};
+use super::attention::{Head, QUERY_TILE, RowTile, Temperature, key_scale_max, relative_scales};
 use super::linear::{GROUP, LIMB_BITS, Linear, PANEL, row_len};
 use crate::fixed::{Multiplier, TokenScale};
 use std::vec;
@@ -73,7 +73,8 @@ pub fn any_magnitude(random: &mut Random) -> i32 {
 
 /// The temperature constant of a model with heads of this width.
 pub fn temperature_constant(width: usize) -> Multiplier {
-    let value = core::f64::consts::LOG2_E * libm::exp2(11.0 - 32.0) / (511.0 * libm::sqrt(width as f64));
+    let value = core::f64::consts::LOG2_E * libm::exp2(11.0 - 32.0)
+        / (f64::from(key_scale_max(width)) * libm::sqrt(width as f64));
     let shift = 30 - libm::ilogb(value);
     Multiplier { mantissa: libm::ldexp(value, shift) as i32, shift }
 }
@@ -177,7 +178,7 @@ impl HeadData {
             block_rows,
             blocks,
             keys: count,
-            key_scale: vec![511; count],
+            key_scale: vec![key_scale_max(width); count],
             value_scale: vec![i16::MAX; count],
             value_max: TokenScale { mantissa: 1 << 14, exponent: -7 },
         }
@@ -186,7 +187,7 @@ impl HeadData {
     /// Sets the scales from token scales, as a pass does; returns the largest key scale.
     pub fn relate(&mut self, keys: &[u32], values: &[u32]) -> TokenScale {
         self.value_max = relative_scales(values, i16::MAX, &mut self.value_scale);
-        relative_scales(keys, 511, &mut self.key_scale)
+        relative_scales(keys, key_scale_max(self.width), &mut self.key_scale)
     }
 
     const KEYS_AT: usize = 64;

@@ -8,7 +8,7 @@ mod multiplier;
 use foldpoint_core::esm2::{CONFIG, Config, LOGIT_FRAC};
 use foldpoint_core::fixed::ACT_FRAC;
 use foldpoint_core::format::FormatError;
-use foldpoint_core::kernels::attention::CONTACT_WEIGHT_MAX;
+use foldpoint_core::kernels::attention::{CONTACT_WEIGHT_MAX, key_scale_max};
 use foldpoint_core::quant::{Codec, STREAM_MAX};
 
 use crate::calibrate::{Calibration, ResidualChoice};
@@ -119,8 +119,8 @@ fn config(checkpoint: &Checkpoint, calibration: &Calibration) -> Result<Config, 
     }
     let stream_frac = stream_frac as u32;
     let squares = |frac: u32| (shape.layer_norm_eps * f64::from(2 * frac).exp2()).round().max(1.0) as u64;
-    let temperature =
-        std::f64::consts::LOG2_E * (11.0f64 - 32.0).exp2() / (511.0 * (shape.head_width() as f64).sqrt());
+    let temperature = std::f64::consts::LOG2_E * (11.0f64 - 32.0).exp2()
+        / (f64::from(key_scale_max(shape.head_width())) * (shape.head_width() as f64).sqrt());
     Ok(Config {
         vocab: shape.vocab,
         layers: shape.layers,

@@ -2,7 +2,7 @@
 
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
-use crate::kernels::attention::{ContactWeight, QUERY_TILE, Temperature};
+use crate::kernels::attention::{ContactWeight, QUERY_TILE, Temperature, key_scale_max};
 use crate::kernels::testing::{Attended, CODES, Codes, HeadData, Random};
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -56,7 +56,7 @@ impl AttentionCase {
                 Scales::Zero => 0,
             })
         };
-        (head.key_scale, head.value_scale) = (scales(511), scales(i16::MAX));
+        (head.key_scale, head.value_scale) = (scales(key_scale_max(self.width)), scales(i16::MAX));
         head.value_max = TokenScale { mantissa: random.next() as u16, exponent: random.next() as i8 };
         head
     }
