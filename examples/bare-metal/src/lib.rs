@@ -11,7 +11,7 @@ use foldpoint_core::esm2::{LanguageModel, RunError, Want};
 use foldpoint_core::format::{FormatError, ModelFile, checksum};
 use foldpoint_core::{Isa, Serial};
 
-/// Bytes of working memory: at least what `LanguageModel::plan` says for [`SEQUENCE`].
+/// Bytes of working memory: at least what `LanguageModel::plan` says for the example's sequence.
 pub const ARENA_BYTES: usize = 96 * 1024;
 
 /// Working memory, placed as core needs it.
