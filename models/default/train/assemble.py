@@ -1,0 +1,47 @@
+"""A checkpoint of train_fold.py -> OUT_DIR/lm (EsmForMaskedLM) and OUT_DIR/fold (EsmForProteinFolding), HuggingFace folders in fp16.
+
+python assemble.py FOLD.pt OUT_DIR
+"""
+import json
+import os
+import sys
+
+import torch
+from safetensors.torch import save_file
+from transformers import EsmConfig, EsmForMaskedLM, EsmForProteinFolding
+
+here = os.path.dirname(os.path.abspath(__file__))
+VOCABULARY = ["<cls>", "<pad>", "<eos>", "<unk>"] + list("LAGVSERTIDPKQNFYMHWCXBUZO") + [".", "-", "<null_1>", "<mask>"]
+
+
+def write(folder, model, state, config):
+    """state must hold every parameter of the model; what a model computes itself (rotary frequencies, position numbers) is left out."""
+    own = model.state_dict()
+    skip = ("rotary", "position_embeddings", "position_ids")
+    missing = [k for k in own if k not in state and not any(s in k for s in skip)]
+    assert not missing, missing
+    os.makedirs(folder, exist_ok=True)
+    keep = {k: state[k].contiguous().clone() for k in own if not any(s in k for s in skip)}
+    save_file({k: v.half() if v.dtype.is_floating_point else v for k, v in keep.items()}, folder + "/model.safetensors", {"format": "pt"})
+    json.dump(config, open(folder + "/config.json", "w"), indent=1)
+    open(folder + "/vocab.txt", "w").write("\n".join(VOCABULARY) + "\n")
+    print(folder, len(keep), "tensors,", os.path.getsize(folder + "/model.safetensors"), "bytes")
+
+
+def main(checkpoint, out):
+    cfg = json.load(open(here + "/config.json"))
+    sd = torch.load(checkpoint, map_location="cpu")
+    fold = EsmForProteinFolding(EsmConfig(**cfg))
+    state = {k: v for k, v in sd.items() if not k.startswith("mlm_head.")}
+    state["af2_to_esm"] = fold.af2_to_esm
+    write(out + "/fold", fold, state, cfg | {"architectures": ["EsmForProteinFolding"], "model_type": "esm", "vocab_list": VOCABULARY})
+    cfg.pop("esmfold_config")
+    cfg["is_folding_model"] = False
+    state = {k: v for k, v in sd.items() if k.startswith("esm.")}
+    state |= {"lm_head." + k[9:]: v for k, v in sd.items() if k.startswith("mlm_head.")}
+    state["lm_head.decoder.weight"] = sd["esm.embeddings.word_embeddings.weight"]
+    write(out + "/lm", EsmForMaskedLM(EsmConfig(**cfg)), state, cfg | {"architectures": ["EsmForMaskedLM"], "model_type": "esm"})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

@@ -1,0 +1,224 @@
+"""Stage 2: the folding trunk and the language model together, data-parallel over any number of GPUs.
+
+torchrun --standalone --nproc_per_node=N train_fold.py FOLD.npz.xz LM.pt OUT.pt SECONDS [RESUME.pt]
+Environment: DESIGNED (file), SEQUENCES (folder for the masked-LM part of the loss), BATCH (crops per GPU, 32), CROP (128), LR, MUON, LM_RATE
+(the language model's share of the learning rate; 0 freezes it), GRAPH (1: the step is one CUDA graph),
+STEPS (end after so many), MEASURE (steps between measurements). SECONDS counts from the start.
+"""
+import json
+import math
+import os
+import sys
+import time
+
+import torch
+import torch.distributed as dist
+from transformers import EsmConfig, EsmForMaskedLM, EsmForProteinFolding
+
+import chains
+import lm
+import losses
+import trunk
+from optim import Optimizer
+
+here = os.path.dirname(os.path.abspath(__file__))
+WEIGHTS = dict(smooth=1.0, full=0.5, inter=0.5, disto=0.5, contact=0.3)
+
+
+class Model:
+    """EsmForProteinFolding (with the contact head of its language model) and, for the masked-LM loss, an EsmLMHead."""
+
+    def __init__(self, fold, head):
+        self.fold, self.head = fold, head
+        self.lm, self.block = lm.forward, trunk.block
+
+    def compile(self):
+        def c(f):
+            return torch.compile(f, dynamic=False)
+        self.lm, self.block = c(lm.forward), c(trunk.block)
+        for name in ("structure_step", "atom14", "pair_input", "structure_input"):
+            setattr(trunk, name, c(getattr(trunk, name)))
+
+    def ids(self, aa, ok):
+        """Residues [B, L] -> ESM tokens [B, L + 8] with <cls>, <eos> and padding (a multiple of 8)."""
+        B, L = aa.shape
+        n = ok.sum(1, keepdim=True)
+        pos = torch.arange(L + 8, device=aa.device)[None]
+        tok = torch.nn.functional.pad(self.fold.af2_to_esm[aa + 1], (1, 7), value=1)
+        tok = torch.where(pos <= n, tok, torch.where(pos == n + 1, 2, 1))
+        return torch.where(pos == 0, 0, tok)
+
+    def __call__(self, aa, ok, res, passes):
+        m, L, mask = self.fold, aa.shape[1], ok.float()
+        hidden, contact = self.lm(m.esm, self.ids(aa, ok), m.esm.contact_head)
+        s0 = trunk.start(m, hidden, aa)
+        B, c_z = len(aa), m.trunk.recycle_disto.weight.shape[1]
+        rs, rz = torch.zeros_like(s0), s0.new_zeros(B, L, L, c_z, dtype=torch.bfloat16 if s0.is_cuda else torch.float32)
+        bins = torch.zeros(B, L, L, dtype=torch.long, device=aa.device)
+        for p in range(passes):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and p == passes - 1):
+                rs, rz, r = trunk.trunk_pass(m, s0, rs.detach(), rz.detach(), bins, res, aa, mask, self.block)
+                bins = trunk.distance_bins(r[0][-1].detach()) if p < passes - 1 else None
+        return trunk.heads(m, rz, r[3]) | dict(bb=r[0], atoms=r[1], angles=r[2], contact=contact[:, :L, :L].float())
+
+
+def build(lm_path, resume, dev):
+    cfg = json.load(open(here + "/config.json"))
+    fold = EsmForProteinFolding(EsmConfig(**cfg))
+    cfg.pop("esmfold_config")
+    masked = EsmForMaskedLM(EsmConfig(**cfg | {"is_folding_model": False}))
+    sd = lm.load(lm_path)
+    print("language model:", fold.esm.load_state_dict({k[4:]: v for k, v in sd.items() if k.startswith("esm.")}, strict=False))
+    masked.load_state_dict({k: v for k, v in sd.items() if k.startswith("lm_head.")}, strict=False)
+    for m in fold.trunk.modules():                  # as AlphaFold: 'final' layers at zero, gates open
+        if getattr(m, "init", None) in ("final", "gating"):
+            torch.nn.init.zeros_(m.weight)
+            torch.nn.init.constant_(m.bias, 1.0 if m.init == "gating" else 0.0)
+    if not sd.get("esm.contact_head.regression.weight", torch.zeros(1)).any():
+        torch.nn.init.constant_(fold.esm.contact_head.regression.weight, 0.2)
+        torch.nn.init.constant_(fold.esm.contact_head.regression.bias, -3.5)
+    head = masked.lm_head
+    if resume:
+        r = lm.load(resume)
+        print("resumed:", fold.load_state_dict({k: v for k, v in r.items() if not k.startswith("mlm_head.")}, strict=False))
+        head.load_state_dict({k[9:]: v for k, v in r.items() if k.startswith("mlm_head.")}, strict=False)
+    fold.trunk.structure_module._init_residue_constants(torch.float32, torch.device("cpu"))
+    return fold.to(dev).float(), head.to(dev)
+
+
+def parameters(fold, head, muon, lm_rate):
+    out = []
+    for k, p in list(fold.named_parameters()) + [("mlm_head." + k, p) for k, p in head.named_parameters() if "decoder" not in k]:
+        of_lm = k.startswith(("esm.", "mlm_head."))
+        p.requires_grad_(not of_lm or lm_rate > 0)
+        if p.requires_grad:
+            rate = lm_rate if of_lm and "contact_head" not in k else 1.0
+            matrix = muon and p.ndim == 2 and min(p.shape) >= 16 and (lm.is_matrix(k, p) or "trunk.blocks" in k or "structure_module" in k)
+            out.append((k, p, matrix, rate * (2 if matrix else 1)))
+    return out
+
+
+def measure(model, data):
+    """On the held-out chains, two passes: {natural, designed: lDDT, TM-score, P@L, distogram loss}."""
+    out = {}
+    one = torch.ones((), device=data.dev)
+    for name, n in (("natural", len(data.held)), ("designed", data.held_designed)):
+        rows = []
+        for first in range(0, n - 31, 32):
+            b = data.held_out(first, 32, name == "designed")
+            with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
+                o = model(b[0], b[3], b[4], 2)
+            with torch.no_grad():
+                info = losses.total(o, b, one, WEIGHTS)[1]
+                x, am = b[1], b[2]
+                tm = losses.tm_score(o["atoms"][..., 1, :].float(), x[..., 1, :], am[..., 1]).mean()
+                cb = torch.where(am[..., 4, None], x[..., 4, :], x[..., 1, :])
+                pl = losses.precision_at_length(o["contact"], losses.distances(cb), b[3], b[4])
+            rows.append([info["lddt"], tm, pl, info["disto"]])
+        if rows:
+            out[name] = dict(zip(("lddt", "tm", "pl", "disto"), (round(float(torch.stack(c).mean()), 3) for c in zip(*rows))))
+    return out
+
+
+def main(fold_file, lm_file, out, seconds, resume=None):
+    t0 = time.time()
+    env = os.environ.get
+    rank, world = int(env("RANK", 0)), int(env("WORLD_SIZE", 1))
+    dev = f"cuda:{int(env('LOCAL_RANK', 0))}"
+    torch.cuda.set_device(dev)
+    if world > 1:
+        dist.init_process_group("nccl")
+    torch.set_float32_matmul_precision("high")
+    torch._dynamo.config.cache_size_limit = 64
+    crop, size, peak, lm_rate = int(env("CROP", 128)), int(env("BATCH", 32)), float(env("LR", 1e-3)), float(env("LM_RATE", 0.3))
+    torch.manual_seed(0)
+    fold, head = build(lm_file, resume, dev)
+    opt = Optimizer(parameters(fold, head, env("MUON", "1") == "1", lm_rate), 0.01, (0.9, 0.99), clip=0.3, world=world)
+    data = chains.Chains(fold_file, env("DESIGNED"), dev, crop, float(env("SHARE", 0.5)))
+    texts = lm.Sequences(env("SEQUENCES"), dev) if env("SEQUENCES") and lm_rate else None
+    torch.manual_seed(1000 + rank + (77 if resume else 0))
+    plain = Model(fold, head)
+    model = Model(fold, head)
+    total, masked = losses.total, lm.masked_loss
+    if env("COMPILE", "1") == "1":
+        model.compile()
+        plain.block = model.block
+        total, masked = torch.compile(losses.total, dynamic=False), torch.compile(lm.masked_loss, dynamic=False)
+    frac = torch.zeros((), device=dev)
+    shown = {}                                      # the last step's scalars: static tensors, read only when printed
+
+    def step(passes):
+        b = data.batch(size)
+        with torch.autocast("cuda", torch.bfloat16):
+            o = model(b[0], b[3], b[4], passes)
+            extra = masked(fold.esm, head, texts.batch(size)) if texts else torch.zeros((), device=dev)
+        loss, info = total(o, b, frac, WEIGHTS)
+        norm = opt.step(loss + 0.25 * extra)
+        shown.update({k: v.detach() for k, v in info.items()} | dict(mlm=extra.detach(), norm=norm))
+
+    kinds = {1: lambda: step(1), 2: lambda: step(2)}
+    for p in kinds:                                 # learning rate 0: compiles
+        for _ in range(2):
+            step(p)
+    torch.cuda.synchronize()
+    if rank == 0:
+        print(f"{len(opt.flat) / 1e6:.2f} M parameters trained, compiled at {time.time() - t0:.0f} s", flush=True)
+    if env("GRAPH", "1") == "1":
+        pool = None
+        for p in (1, 2):
+            g, kept = torch.cuda.CUDAGraph(), {}
+            with torch.cuda.graph(g, pool=pool, capture_error_mode="thread_local"):
+                step(p)
+            kept.update(shown)
+            pool = g.pool()
+            kinds[p] = (lambda g=g, kept=kept: (g.replay(), shown.update(kept)))
+        torch.cuda.synchronize()
+    opt.step_no.zero_(), opt.m.zero_(), opt.v.zero_()
+    times = []
+    for p in (1, 2):                                # time of a step, still without learning
+        kinds[p]()
+        torch.cuda.synchronize()
+        t = time.time()
+        for _ in range(10):
+            kinds[p]()
+        torch.cuda.synchronize()
+        times.append(round((time.time() - t) * 100, 1))
+    opt.step_no.zero_(), opt.m.zero_(), opt.v.zero_()
+    if rank == 0:
+        print(f"ms a step with 1 and 2 passes: {times}; memory {torch.cuda.max_memory_reserved() / 2**30:.1f} GiB; t {time.time() - t0:.0f} s", flush=True)
+    if env("PROFILE") and rank == 0:
+        from torch.profiler import ProfilerActivity, profile
+        with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as prof:
+            kinds[1]()
+            torch.cuda.synchronize()
+        open(env("PROFILE"), "w").write(prof.key_averages().table(sort_by="cuda_time_total", row_limit=60, max_name_column_width=110))
+    begin, n, coin, clock = time.time() - t0, 0, torch.Generator().manual_seed(5), torch.zeros(1, device=dev)
+    every = int(env("MEASURE", 1000))
+    while True:
+        if n % 20 == 0:
+            clock.fill_((time.time() - t0 - begin) / (seconds - begin))
+            if world > 1:
+                dist.broadcast(clock, 0)
+            f = max(clock.item(), n / float(env("STEPS", 1e9)))
+            if f >= 1:
+                break
+            frac.fill_(f)
+            opt.lr.fill_(peak * min(1, (n + 20) / 400) * (0.5 * (1 + math.cos(math.pi * f)) * 0.98 + 0.02))
+            opt.ema_keep.fill_(min(0.998, 1 - 10 / (n + 10)))
+        kinds[2 if torch.rand((), generator=coin) < 0.3 else 1]()
+        n += 1
+        if n % every == 0 and rank == 0:
+            print(f"step {n} t {time.time() - t0:.0f} s", {k: round(v.item(), 3) for k, v in shown.items()}, "HELD OUT", measure(plain, data), flush=True)
+            torch.save(opt.averaged(), out)
+    if rank == 0:
+        opt.flat.copy_(opt.ema)
+        print("averaged weights, HELD OUT", measure(plain, data), flush=True)
+        torch.save(opt.averaged(), out)
+        print("saved", n, "steps at", round(time.time() - t0), "s", flush=True)
+    if world > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), *sys.argv[5:6])
