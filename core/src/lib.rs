@@ -13,6 +13,7 @@ extern crate std;
 
 pub mod arena;
 pub mod esm2;
+pub mod esmfold;
 pub mod executor;
 pub mod fixed;
 pub mod format;
