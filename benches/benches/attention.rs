@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foldpoint_benches::inputs::HeadInput;
 use foldpoint_core::Isa;
-use foldpoint_core::kernels::attention::{QUERY_TILE, RowTile};
+use foldpoint_core::kernels::attention::{Logits, QUERY_TILE, RowTile};
 
 fn attention(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("attention");
@@ -23,7 +23,7 @@ fn attention(criterion: &mut Criterion) {
                     let mut sums = [0; QUERY_TILE];
                     let tile = RowTile {
                         queries: &input.queries,
-                        temperatures: &input.temperatures,
+                        logits: Logits::Plain(&input.temperatures),
                         scores: &mut scores,
                         weights: &mut weights,
                         stride,

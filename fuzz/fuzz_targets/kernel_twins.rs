@@ -4,7 +4,7 @@
 use foldpoint_core::Isa;
 use foldpoint_core::fixed::{Multiplier, TokenScale};
 use foldpoint_core::kernels::attention::{
-    ContactWeight, Head, QUERY_TILE, RowTile, Temperature, pack, unpack,
+    ContactWeight, Head, Logits, QUERY_TILE, RowTile, Temperature, pack, unpack,
 };
 use foldpoint_core::kernels::linear::{Linear, row_len};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
@@ -96,7 +96,7 @@ fn attention(input: &mut Unstructured) -> Result<()> {
         let (mut sums, mut out) = (vec![0; rows], vec![0; rows * width]);
         let tile = RowTile {
             queries: &queries,
-            temperatures: &temperatures[..rows],
+            logits: Logits::Plain(&temperatures[..rows]),
             scores: &mut scores,
             weights: &mut weights,
             stride,

@@ -9,7 +9,7 @@ use super::run::{HiddenLayers, RunError, Want};
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::fixed::TokenScale;
 use crate::kernels::attention::{KEYS_MAX, QUERY_TILE};
-use crate::kernels::linear::{GROUP, PANEL, row_len};
+use crate::kernels::linear::{PANEL, row_len};
 
 /// Rows that the linear layers work on at a time, so that their outputs stay in the cache.
 pub const ROW_TILE: usize = 32;
@@ -346,14 +346,4 @@ impl<'m> Scratch<'m> {
             wide_row: arena.take(dims.if_contacts(dims.stride))?,
         })
     }
-}
-
-/// Place of channel `c` of row `r` in `[rows / 16, width / 4, 16, 4]`.
-pub const fn key_place(r: usize, c: usize, width: usize) -> usize {
-    (r / PANEL) * PANEL * width + (c / GROUP) * PANEL * GROUP + (r % PANEL) * GROUP + c % GROUP
-}
-
-/// Place of channel `c` of row `r` in `[rows / 2, width, 2]`.
-pub const fn value_place(r: usize, c: usize, width: usize) -> usize {
-    (r / 2) * 2 * width + c * 2 + r % 2
 }

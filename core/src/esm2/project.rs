@@ -1,10 +1,10 @@
 //! First step of a layer: LayerNorm, queries, keys and values, rotary, quantization.
 
-use super::memory::{Dims, HeadRows, Memory, ROW_TILE, Scratch, key_place, value_place};
+use super::memory::{Dims, HeadRows, Memory, ROW_TILE, Scratch};
 use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
-use crate::kernels::attention::{key_scale_max, pack, relative_scales};
+use crate::kernels::attention::{key_place, key_scale_max, pack, relative_scales, value_place};
 use crate::quant::Site;
 
 /// Fills every block's queries, keys and values.

@@ -5,7 +5,7 @@ use super::memory::{HeadsLayout, Memory, ROW_TILE, Scratch, State};
 use super::run::{Pass, RunError};
 use super::weights::{Layer, Norm};
 use crate::executor::Executor;
-use crate::kernels::attention::{Head, QUERY_TILE, RowTile, Temperature, unpack};
+use crate::kernels::attention::{Head, Logits, QUERY_TILE, RowTile, Temperature, unpack};
 use crate::kernels::linear::Linear;
 use crate::quant::Site;
 
@@ -118,7 +118,7 @@ fn attend(
                 RowTile {
                     queries: &queries[head_index * head_codes + tile * head_width..]
                         [..tile_rows * head_width],
-                    temperatures: &temperatures[..tile_rows],
+                    logits: Logits::Plain(&temperatures[..tile_rows]),
                     scores: &mut scratch.scores[..tile_rows * stride],
                     weights: &mut scratch.weights[..tile_rows * stride],
                     stride,

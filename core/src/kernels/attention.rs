@@ -4,6 +4,7 @@
 //! weights (`[rows / 16, head_width / 4, 16, 4]`, so that scores are a gemm) and its values in pairs of rows
 //! (`[rows / 2, head_width, 2]`, so that a dot product of 16-bit pairs sums over keys).
 
+use super::linear::{GROUP, PANEL};
 use crate::fixed::{Multiplier, TokenScale};
 
 /// Query rows that a kernel works on at a time.
@@ -111,13 +112,80 @@ impl Temperature {
     }
 }
 
+/// What a score is worth in a logit with a bias: `constant` times both scales, rounded once. `constant` is
+/// `log2(e) * 2^-16 / (key_scale_max(width) * sqrt(width))` ([`Config::sequence_temperature`] and `pair_temperature`): times a score
+/// it gives units of 2^-16 log2.
+///
+/// [`Config::sequence_temperature`]: crate::esmfold::Config::sequence_temperature
+pub const fn bias_factor(query: TokenScale, key_max: TokenScale, constant: Multiplier) -> Multiplier {
+    // Mantissas have 15 bits, so their product is exact.
+    let mantissa = (query.mantissa & 0x7fff) as i32 * (key_max.mantissa & 0x7fff) as i32;
+    let shift = -(query.exponent as i32 + key_max.exponent as i32);
+    constant.then(Multiplier { mantissa, shift })
+}
+
+/// How the scores of a tile become exponents.
+#[derive(Clone, Copy, Debug)]
+pub enum Logits<'t> {
+    /// Differences of scores times the row's temperature.
+    Plain(&'t [Temperature]),
+    /// Scores times the row's factor, in units of 2^-16 log2, plus a bias.
+    Biased {
+        /// One factor a row: [`bias_factor`].
+        factors: &'t [Multiplier],
+        /// In units of 2^-16 log2; that of key j of row r lies at `r * bias_stride + j`. Where the slice ends, the bias is 0.
+        bias: &'t [i32],
+        /// Values from one row of `bias` to the next.
+        bias_stride: usize,
+    },
+}
+
+/// One row's part of [`Logits`].
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kernels) enum RowLogits<'t> {
+    Plain(Temperature),
+    Biased { factor: Multiplier, bias: &'t [i32] },
+}
+
+impl<'t> Logits<'t> {
+    /// Rows that have a temperature or a factor.
+    pub const fn rows(&self) -> usize {
+        match self {
+            Self::Plain(temperatures) => temperatures.len(),
+            Self::Biased { factors, .. } => factors.len(),
+        }
+    }
+
+    /// The rows from `first` on.
+    pub fn from_row(self, first: usize) -> Self {
+        match self {
+            Self::Plain(temperatures) => Self::Plain(temperatures.get(first..).unwrap_or_default()),
+            Self::Biased { factors, bias, bias_stride } => Self::Biased {
+                factors: factors.get(first..).unwrap_or_default(),
+                bias: bias.get(first.saturating_mul(bias_stride)..).unwrap_or_default(),
+                bias_stride,
+            },
+        }
+    }
+
+    /// The rows in order.
+    pub(in crate::kernels) fn each(self) -> impl Iterator<Item = RowLogits<'t>> {
+        (0..self.rows()).map_while(move |row| match self.from_row(row) {
+            Self::Plain(temperatures) => temperatures.first().copied().map(RowLogits::Plain),
+            Self::Biased { factors, bias, .. } => {
+                factors.first().map(|&factor| RowLogits::Biased { factor, bias })
+            }
+        })
+    }
+}
+
 /// A tile of query rows of one head, with the kernel's outputs.
 #[derive(Debug)]
 pub struct RowTile<'t> {
     /// Query codes, `[rows, width]`.
     pub queries: &'t [i8],
-    /// One temperature a row; at most [`QUERY_TILE`].
-    pub temperatures: &'t [Temperature],
+    /// How the rows' scores become exponents; at most [`QUERY_TILE`] rows.
+    pub logits: Logits<'t>,
     /// Working memory for scores, `[rows, stride]`.
     pub scores: &'t mut [i32],
     /// Out: attention weights before normalisation, `[rows, stride]`, 0 to 32767; 0 beyond the keys.
@@ -165,4 +233,14 @@ pub const fn pack(scale: TokenScale) -> u32 {
 /// The reverse of [`pack`].
 pub const fn unpack(word: u32) -> TokenScale {
     TokenScale { mantissa: word as u16, exponent: (word >> 16) as u8 as i8 }
+}
+
+/// Place of channel `c` of row `r` in a head's packed keys, `[rows / 16, width / 4, 16, 4]`.
+pub(crate) const fn key_place(r: usize, c: usize, width: usize) -> usize {
+    (r / PANEL) * PANEL * width + (c / GROUP) * PANEL * GROUP + (r % PANEL) * GROUP + c % GROUP
+}
+
+/// Place of channel `c` of row `r` in a head's packed values, `[rows / 2, width, 2]`.
+pub(crate) const fn value_place(r: usize, c: usize, width: usize) -> usize {
+    (r / 2) * 2 * width + c * 2 + r % 2
 }

@@ -36,6 +36,12 @@ pub struct Backend {
     pub layer_norm: fn(&[i32], &[i32], &[i32], u64, &mut [i32]),
     /// GELU in place. Defined by [`scalar::activation::gelu`].
     pub gelu: fn(&mut [i32]),
+    /// Zero for every negative value, in place. Defined by [`scalar::activation::relu`].
+    pub relu: fn(&mut [i32]),
+    /// Multiplies values by the sigmoids of others, in place: `(x, gate)`. Defined by [`scalar::activation::gate`].
+    pub gate: fn(&mut [i32], &[i32]),
+    /// Matrix product of codes: `(rows, panels, width, out)`. Defined by [`scalar::product::product`].
+    pub product: fn(&[i8], &[i8], usize, &mut [i32]),
     /// Rotary embedding of one head's row in place: `(row, cos_sin)`. Defined by [`scalar::rotary::rotary`].
     pub rotary: fn(&mut [i32], &[[i32; 2]]),
     /// Attention of one head for a tile of query rows. Defined by [`scalar::attention::attention`].

@@ -1,6 +1,6 @@
 //! Inputs for tests of kernels: a generator of numbers and the packers of weights, keys and values.
 
-use super::attention::{Head, QUERY_TILE, RowTile, Temperature, key_scale_max, relative_scales};
+use super::attention::{Head, Logits, QUERY_TILE, RowTile, key_scale_max, relative_scales};
 use super::linear::{GROUP, LIMB_BITS, Linear, PANEL, row_len};
 use crate::fixed::{Multiplier, TokenScale};
 use std::vec;
@@ -232,10 +232,10 @@ impl Attended {
         kernel: fn(&Head, RowTile),
         head: &HeadData,
         queries: &[i8],
-        temperatures: &[Temperature],
+        logits: Logits,
         garbage: u64,
     ) -> Self {
-        let (rows, stride, out_stride) = (temperatures.len(), head.keys.next_multiple_of(32), head.width + 3);
+        let (rows, stride, out_stride) = (logits.rows(), head.keys.next_multiple_of(32), head.width + 3);
         assert!(rows <= QUERY_TILE);
         let mut random = Random(garbage);
         let mut scores = random.many(rows * stride, |r| r.next() as i32);
@@ -250,7 +250,7 @@ impl Attended {
             &head.view(),
             RowTile {
                 queries,
-                temperatures,
+                logits,
                 scores: &mut scores,
                 weights: &mut attended.weights,
                 stride,

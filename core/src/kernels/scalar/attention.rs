@@ -4,8 +4,8 @@
 //! size of a block changes a bit.
 
 use super::gemm::dot_panel;
-use crate::fixed::{exp2_neg, reciprocal, requantize};
-use crate::kernels::attention::{Head, HeadBlock, RowTile, Temperature};
+use crate::fixed::{Multiplier, exp2_neg, reciprocal, requantize};
+use crate::kernels::attention::{Head, HeadBlock, RowLogits, RowTile, Temperature};
 use crate::kernels::linear::{GROUP, PANEL};
 
 /// Widest head.
@@ -17,19 +17,19 @@ pub fn attention(head: &Head, tile: RowTile) {
     let rows = tile
         .queries
         .chunks_exact(head.width.max(1))
-        .zip(tile.temperatures)
+        .zip(tile.logits.each())
         .zip(tile.scores.chunks_exact_mut(stride))
         .zip(tile.weights.chunks_exact_mut(stride))
         .zip(tile.sums.iter_mut())
         .zip(tile.out.chunks_mut(tile.out_stride.max(1)));
-    for (((((query, &temperature), scores), weights), sum), out) in rows {
+    for (((((query, logits), scores), weights), sum), out) in rows {
         for block in head.blocks() {
             score_block(head, &block, query, scores);
         }
         let keys = head.keys.min(stride);
         let (weights, padding) = weights.split_at_mut(keys);
         padding.fill(0);
-        *sum = exponentiate(scores, temperature, weights);
+        *sum = weigh(scores, logits, weights);
         let mut acc = [0i64; WIDTH_MAX];
         for block in head.blocks() {
             sum_values(head, &block, weights, &mut acc);
@@ -51,17 +51,47 @@ fn score_block(head: &Head, block: &HeadBlock, query: &[i8], scores: &mut [i32])
     }
 }
 
-/// `weights[j]` = 2^15 * 2^-(distance to the largest score); returns their sum. Scores beyond the weights are not looked at:
-/// no key has them.
-pub(in crate::kernels) fn exponentiate(scores: &[i32], temperature: Temperature, weights: &mut [i16]) -> u32 {
-    let scores = scores.get(..weights.len()).unwrap_or(scores);
+/// `weights[j]` = 2^15 * 2^-(distance to the largest logit); returns their sum. Scores beyond the weights are not looked at:
+/// no key has them. Where there is a bias, logits replace the scores.
+pub(in crate::kernels) fn weigh(scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
+    let count = weights.len().min(scores.len());
+    let (scores, _) = scores.split_at_mut(count);
+    match logits {
+        RowLogits::Plain(temperature) => {
+            exponentiate(scores, weights, |largest, score| exponent(largest, score, temperature))
+        }
+        RowLogits::Biased { factor, bias } => {
+            add_bias(scores, factor, bias);
+            exponentiate(scores, weights, exponent_of_logit)
+        }
+    }
+}
+
+/// The weights of scores or logits, by the Q4.11 exponent of the largest and one.
+#[inline(always)]
+fn exponentiate(scores: &[i32], weights: &mut [i16], exponent: impl Fn(i32, i32) -> u16) -> u32 {
     let largest = scores.iter().copied().max().unwrap_or(0);
     let mut sum = 0u32;
     for (weight, &score) in weights.iter_mut().zip(scores) {
-        *weight = exp2_neg(exponent(largest, score, temperature));
+        *weight = exp2_neg(exponent(largest, score));
         sum = sum.wrapping_add(u32::from(weight.unsigned_abs()));
     }
     sum
+}
+
+/// Scores to logits, in units of 2^-16 log2: `score * factor + bias`.
+fn add_bias(scores: &mut [i32], factor: Multiplier, bias: &[i32]) {
+    scores.iter_mut().for_each(|score| *score = factor.apply(*score));
+    for (score, &bias) in scores.iter_mut().zip(bias) {
+        *score = score.saturating_add(bias);
+    }
+}
+
+/// Q4.11 exponent of one logit, rounded half up.
+#[inline(always)]
+fn exponent_of_logit(largest: i32, logit: i32) -> u16 {
+    let difference = largest.wrapping_sub(logit) as u32;
+    (difference.saturating_add(16) >> 5).min(65_535) as u16
 }
 
 /// Q4.11 exponent of one score. The `+ 1` centres the rounding of two truncations; the largest score still gets 0.

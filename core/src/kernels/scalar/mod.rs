@@ -5,6 +5,7 @@ pub mod attention;
 pub mod contact;
 pub mod gemm;
 pub mod layer_norm;
+pub mod product;
 pub mod quantize;
 pub mod residual;
 pub mod rotary;
@@ -18,6 +19,9 @@ pub static BACKEND: super::Backend = super::Backend {
     quantize_row: quantize::quantize_row,
     layer_norm: layer_norm::layer_norm,
     gelu: activation::gelu,
+    relu: activation::relu,
+    gate: activation::gate,
+    product: product::product,
     rotary: rotary::rotary,
     attention: attention::attention,
     contact: contact::accumulate,

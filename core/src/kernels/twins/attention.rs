@@ -2,7 +2,7 @@
 
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
-use crate::kernels::attention::{ContactWeight, QUERY_TILE, Temperature, key_scale_max};
+use crate::kernels::attention::{ContactWeight, Logits, QUERY_TILE, Temperature, key_scale_max};
 use crate::kernels::testing::{Attended, CODES, Codes, HeadData, Random};
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -70,8 +70,9 @@ pub fn check_attention(isa: Isa, case: &AttentionCase) {
         let shift = if r.below(2) == 0 { r.below(20) as u8 } else { r.next() as u8 };
         Temperature { factor: r.next() as u16, shift }
     });
-    let by =
-        |isa: Isa, garbage| Attended::by(isa.backend().attention, &head, &queries, &temperatures, garbage);
+    let by = |isa: Isa, garbage| {
+        Attended::by(isa.backend().attention, &head, &queries, Logits::Plain(&temperatures), garbage)
+    };
     let expected = by(Isa::scalar(), 1);
     assert!(expected.sums.iter().all(|&sum| sum >= 32767), "the largest weight is whole");
     assert_eq!(by(isa, 2), expected);

@@ -4,7 +4,7 @@ use super::dot::dot_rows;
 use crate::fixed::requantize;
 use crate::kernels::attention::{Head, QUERY_TILE, RowTile};
 use crate::kernels::linear::PANEL;
-use crate::kernels::scalar::attention::{exponentiate, output_scale, reduced, scaled_weight};
+use crate::kernels::scalar::attention::{output_scale, reduced, scaled_weight, weigh};
 use wide::{i8x16, i16x16, i32x8};
 
 /// Channels that one vector of products covers.
@@ -20,7 +20,7 @@ const PAIRS: usize = 128;
 pub fn attention(head: &Head, tile: RowTile) {
     let (stride, width) = (tile.stride.max(1), head.width.max(1));
     let whole = tile.queries.len() == QUERY_TILE * width
-        && [tile.temperatures.len(), tile.sums.len()] == [QUERY_TILE; 2]
+        && [tile.logits.rows(), tile.sums.len()] == [QUERY_TILE; 2]
         && [tile.scores.len(), tile.weights.len()] == [QUERY_TILE * stride; 2];
     if whole {
         return attend::<QUERY_TILE>(head, tile);
@@ -28,13 +28,13 @@ pub fn attention(head: &Head, tile: RowTile) {
     let rows = tile
         .queries
         .chunks_exact(width)
-        .zip(tile.temperatures.chunks(1))
+        .zip((0..tile.logits.rows()).map(|row| tile.logits.from_row(row)))
         .zip(tile.scores.chunks_exact_mut(stride))
         .zip(tile.weights.chunks_exact_mut(stride))
         .zip(tile.sums.chunks_mut(1))
         .zip(tile.out.chunks_mut(tile.out_stride.max(1)));
-    for (((((queries, temperatures), scores), weights), sums), out) in rows {
-        attend::<1>(head, RowTile { queries, temperatures, scores, weights, sums, out, ..tile });
+    for (((((queries, logits), scores), weights), sums), out) in rows {
+        attend::<1>(head, RowTile { queries, logits, scores, weights, sums, out, ..tile });
     }
 }
 
@@ -45,15 +45,15 @@ fn attend<const R: usize>(head: &Head, tile: RowTile) {
     score::<R>(head, tile.queries, stride, tile.scores);
     let mut scales = [(0, 0, 0); R];
     let rows = tile
-        .temperatures
-        .iter()
+        .logits
+        .each()
         .zip(tile.scores.chunks_exact_mut(stride))
         .zip(tile.weights.chunks_exact_mut(stride))
         .zip(tile.sums.iter_mut().zip(&mut scales));
-    for (((&temperature, scores), weights), (sum, scale)) in rows {
+    for (((logits, scores), weights), (sum, scale)) in rows {
         let (weights, padding) = weights.split_at_mut(keys);
         padding.fill(0);
-        *sum = exponentiate(scores, temperature, weights);
+        *sum = weigh(scores, logits, weights);
         *scale = output_scale(head, *sum);
         scale_weights(head, weights, scores);
     }

@@ -7,7 +7,7 @@ mod attention;
 mod dot;
 mod gemm;
 
-use super::scalar::{activation, contact, layer_norm, quantize, residual, rotary};
+use super::scalar::{activation, contact, layer_norm, product, quantize, residual, rotary};
 
 /// Portable SIMD as a backend.
 pub static BACKEND: super::Backend = super::Backend {
@@ -16,6 +16,9 @@ pub static BACKEND: super::Backend = super::Backend {
     quantize_row: quantize::quantize_row,
     layer_norm: layer_norm::layer_norm,
     gelu: activation::gelu,
+    relu: activation::relu,
+    gate: activation::gate,
+    product: product::product,
     rotary: rotary::rotary,
     attention: attention::attention,
     contact: contact::accumulate,

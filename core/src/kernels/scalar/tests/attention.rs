@@ -2,7 +2,9 @@
 
 use super::real;
 use crate::fixed::{Multiplier, TokenScale};
-use crate::kernels::attention::{ContactWeight, Temperature, key_scale_max, pack, relative_scales, unpack};
+use crate::kernels::attention::{
+    ContactWeight, Logits, Temperature, key_scale_max, pack, relative_scales, unpack,
+};
 use crate::kernels::scalar::attention::attention;
 use crate::kernels::scalar::contact::accumulate;
 use crate::kernels::scalar::quantize::quantize_row;
@@ -68,7 +70,7 @@ impl Sequence {
         let temperature =
             |&scale: &TokenScale| Temperature::new(scale, key_max, temperature_constant(self.width));
         let temperatures: Vec<_> = self.queries.scales.iter().map(temperature).collect();
-        Attended::by(attention, &head, &self.queries.codes, &temperatures, garbage)
+        Attended::by(attention, &head, &self.queries.codes, Logits::Plain(&temperatures), garbage)
     }
 
     /// What rounding to whole multiples makes of every key's scale.
@@ -239,7 +241,13 @@ fn one_key_gets_all_of_the_attention() {
     let mut head = HeadData::pack(&[5; 16], &values, 16, 16, || 99);
     let scale = TokenScale::covering(65536, 0);
     head.relate(&[pack(scale)], &[pack(scale)]);
-    let attended = Attended::by(attention, &head, &[-7; 16], &[Temperature { factor: 40_000, shift: 3 }], 1);
+    let attended = Attended::by(
+        attention,
+        &head,
+        &[-7; 16],
+        Logits::Plain(&[Temperature { factor: 40_000, shift: 3 }]),
+        1,
+    );
     assert_eq!((attended.sums[0], attended.weights[0]), (32767, 32767));
     assert_eq!(attended.weights[1..], [0; 31]);
     for (&found, &code) in attended.row(0, 16).iter().zip(&values) {
@@ -256,7 +264,13 @@ fn equal_scores_give_the_mean_of_the_values() {
     let mut head = HeadData::pack(&vec![0; keys * 8], &values, 8, 48, || 1);
     let scales = vec![pack(TokenScale::covering(127 << 9, 0)); keys];
     head.relate(&scales, &scales);
-    let attended = Attended::by(attention, &head, &[127; 8], &[Temperature { factor: 65535, shift: 0 }], 1);
+    let attended = Attended::by(
+        attention,
+        &head,
+        &[127; 8],
+        Logits::Plain(&[Temperature { factor: 65535, shift: 0 }]),
+        1,
+    );
     assert_eq!(attended.sums[0], 200 * 32767);
     for (c, &found) in attended.row(0, 8).iter().enumerate() {
         let mean = values.chunks(8).map(|row| f64::from(row[c])).sum::<f64>() / keys as f64 * 512.0;
