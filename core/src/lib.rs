@@ -17,6 +17,7 @@ pub mod esmfold;
 pub mod executor;
 pub mod fixed;
 pub mod format;
+pub mod geometry;
 pub mod kernels;
 pub mod quant;
 
