@@ -1,9 +1,9 @@
 //! Attention and what it adds to contact maps.
 
-use crate::fixed::TokenScale;
+use crate::fixed::{Multiplier, TokenScale};
 use crate::kernels::Isa;
 use crate::kernels::attention::{ContactWeight, Logits, QUERY_TILE, Temperature, key_scale_max};
-use crate::kernels::testing::{Attended, CODES, Codes, HeadData, Random};
+use crate::kernels::testing::{Attended, CODES, Codes, HeadData, Random, any_magnitude};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -16,6 +16,16 @@ pub struct AttentionCase {
     pub rows: usize,
     pub codes: Codes,
     pub scales: Scales,
+    pub bias: Option<Bias>,
+}
+
+/// Factors and biases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bias {
+    /// As in a model.
+    Real,
+    /// Any factor and bias, and fewer biases than keys.
+    Wild,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +41,9 @@ pub fn attention_case() -> impl Strategy<Value = AttentionCase> {
     let keys = prop_oneof![1..40usize, 1..700usize];
     let shape = (prop::sample::select(&WIDTHS[..]), keys, 1..=6usize, 1..=QUERY_TILE);
     let scales = prop::sample::select(&[Scales::Any, Scales::Largest, Scales::Zero][..]);
-    (any::<u64>(), shape, prop::sample::select(&CODES[..]), scales).prop_map(
-        |(seed, (width, keys, panels, rows), codes, scales)| AttentionCase {
+    let bias = prop::sample::select(&[None, Some(Bias::Real), Some(Bias::Wild)][..]);
+    (any::<u64>(), shape, prop::sample::select(&CODES[..]), scales, bias).prop_map(
+        |(seed, (width, keys, panels, rows), codes, scales, bias)| AttentionCase {
             seed,
             width,
             keys,
@@ -40,6 +51,7 @@ pub fn attention_case() -> impl Strategy<Value = AttentionCase> {
             rows,
             codes,
             scales,
+            bias,
         },
     )
 }
@@ -70,9 +82,24 @@ pub fn check_attention(isa: Isa, case: &AttentionCase) {
         let shift = if r.below(2) == 0 { r.below(20) as u8 } else { r.next() as u8 };
         Temperature { factor: r.next() as u16, shift }
     });
-    let by = |isa: Isa, garbage| {
-        Attended::by(isa.backend().attention, &head, &queries, Logits::Plain(&temperatures), garbage)
+    let factors = random.many(case.rows, |r| match case.bias {
+        Some(Bias::Real) => {
+            Multiplier { mantissa: (r.next() as i32 & i32::MAX) | 1 << 30, shift: 32 + r.below(14) as i32 }
+        }
+        _ => Multiplier { mantissa: r.next() as i32, shift: r.below(80) as i32 - 10 },
+    });
+    let bias_stride = case.keys + random.below(3);
+    let bias = random.many(case.rows * bias_stride, |r| match case.bias {
+        Some(Bias::Real) => (r.normal() * 400_000.0) as i32,
+        _ => any_magnitude(r),
+    });
+    let missing = if case.bias == Some(Bias::Wild) { random.below(2 * bias_stride) } else { 0 };
+    let bias = &bias[..bias.len().saturating_sub(missing)];
+    let logits = match case.bias {
+        None => Logits::Plain(&temperatures),
+        Some(_) => Logits::Biased { factors: &factors, bias, bias_stride },
     };
+    let by = |isa: Isa, garbage| Attended::by(isa.backend().attention, &head, &queries, logits, garbage);
     let expected = by(Isa::scalar(), 1);
     assert!(expected.sums.iter().all(|&sum| sum >= 32767), "the largest weight is whole");
     assert_eq!(by(isa, 2), expected);
@@ -81,14 +108,13 @@ pub fn check_attention(isa: Isa, case: &AttentionCase) {
 pub fn check_every_width(isa: Isa) {
     for width in WIDTHS {
         for (keys, block_rows) in [(1, 16), (16, 16), (95, 32), (96, 96), (255, 48), (513, 96)] {
-            for rows in 1..=QUERY_TILE {
-                for codes in [Codes::Any, Codes::Extremes] {
-                    let seed = (width * keys + rows) as u64;
-                    let scales = Scales::Largest;
-                    check_attention(
-                        isa,
-                        &AttentionCase { seed, width, keys, block_rows, rows, codes, scales },
-                    );
+            for (rows, codes) in
+                (1..=QUERY_TILE).flat_map(|rows| [(rows, Codes::Any), (rows, Codes::Extremes)])
+            {
+                for bias in [None, Some(Bias::Real), Some(Bias::Wild)] {
+                    let (seed, scales) = ((width * keys + rows) as u64, Scales::Largest);
+                    let case = AttentionCase { seed, width, keys, block_rows, rows, codes, scales, bias };
+                    check_attention(isa, &case);
                 }
             }
         }

@@ -5,6 +5,7 @@
 
 mod attention;
 mod linear;
+mod product;
 mod rows;
 
 use super::Isa;
@@ -51,8 +52,13 @@ macro_rules! twins {
                 }
 
                 #[test]
-                fn gelu_and_rotary(case in rows::row_case()) {
-                    rows::check_gelu(isa(), &case);
+                fn product(case in product::product_case()) {
+                    product::check_product(isa(), &case);
+                }
+
+                #[test]
+                fn activations_and_rotary(case in rows::row_case()) {
+                    rows::check_activations(isa(), &case);
                     rows::check_rotary(isa(), &case);
                 }
 
@@ -65,6 +71,11 @@ macro_rules! twins {
             #[test]
             fn gemm_of_every_small_shape() {
                 linear::check_every_small_gemm(isa());
+            }
+
+            #[test]
+            fn product_of_every_small_shape() {
+                product::check_every_small_product(isa());
             }
 
             #[test]

@@ -50,11 +50,18 @@ pub fn row_case() -> impl Strategy<Value = RowCase> {
     })
 }
 
-pub fn check_gelu(isa: Isa, case: &RowCase) {
-    let (mut expected, mut found) = (case.x.clone(), case.x.clone());
-    (Isa::scalar().backend().gelu)(&mut expected);
-    (isa.backend().gelu)(&mut found);
-    assert_eq!(found, expected);
+pub fn check_activations(isa: Isa, case: &RowCase) {
+    // Gates of the other end of the row, and one less of them.
+    let gates: Vec<i32> = case.x.iter().rev().copied().skip(1).collect();
+    let by = |isa: Isa| {
+        let backend = isa.backend();
+        let (mut gelu, mut relu, mut gate) = (case.x.clone(), case.x.clone(), case.x.clone());
+        (backend.gelu)(&mut gelu);
+        (backend.relu)(&mut relu);
+        (backend.gate)(&mut gate, &gates);
+        [gelu, relu, gate]
+    };
+    assert_eq!(by(isa), by(Isa::scalar()));
 }
 
 pub fn check_rotary(isa: Isa, case: &RowCase) {

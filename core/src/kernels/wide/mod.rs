@@ -6,8 +6,9 @@
 mod attention;
 mod dot;
 mod gemm;
+mod product;
 
-use super::scalar::{activation, contact, layer_norm, product, quantize, residual, rotary};
+use super::scalar::{activation, contact, layer_norm, quantize, residual, rotary};
 
 /// Portable SIMD as a backend.
 pub static BACKEND: super::Backend = super::Backend {

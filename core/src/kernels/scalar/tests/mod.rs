@@ -1,8 +1,10 @@
 //! The specification against independent definitions: exact integers where it is exact, f64 with a stated bound where it
 //! rounds.
 
+mod activation;
 mod attention;
 mod linear;
+mod product;
 mod rows;
 
 use crate::fixed::TokenScale;
