@@ -8,48 +8,41 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use foldpoint_core::esm2::RunError;
 use foldpoint_core::executor::{Executor, Serial};
 
 use crate::arena::{Arena, MemoryLimit, display_bytes};
-use crate::engine::{Engine, EngineError, Prediction, Request};
 use crate::executor::RayonExecutor;
 use crate::fasta::Sequence;
-
-/// Sequences up to this many residues are short: all threads inside one of them would mostly wait for each other.
-const SHORT: usize = 400;
+use crate::task::{Task, TaskError};
 
 /// Why a sequence of a batch has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError<E> {
     /// It needs more memory than there is; nothing was run.
-    #[error("not enough memory: {} residues need {}, {limit}", length, display_bytes(*needed))]
+    #[error(
+        "not enough memory: {length} residues need {}, {limit}; the longest sequence that fits has {longest} residues",
+        display_bytes(*needed)
+    )]
     Memory {
-        /// Residues of the sequence.
+        /// Residues that the model would see.
         length: usize,
         /// Bytes needed.
         needed: u64,
         /// Bytes allowed.
         limit: MemoryLimit,
+        /// Residues that the bytes allowed are enough for.
+        longest: usize,
     },
     /// The model refused it.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Task(#[from] TaskError),
     /// What is done with the result failed.
     #[error("{0}")]
     Output(E),
 }
 
-impl<E> From<RunError> for BatchError<E> {
-    fn from(error: RunError) -> Self {
-        Self::Engine(error.into())
-    }
-}
-
 /// How a batch is run.
-pub struct Runner<'e, 'a> {
-    /// Model and instruction set.
-    pub engine: &'e Engine<'a>,
+pub struct Runner {
     /// Threads, at least 1.
     pub threads: usize,
     /// Memory for everything that runs at the same time.
@@ -67,17 +60,17 @@ struct Schedule<E> {
     side_by_side: usize,
 }
 
-impl Runner<'_, '_> {
-    /// Runs every sequence and hands each [`Prediction`] and the time it took to `finish`, on the thread that made it.
+impl Runner {
+    /// Runs `task` on every sequence and hands each result and the time it took to `finish`, on the thread that made it.
     /// What `finish` returns goes to `report`, in the order of `sequences`.
     ///
     /// # Errors
     /// Only if the system refuses threads; the sequences' own errors go to `report`.
-    pub fn run<T: Send, E: Send>(
+    pub fn run<K: Task, T: Send, E: Send>(
         &self,
+        task: &K,
         sequences: &[Sequence],
-        request: &Request,
-        finish: impl Fn(&Sequence, Prediction, Duration) -> Result<T, E> + Sync,
+        finish: impl Fn(&Sequence, K::Output, Duration) -> Result<T, E> + Sync,
         report: impl FnMut(&Sequence, Result<T, BatchError<E>>) + Send,
     ) -> Result<(), rayon::ThreadPoolBuildError> {
         let reports = Mutex::new(InOrder { waiting: BTreeMap::new(), next: 0, report });
@@ -87,14 +80,14 @@ impl Runner<'_, '_> {
         let one = |index: usize, arena: &mut Arena, executor: &dyn Executor| {
             let sequence = &sequences[index];
             let start = Instant::now();
-            let result = self.engine.run(&sequence.residues, request, arena, executor);
-            let result = result.map_err(BatchError::Engine).and_then(|prediction| {
-                finish(sequence, prediction, start.elapsed()).map_err(BatchError::Output)
-            });
+            let result = task.run(sequence, arena, executor);
+            let result = result
+                .map_err(BatchError::Task)
+                .and_then(|output| finish(sequence, output, start.elapsed()).map_err(BatchError::Output));
             submit(index, result);
         };
 
-        let schedule = self.schedule(sequences, request);
+        let schedule = self.schedule(task, sequences);
         tracing::info!(
             long = schedule.long.len(),
             short = schedule.short.len(),
@@ -127,19 +120,20 @@ impl Runner<'_, '_> {
         Ok(())
     }
 
-    fn schedule<E>(&self, sequences: &[Sequence], request: &Request) -> Schedule<E> {
+    fn schedule<K: Task, E>(&self, task: &K, sequences: &[Sequence]) -> Schedule<E> {
         let mut schedule = Schedule { refused: vec![], long: vec![], short: vec![], side_by_side: 0 };
         let mut needs = Vec::new();
-        let few = sequences.iter().filter(|s| s.residues.len() <= SHORT).count() < 2;
+        let few = sequences.iter().filter(|s| task.length(s) <= K::SHORT).count() < 2;
         for (index, sequence) in sequences.iter().enumerate() {
-            let length = sequence.residues.len();
-            let alone = self.threads > 1 && (length > SHORT || few);
-            let need = |workers| self.engine.bytes_needed(length, workers, request);
+            let length = task.length(sequence);
+            let alone = self.threads > 1 && (length > K::SHORT || few);
+            let need = |workers| task.bytes_needed(length, workers);
             let needs_of = need(1).and_then(|one| Ok((one, if alone { need(self.threads)? } else { one })));
             match needs_of {
                 Err(error) => schedule.refused.push((index, error.into())),
                 Ok((needed, _)) if needed > self.limit.bytes => {
-                    let error = BatchError::Memory { length, needed, limit: self.limit };
+                    let longest = task.longest(self.limit.bytes);
+                    let error = BatchError::Memory { length, needed, limit: self.limit, longest };
                     schedule.refused.push((index, error));
                 }
                 Ok((_, needed)) if alone => {

@@ -5,7 +5,9 @@ use foldpoint_core::executor::Executor;
 use foldpoint_core::kernels::Isa;
 
 use crate::alphabet::tokenize;
-use crate::arena::{AllocationError, Arena};
+use crate::arena::Arena;
+use crate::fasta::Sequence;
+use crate::task::{Task, TaskError};
 
 /// Fraction bits of hidden states, logits and contact probabilities.
 pub const FRACTION_BITS: u32 = 16;
@@ -32,17 +34,6 @@ pub struct Prediction {
     pub logits: Option<Vec<i32>>,
     /// One matrix `[L + 2, width]` for each of [`Request::layers`], with `<cls>` and `<eos>`.
     pub hidden: Vec<Vec<i32>>,
-}
-
-/// A sequence that could not be run.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// Core's refusal.
-    #[error(transparent)]
-    Run(#[from] RunError),
-    /// The system's refusal of the memory.
-    #[error(transparent)]
-    Allocation(#[from] AllocationError),
 }
 
 /// A model and the instruction set that runs it.
@@ -91,14 +82,14 @@ impl<'a> Engine<'a> {
     /// Runs one sequence of upper-case letters in `arena`, which grows as needed.
     ///
     /// # Errors
-    /// [`EngineError`].
+    /// [`TaskError`].
     pub fn run(
         &self,
         residues: &[u8],
         request: &Request,
         arena: &mut Arena,
         executor: &dyn Executor,
-    ) -> Result<Prediction, EngineError> {
+    ) -> Result<Prediction, TaskError> {
         let tokens = tokenize(residues);
         let want = self.want(request);
         arena.reserve(self.model.plan(tokens.len(), executor.workers(), want)?)?;
@@ -125,6 +116,37 @@ impl<'a> Engine<'a> {
             _ => HiddenLayers::All,
         };
         Want { contacts: request.contacts, logits: request.logits, hidden }
+    }
+}
+
+/// One request for every sequence of a batch.
+#[derive(Clone, Copy)]
+pub struct Requests<'e, 'a> {
+    /// Model and instruction set.
+    pub engine: &'e Engine<'a>,
+    /// What to compute.
+    pub request: &'e Request,
+}
+
+impl Task for Requests<'_, '_> {
+    type Output = Prediction;
+    const SHORT: usize = 400;
+
+    fn trained_on(&self) -> usize {
+        self.engine.model.config().max_positions.saturating_sub(2)
+    }
+
+    fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
+        Ok(self.engine.bytes_needed(length, workers, self.request)?)
+    }
+
+    fn run(
+        &self,
+        sequence: &Sequence,
+        arena: &mut Arena,
+        executor: &dyn Executor,
+    ) -> Result<Prediction, TaskError> {
+        self.engine.run(&sequence.residues, self.request, arena, executor)
     }
 }
 

@@ -15,3 +15,4 @@ pub mod executor;
 pub mod fasta;
 pub mod model;
 pub mod output;
+pub mod task;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use std_runner::contact_map;
-use std_runner::engine::Request;
+use std_runner::engine::{Request, Requests};
 use std_runner::output::{OutputDir, contact_png, npy};
 
 use super::Outcome;
@@ -41,9 +41,9 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     require(&engine, &request, bytes.name())?;
     let sequences = args.input.read(&mut console)?;
     input::run(
-        &options.runner(&engine),
+        options,
+        &Requests { engine: &engine, request: &request },
         &sequences,
-        &request,
         &mut console,
         |sequence, prediction, _| {
             let length = prediction.length;

@@ -1,7 +1,7 @@
 //! `foldpoint digest`
 
 use std_runner::digest::{of_all, of_prediction};
-use std_runner::engine::Request;
+use std_runner::engine::{Request, Requests};
 
 use super::Outcome;
 use super::console::Console;
@@ -30,9 +30,9 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let sequences = args.input.read(&mut console)?;
     let mut digests = Vec::new();
     input::run(
-        &options.runner(&engine),
+        options,
+        &Requests { engine: &engine, request: &request },
         &sequences,
-        &request,
         &mut console,
         |_, prediction, _| Ok(of_prediction(&prediction)),
         |console, sequence, digest| {

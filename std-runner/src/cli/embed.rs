@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use clap::error::ErrorKind;
 use std_runner::embedding::{mean, parse_layers, residues, to_floats};
-use std_runner::engine::{Prediction, Request};
+use std_runner::engine::{Prediction, Request, Requests};
 use std_runner::fasta::Sequence;
 use std_runner::output::{OutputDir, npy, safetensors};
 
@@ -58,9 +58,9 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let sequences = args.input.read(&mut console)?;
     let request = Request { layers, ..Request::default() };
     input::run(
-        &options.runner(&engine),
+        options,
+        &Requests { engine: &engine, request: &request },
         &sequences,
-        &request,
         &mut console,
         |sequence, prediction, _| args.write(&out, sequence, &prediction, &request.layers, config.width),
         |_, _, ()| {},

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
-use std_runner::batch::{BatchError, Runner};
-use std_runner::engine::{Prediction, Request};
+use std_runner::batch::BatchError;
 use std_runner::fasta::{self, Sequence};
+use std_runner::task::Task;
 
 use super::console::Console;
+use super::options::Options;
 
 /// Sequences to run.
 #[derive(clap::Args)]
@@ -35,27 +36,26 @@ impl Input {
     }
 }
 
-/// Runs all sequences. `finish` makes something of a prediction (and may write files) on the thread that computed it;
-/// `report` gets that in the file's order. A sequence's error is printed with its place, and the others go on.
-pub fn run<T: Send>(
-    runner: &Runner,
+/// Runs `task` on all sequences. `finish` makes something of its output (and may write files) on the thread that computed
+/// it; `report` gets that in the file's order. A sequence's error is printed with its place, and the others go on.
+pub fn run<K: Task, T: Send>(
+    options: &Options,
+    task: &K,
     sequences: &[Sequence],
-    request: &Request,
     console: &mut Console,
-    finish: impl Fn(&Sequence, Prediction, Duration) -> anyhow::Result<T> + Sync,
+    finish: impl Fn(&Sequence, K::Output, Duration) -> anyhow::Result<T> + Sync,
     mut report: impl FnMut(&mut Console, &Sequence, T) + Send,
 ) -> anyhow::Result<()> {
-    let trained = runner.engine.model().config().max_positions;
-    for sequence in sequences.iter().filter(|s| s.residues.len().saturating_add(2) > trained) {
-        let (place, length) = (&sequence.place, sequence.residues.len());
-        let limit = trained.saturating_sub(2);
+    let limit = task.trained_on();
+    for sequence in sequences.iter().filter(|s| task.length(s) > limit) {
+        let (place, length) = (&sequence.place, task.length(sequence));
         console
             .warning(format_args!("{place}: {length} residues, and the model was trained on up to {limit}"));
     }
     console.start(sequences.iter().map(|s| s.residues.len() as u64).sum());
     let bar = console.bar();
-    let finish = |sequence: &Sequence, prediction, time| {
-        let result = finish(sequence, prediction, time);
+    let finish = |sequence: &Sequence, output, time| {
+        let result = finish(sequence, output, time);
         bar.inc(sequence.residues.len() as u64);
         bar.set_message(sequence.id.clone());
         result
@@ -68,5 +68,5 @@ pub fn run<T: Send>(
         Err(BatchError::Output(error)) => console.failure(format!("{}: {error:#}", sequence.place)),
         Err(error) => console.failure(format!("{}: {error}", sequence.place)),
     };
-    runner.run(sequences, request, finish, report).context("the threads could not be started")
+    options.runner().run(task, sequences, finish, report).context("the threads could not be started")
 }

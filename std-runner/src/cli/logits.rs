@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use std_runner::alphabet::{FIRST_RESIDUE, STANDARD, TOKENS};
 use std_runner::embedding::{residues, to_floats};
-use std_runner::engine::Request;
+use std_runner::engine::{Request, Requests};
 use std_runner::output::{OutputDir, npy};
 
 use super::Outcome;
@@ -43,9 +43,9 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         TOKENS[columns.clone()].iter().try_for_each(|t| writeln!(w, "{t}"))
     })?;
     input::run(
-        &options.runner(&engine),
+        options,
+        &Requests { engine: &engine, request: &request },
         &sequences,
-        &request,
         &mut console,
         |sequence, prediction, _| {
             let logits = prediction.logits.unwrap_or_default();

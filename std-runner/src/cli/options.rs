@@ -86,9 +86,9 @@ impl Options {
         Ok(Engine::new(model, self.isa))
     }
 
-    /// How batches are run on `engine`.
-    pub fn runner<'e, 'a>(&self, engine: &'e Engine<'a>) -> Runner<'e, 'a> {
-        Runner { engine, threads: self.threads(), limit: MemoryLimit::new(self.memory_limit) }
+    /// How batches are run.
+    pub fn runner(&self) -> Runner {
+        Runner { threads: self.threads(), limit: MemoryLimit::new(self.memory_limit) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use std_runner::contact_map::{self, MIN_SEPARATION};
-use std_runner::engine::Request;
+use std_runner::engine::{Request, Requests};
 use std_runner::output::{OutputDir, contact_png, npy};
 
 use super::Outcome;
@@ -33,9 +33,9 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let sequences = args.input.read(&mut console)?;
     let names = sequences.iter().map(|s| s.id.chars().count()).max().unwrap_or(0);
     input::run(
-        &options.runner(&engine),
+        options,
+        &Requests { engine: &engine, request: &request },
         &sequences,
-        &request,
         &mut console,
         |sequence, prediction, time| {
             let length = prediction.length;

@@ -83,7 +83,9 @@ fn not_enough_memory() {
         .code(1)
         .stdout("")
         .stderr(
-            contains("not enough memory: 23 residues need").and(contains("--memory-limit allows 4.0 KiB")),
+            contains("not enough memory: 23 residues need").and(contains(
+                "--memory-limit allows 4.0 KiB; the longest sequence that fits has 0 residues",
+            )),
         );
     assert!(folder.list("out").is_empty());
 }

@@ -8,7 +8,7 @@ use std_runner::accuracy::reference::Reference;
 use std_runner::accuracy::structure;
 use std_runner::accuracy::target::{Target, names_match, structure_files};
 use std_runner::contact_map;
-use std_runner::engine::Request;
+use std_runner::engine::{Request, Requests};
 use std_runner::fasta::{self, Sequence};
 
 use super::contacts_report::{self, Row};
@@ -51,9 +51,9 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         |sequence: &Sequence| sequences.iter().position(|s| s.id == sequence.id).map(|i| &targets[i]);
     let mut rows: Vec<Row> = Vec::new();
     input::run(
-        &options.runner(&engine),
+        options,
+        &Requests { engine: &engine, request: &request },
         &sequences,
-        &request,
         &mut console,
         |sequence, prediction, _| {
             let target = target_of(sequence).context("the target is gone")?;

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use std_runner::accuracy::reference::Reference;
 use std_runner::accuracy::similarity::{Similarity, arg_max, negative_log_likelihood};
 use std_runner::alphabet::{FIRST_RESIDUE, STANDARD, tokenize};
-use std_runner::engine::{Prediction, Request, decode};
+use std_runner::engine::{Prediction, Request, Requests, decode};
 use std_runner::fasta::Sequence;
 
 use crate::cli::Outcome;
@@ -64,9 +64,9 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut totals =
         Totals { layers: vec![Similarity::default(); layers + 1], logits: LogitTotals::default(), tokens: 0 };
     input::run(
-        &options.runner(&engine),
+        options,
+        &Requests { engine: &engine, request: &request },
         &sequences,
-        &request,
         &mut console,
         |sequence, prediction, _| {
             let tokens = sequence.residues.len() + 2;

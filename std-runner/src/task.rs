@@ -1,0 +1,106 @@
+//! What a batch does with each of its sequences: the one thing that contact maps, embeddings and folding share.
+
+use foldpoint_core::esm2::RunError;
+use foldpoint_core::executor::Executor;
+
+use crate::arena::{AllocationError, Arena};
+use crate::fasta::Sequence;
+
+/// A computation over one sequence, with its memory known beforehand.
+pub trait Task: Sync {
+    /// What it computes; owns its values, so that the arena is free for the next sequence.
+    type Output;
+
+    /// Sequences up to this many residues run side by side, one thread each: all threads inside one of them would mostly
+    /// wait for each other.
+    const SHORT: usize;
+
+    /// Residues that the model sees for this sequence. They are what memory depends on.
+    fn length(&self, sequence: &Sequence) -> usize {
+        sequence.residues.len()
+    }
+
+    /// Most residues that the model was trained on.
+    fn trained_on(&self) -> usize;
+
+    /// Bytes that `length` residues need with `workers` threads inside: core's arena and the outputs. Grows with both.
+    ///
+    /// # Errors
+    /// [`TaskError`] if the model can't do it at all.
+    fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError>;
+
+    /// Computes one sequence in `arena`, which grows as needed.
+    ///
+    /// # Errors
+    /// [`TaskError`].
+    fn run(
+        &self,
+        sequence: &Sequence,
+        arena: &mut Arena,
+        executor: &dyn Executor,
+    ) -> Result<Self::Output, TaskError>;
+
+    /// The longest sequence that `bytes` are enough for, with one thread inside; 0 if none.
+    fn longest(&self, bytes: u64) -> usize {
+        let fits = |length| self.bytes_needed(length, 1).is_ok_and(|needed| needed <= bytes);
+        let (mut good, mut bad) = (0, 1);
+        while fits(bad) {
+            (good, bad) = (bad, bad.saturating_mul(2));
+            if good == bad {
+                return good;
+            }
+        }
+        while bad - good > 1 {
+            let middle = good + (bad - good) / 2;
+            if fits(middle) { good = middle } else { bad = middle }
+        }
+        good
+    }
+}
+
+/// A sequence that could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The language model's refusal.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The system's refusal of the memory.
+    #[error(transparent)]
+    Allocation(#[from] AllocationError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Needs `length`^2 bytes up to `limit` residues and refuses more.
+    struct Square {
+        limit: usize,
+    }
+
+    impl Task for Square {
+        type Output = ();
+        const SHORT: usize = 0;
+        fn trained_on(&self) -> usize {
+            0
+        }
+        fn bytes_needed(&self, length: usize, _: usize) -> Result<u64, TaskError> {
+            if length > self.limit {
+                return Err(RunError::TooLong { tokens: length, limit: self.limit }.into());
+            }
+            Ok(length as u64 * length as u64)
+        }
+        fn run(&self, _: &Sequence, _: &mut Arena, _: &dyn Executor) -> Result<(), TaskError> {
+            Ok(())
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_longest_fits_and_one_more_does_not(bytes in 0u64..1_000_000, limit in 0usize..2000) {
+            let expected = (bytes.isqrt() as usize).min(limit);
+            prop_assert_eq!(Square { limit }.longest(bytes), expected);
+        }
+    }
+}
