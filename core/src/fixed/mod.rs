@@ -3,6 +3,7 @@
 //! Nothing here panics, allocates or touches a float. Each function's page states its input format, its
 //! output format and its worst error; the tests beside it measure that error against f64.
 
+mod cbrt;
 pub mod cubic;
 mod divide;
 mod exp2;
@@ -16,6 +17,7 @@ pub mod tables;
 mod token_scale;
 mod trig;
 
+pub use cbrt::icbrt;
 pub use cubic::Cubic16;
 pub use divide::div_round;
 pub use exp2::{EXP2_COEFFICIENTS, exp2_neg};

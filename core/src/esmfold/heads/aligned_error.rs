@@ -1,0 +1,226 @@
+//! Predicted aligned error, and the TM-scores that follow from it.
+
+use core::fmt;
+
+use super::LINKER;
+use super::pairs::{Pairs, RowScratch};
+use super::shares::{mean, sums};
+use crate::arena::{Arena, ArenaError, Layout};
+use crate::esmfold::config::{Config, PAIR_BINS};
+use crate::executor::Executor;
+use crate::fixed::icbrt;
+use crate::format::{FormatError, ModelFile};
+use crate::kernels::Backend;
+use crate::kernels::linear::Linear;
+
+/// Rows of pairs between two times that their results are gathered.
+const BATCH: usize = 64;
+
+/// Fractional bits of a score.
+const SCORE_FRAC: u32 = 30;
+
+/// Which chain each residue belongs to: `[residues]`, [`LINKER`] for residues that belong to none and that no mean counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Chains<'c>(pub &'c [u16]);
+
+impl Chains<'_> {
+    fn count(self, mut wanted: impl FnMut(u16) -> bool) -> u64 {
+        self.0.iter().filter(|&&chain| wanted(chain)).count() as u64
+    }
+
+    /// Whether there is more than one.
+    fn several(self) -> bool {
+        let mut chains = self.0.iter().filter(|&&chain| chain != LINKER);
+        let first = chains.next();
+        chains.any(|chain| Some(chain) != first)
+    }
+}
+
+/// What a fold's TM-score to the true structure is expected to be, unit 2^-16; 65535 is 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TmScores {
+    /// pTM, over all pairs.
+    pub ptm: u16,
+    /// ipTM, over pairs of residues of different chains; none if there is one chain.
+    pub iptm: Option<u16>,
+}
+
+/// The head of the predicted aligned error.
+#[derive(Clone, Copy, Debug)]
+pub struct AlignedError<'a> {
+    /// `pair_width` to 64 bins, units of 2^-16 log2.
+    pub(super) linear: Linear<'a>,
+    pub(super) config: Config,
+}
+
+/// One row of pairs' results.
+struct RowResults<'m> {
+    /// Mean score over all pairs, then over those of different chains; unit 2^-30.
+    scores: &'m mut [u32],
+    /// `[residues]`, or empty.
+    errors: &'m mut [u16],
+}
+
+impl<'m> RowResults<'m> {
+    fn layout(errors: usize) -> Layout {
+        Layout::new().add::<u32>(2).add::<u16>(errors)
+    }
+
+    fn carve(errors: usize, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
+        let mut arena = Arena::new(chunk)?;
+        Ok(Self { scores: arena.take(2)?, errors: arena.take(errors)? })
+    }
+}
+
+impl<'a> AlignedError<'a> {
+    /// Reads `fold.heads.aligned_error`.
+    ///
+    /// # Errors
+    /// A tensor is missing or can't be used.
+    pub fn load(file: &ModelFile<'a>, config: &Config) -> Result<Self, FormatError> {
+        let linear = Linear::load(file, "fold.heads.aligned_error", config.pair_width, PAIR_BINS)?;
+        Ok(Self { linear, config: *config })
+    }
+
+    /// Bytes of working memory. `errors` says whether the matrix is wanted.
+    pub fn layout(&self, residues: usize, workers: usize, errors: bool) -> Layout {
+        Layout::new()
+            .repeat(RowResults::layout(if errors { residues } else { 0 }), BATCH.min(residues))
+            .repeat(RowScratch::layout(&self.config, residues), workers.max(1))
+    }
+
+    /// Fills `errors`, `[residues, residues]`, if there is one: the error expected at residue j when the structures are aligned at residue i,
+    /// unit 2^-11 angstrom. Returns the TM-scores.
+    ///
+    /// From the same logits in f64, errors differ by at most 1 unit (0.0005 angstroms) and scores by 1.3 units (2e-5).
+    ///
+    /// # Errors
+    /// `memory` is misaligned or smaller than [`layout`](Self::layout) says.
+    pub fn run(
+        &self,
+        pairs: &Pairs,
+        chains: Chains,
+        errors: Option<&mut [u16]>,
+        memory: &mut [u8],
+        backend: &Backend,
+        executor: &dyn Executor,
+    ) -> Result<TmScores, ArenaError> {
+        let residues = pairs.residues;
+        let stored = if errors.is_some() { residues } else { 0 };
+        let record = RowResults::layout(stored).bytes()?;
+        let scratch = RowScratch::layout(&self.config, residues);
+        let mut arena = Arena::new(memory)?;
+        let results = arena.take::<u8>(record.saturating_mul(BATCH.min(residues)))?;
+        let scratch = arena.take::<u8>(Layout::new().repeat(scratch, executor.workers().max(1)).bytes()?)?;
+        let row =
+            Row { head: self, pairs, chains, scores: Scores::new(chains.count(|c| c != LINKER)), backend };
+        let mut best = [0; 2];
+        let mut rows_of_errors = errors.unwrap_or_default().chunks_exact_mut(residues.max(1));
+        for first in (0..residues).step_by(BATCH) {
+            let count = BATCH.min(residues - first);
+            let results = results.get_mut(..record * count).unwrap_or_default();
+            executor.for_each(results, record, scratch, &|index, results, scratch| {
+                // Carving can't fail: both were counted above.
+                let results = RowResults::carve(stored, results);
+                let scratch = RowScratch::carve(&self.config, residues, scratch);
+                if let (Ok(results), Ok(scratch)) = (results, scratch) {
+                    row.fill(first + index, results, scratch);
+                }
+            });
+            for results in results.chunks_exact_mut(record.max(1)) {
+                let RowResults { scores, errors } = RowResults::carve(stored, results)?;
+                best.iter_mut().zip(scores).for_each(|(best, &mut score)| *best = score.max(*best));
+                if let Some(out) = rows_of_errors.next() {
+                    out.copy_from_slice(errors);
+                }
+            }
+        }
+        let [ptm, iptm] = best.map(|score| {
+            let down = SCORE_FRAC - 16;
+            ((u64::from(score) + (1 << (down - 1))) >> down).min(u16::MAX.into()) as u16
+        });
+        Ok(TmScores { ptm, iptm: chains.several().then_some(iptm) })
+    }
+}
+
+/// What the rows of pairs share.
+struct Row<'r, 'a> {
+    head: &'r AlignedError<'a>,
+    pairs: &'r Pairs<'r>,
+    chains: Chains<'r>,
+    scores: Scores,
+    backend: &'r Backend,
+}
+
+impl Row<'_, '_> {
+    /// The pairs of residue `i` with all others.
+    fn fill(&self, i: usize, results: RowResults, mut scratch: RowScratch) {
+        let RowResults { scores, errors } = results;
+        let own = self.chains.0.get(i).copied().unwrap_or(LINKER);
+        let counts = [self.chains.count(|c| c != LINKER), self.chains.count(|c| c != LINKER && c != own)];
+        let (mut all, mut between) = (0u64, 0u64);
+        let mut chains = self.chains.0.iter();
+        let mut errors = errors.iter_mut();
+        let decode = |row: &mut [i32]| (self.pairs.rows)(i, row);
+        scratch.logits(self.backend, &self.head.linear, self.head.config.pair_frac, decode, |logits| {
+            let Expected { error, score } = self.scores.expected(logits);
+            if let Some(out) = errors.next() {
+                *out = error;
+            }
+            let chain = chains.next().copied().unwrap_or(LINKER);
+            if chain != LINKER {
+                all = all.saturating_add(score);
+                if chain != own {
+                    between = between.saturating_add(score);
+                }
+            }
+        });
+        for ((out, sum), count) in scores.iter_mut().zip([all, between]).zip(counts) {
+            // A linker is no residue to align at. A mean is at most 2^30.
+            *out = if own == LINKER { 0 } else { mean(sum, count) as u32 };
+        }
+    }
+}
+
+/// An expectation over a pair's bins.
+pub(super) struct Expected {
+    /// Unit 2^-11 angstrom.
+    pub error: u16,
+    /// Unit 2^-30.
+    pub score: u64,
+}
+
+/// What an error of each bin adds to a TM-score: 1 / (1 + (error / d0)^2), unit 2^-30.
+pub(super) struct Scores([u32; PAIR_BINS]);
+
+impl Scores {
+    /// For a protein of `residues`: d0 = 1.24 cbrt(max(residues, 19) - 15) - 1.8 angstroms (Zhang and Skolnick 2004), with the root cut to 20
+    /// fractional bits. Bins have a width of 0.5 angstroms; an error is the bin's centre.
+    pub fn new(residues: u64) -> Self {
+        let root = icbrt(u128::from(residues.clamp(19, u32::MAX.into()) - 15) << 60);
+        // Both times 100, unit 2^-20: below 2^38.
+        let d0 = (4 * 31 * u128::from(root)).saturating_sub((4 * 45) << 20);
+        let mut scores = [0; PAIR_BINS];
+        for (bin, score) in scores.iter_mut().enumerate() {
+            let error = (25 * (2 * bin as u128 + 1)) << 20;
+            let squares = d0 * d0 + error * error;
+            // Below 2^106 before it is divided.
+            *score = (((d0 * d0) << SCORE_FRAC) + squares / 2).checked_div(squares).unwrap_or(0) as u32;
+        }
+        Self(scores)
+    }
+
+    /// From a pair's logits, units of 2^-16 log2.
+    pub fn expected(&self, logits: &[i32]) -> Expected {
+        // A centre is (2 k + 1) / 4 angstroms.
+        let values = |bin: usize| [(2 * bin as u32 + 1) << 9, self.0.get(bin).copied().unwrap_or(0)];
+        let ([error, score], total) = sums(logits, values);
+        Expected { error: mean(error, total).min(u16::MAX.into()) as u16, score: mean(score, total) }
+    }
+}
+
+impl fmt::Debug for Scores {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_list().entries(self.0).finish()
+    }
+}

@@ -1,0 +1,23 @@
+//! The confidence heads: how sure the model is of each atom, of each pair of residues, and of the whole fold.
+//!
+//! Every head ends in logits over bins; what is reported is an expectation over their softmax (`shares`). `plddt` reads the
+//! structure module's last state, `aligned_error` and `distogram` read the trunk's pair representation row by row (`pairs`).
+//! Each has a `load`, a `layout` that counts its working memory, and a `run`.
+//!
+//! Reference: `transformers`, `models/esm/modeling_esmfold.py` and `openfold_utils/loss.py`.
+
+mod aligned_error;
+mod distogram;
+mod pairs;
+mod plddt;
+mod shares;
+#[cfg(test)]
+mod tests;
+
+pub use aligned_error::{AlignedError, Chains, TmScores};
+pub use distogram::Distogram;
+pub use pairs::{PairRows, Pairs};
+pub use plddt::Plddt;
+
+/// The chain number of a linker's residues, which join chains and belong to none.
+pub const LINKER: u16 = u16::MAX;
