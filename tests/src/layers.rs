@@ -4,6 +4,10 @@ use quantizer::writer::{ModelWriter, WriteError};
 
 use crate::random::Random;
 use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use foldpoint_core::quant::Codec;
+
+/// Fractional bits of every stored stream.
+pub const STREAM_FRAC: u32 = 12;
 
 /// Input channels of a random linear layer, and how many of them are outliers.
 #[derive(Clone, Copy)]
@@ -54,6 +58,31 @@ pub fn add_norm(
     let gain = (0..channels).map(|_| random.between(1 << 19, 3 << 19) as i32);
     writer.add_i32(&format!("{name}.gain"), &[channels], gain.collect())?;
     writer.add_i32(&format!("{name}.bias"), &[channels], random.values(channels, 1 << 13))
+}
+
+/// Adds a site of a stored stream whose codes have `bits` bits (1 to 8, or 16): about ±8, with tails to about ±60 where the bits
+/// allow.
+pub fn add_site(
+    writer: &mut ModelWriter,
+    random: &mut Random,
+    name: &str,
+    width: usize,
+    bits: i32,
+) -> Result<(), WriteError> {
+    let one = 1 << STREAM_FRAC;
+    let record = match bits {
+        16 => [16, 0, 0, 0, 0, 0, 4, 0],
+        bits => {
+            let levels = 1 << bits;
+            let tail = levels / 16;
+            let dense = (levels - 1 - 2 * tail) / 2;
+            let (step, tail_step) = (8 * one / dense.max(1), 50 * one / tail.max(1));
+            [bits, tail, dense, dense, tail, tail_step, step, tail_step]
+        }
+    };
+    writer.add_i32(name, &[Codec::RECORD_LEN], record.to_vec())?;
+    let exponents = (0..width).map(|_| random.between(0, 2) as u8);
+    writer.add_u8(&format!("{name}.exponent"), &[width], exponents.collect())
 }
 
 fn outlier_channels(random: &mut Random, inputs: Inputs) -> Vec<u16> {

@@ -3,4 +3,5 @@
 pub mod fixture;
 mod layers;
 pub mod random;
+pub mod random_fold;
 pub mod random_model;

@@ -5,10 +5,9 @@
 use foldpoint_core::esm2::Config;
 use foldpoint_core::fixed::Multiplier;
 use foldpoint_core::kernels::attention::key_scale_max;
-use foldpoint_core::quant::Codec;
 use quantizer::writer::{ModelWriter, WriteError};
 
-use crate::layers::{Inputs, add_linear, add_norm};
+use crate::layers::{Inputs, STREAM_FRAC, add_linear, add_norm, add_site};
 use crate::random::Random;
 
 /// The shape of a random model.
@@ -48,8 +47,18 @@ pub const TINY: Shape = Shape {
 const VOCAB: usize = 33;
 const MASK: u8 = 32;
 
-/// Fractional bits of the stream.
-const STREAM_FRAC: u32 = 12;
+/// `log2(e) / (key_scale_max * sqrt(head width))`.
+pub(crate) fn temperature(head_width: usize) -> Multiplier {
+    multiplier(
+        std::f64::consts::LOG2_E / (f64::from(key_scale_max(head_width)) * libm::sqrt(head_width as f64)),
+    )
+}
+
+/// The nearest multiplier below a positive number.
+pub(crate) fn multiplier(value: f64) -> Multiplier {
+    let (fraction, exponent) = libm::frexp(value);
+    Multiplier { mantissa: libm::ldexp(fraction, 31) as i32, shift: 31 - exponent }
+}
 
 impl Shape {
     /// Channels of the stream.
@@ -58,11 +67,6 @@ impl Shape {
     }
 
     fn config(&self) -> Config {
-        // log2(e) * 2^11 * 2^-32 / (key_scale_max * sqrt(head width)).
-        let temperature = std::f64::consts::LOG2_E
-            / (f64::from(key_scale_max(self.head_width)) * libm::sqrt(self.head_width as f64));
-        let (fraction, exponent) = libm::frexp(temperature);
-        let mantissa = libm::ldexp(fraction, 31) as i32;
         Config {
             vocab: VOCAB,
             layers: self.layers,
@@ -77,22 +81,7 @@ impl Shape {
             mask_token: MASK,
             epsilon: 168,
             epsilon_activation: 42_950,
-            temperature: Multiplier { mantissa, shift: 31 - exponent + 21 },
-        }
-    }
-
-    /// The residual stream's codec: about ±8, with tails to about ±60 where the bits allow.
-    fn codec(&self) -> [i32; Codec::RECORD_LEN] {
-        let one = 1 << STREAM_FRAC;
-        match self.residual_bits {
-            16 => [16, 0, 0, 0, 0, 0, 4, 0],
-            bits => {
-                let levels = 1 << bits;
-                let tail = levels / 16;
-                let dense = (levels - 1 - 2 * tail) / 2;
-                let (step, tail_step) = (8 * one / dense.max(1), 50 * one / tail.max(1));
-                [bits, tail, dense, dense, tail, tail_step, step, tail_step]
-            }
+            temperature: temperature(self.head_width).scaled(11 - 32),
         }
     }
 
@@ -101,19 +90,24 @@ impl Shape {
     /// # Errors
     /// Those of [`ModelWriter`], which a shape that [`Config::check`] accepts never meets.
     pub fn model(&self, seed: u64) -> Result<Vec<u8>, WriteError> {
-        let mut random = Random::new(seed);
         let mut writer = ModelWriter::new();
+        self.add_to(&mut writer, &mut Random::new(seed))?;
+        writer.to_bytes()
+    }
+
+    /// Adds the tensors of such a model.
+    pub(crate) fn add_to(&self, writer: &mut ModelWriter, random: &mut Random) -> Result<(), WriteError> {
         let config = self.config();
         let width = self.width();
         writer.add_u32("lm.config", &[config.to_record().len()], config.to_record().to_vec())?;
         let embedding = random.values(VOCAB * width, 1 << STREAM_FRAC);
         writer.add_i32("lm.embedding", &[VOCAB, width], embedding)?;
         writer.add_u32("lm.rotary", &[self.head_width / 2], self.phases())?;
-        self.add_site(&mut writer, &mut random, 0)?;
+        self.add_site(writer, random, 0)?;
         for layer in 0..self.layers {
-            self.add_layer(&mut writer, &mut random, layer)?;
+            self.add_layer(writer, random, layer)?;
         }
-        add_norm(&mut writer, &mut random, "lm.norm", width)?;
+        add_norm(writer, random, "lm.norm", width)?;
         if self.contact_head {
             let maps = self.layers * self.heads;
             let weights = random.values(maps, 1 << 14).into_iter().map(|w| w as i16);
@@ -122,11 +116,11 @@ impl Shape {
         }
         if self.lm_head {
             let inputs = self.inputs(width);
-            add_linear(&mut writer, &mut random, "lm.head.dense", inputs, width, 16)?;
-            add_norm(&mut writer, &mut random, "lm.head.norm", width)?;
-            add_linear(&mut writer, &mut random, "lm.head.decoder", inputs, VOCAB, 16)?;
+            add_linear(writer, random, "lm.head.dense", inputs, width, 16)?;
+            add_norm(writer, random, "lm.head.norm", width)?;
+            add_linear(writer, random, "lm.head.decoder", inputs, VOCAB, 16)?;
         }
-        writer.to_bytes()
+        Ok(())
     }
 
     const fn inputs(&self, channels: usize) -> Inputs {
@@ -158,10 +152,7 @@ impl Shape {
         random: &mut Random,
         index: usize,
     ) -> Result<(), WriteError> {
-        let name = format!("lm.residual.{index}");
-        writer.add_i32(&name, &[Codec::RECORD_LEN], self.codec().to_vec())?;
-        let exponents = (0..self.width()).map(|_| random.between(0, 2) as u8);
-        writer.add_u8(&format!("{name}.exponent"), &[self.width()], exponents.collect())
+        add_site(writer, random, &format!("lm.residual.{index}"), self.width(), self.residual_bits)
     }
 
     /// Rotary frequencies 10000^(-2i / head width) in 2^32nds of a turn.

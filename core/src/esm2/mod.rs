@@ -19,4 +19,5 @@ mod weights;
 
 pub use config::{CONFIG, CONFIG_LEN, Config};
 pub use run::{HiddenLayers, HiddenRow, Outputs, RunError, Want};
+pub(crate) use weights::numbered;
 pub use weights::{ContactHead, LOGIT_FRAC, LanguageModel, Layer, LmHead, Norm};

@@ -18,7 +18,7 @@ pub struct Norm<'a> {
 }
 
 impl<'a> Norm<'a> {
-    fn load(file: &ModelFile<'a>, name: &str, channels: usize) -> Result<Self, FormatError> {
+    pub(crate) fn load(file: &ModelFile<'a>, name: &str, channels: usize) -> Result<Self, FormatError> {
         Ok(Self {
             gain: file.i32s(&join(name, "gain")?, &[channels])?,
             bias: file.i32s(&join(name, "bias")?, &[channels])?,
@@ -182,7 +182,7 @@ impl<'a> LanguageModel<'a> {
 }
 
 /// `{before}{index}{after}`.
-fn numbered(before: &str, index: usize, after: &str) -> Result<String<64>, FormatError> {
+pub(crate) fn numbered(before: &str, index: usize, after: &str) -> Result<String<64>, FormatError> {
     let mut name = String::new();
     write!(name, "{before}{index}{after}")
         .map_err(|_| FormatError::bad_value("lm.config", "a layer number is too long for a tensor name"))?;

@@ -1,0 +1,53 @@
+//! The transition of a trunk block: LayerNorm, two Linears with ReLU between, added. On residues or pairs.
+
+use super::rows::{Codes, add, layer_norm};
+use crate::esm2::Norm;
+use crate::format::{FormatError, ModelFile, join};
+use crate::kernels::Backend;
+use crate::kernels::linear::Linear;
+
+/// A transition.
+#[derive(Clone, Copy, Debug)]
+pub struct Transition<'a> {
+    norm: Norm<'a>,
+    /// `width` to `4 * width`.
+    up: Linear<'a>,
+    /// `4 * width` to `width`, in the representation's units.
+    down: Linear<'a>,
+}
+
+impl<'a> Transition<'a> {
+    /// Reads the tensors below `name`.
+    pub fn load(file: &ModelFile<'a>, name: &str, width: usize) -> Result<Self, FormatError> {
+        Ok(Self {
+            norm: Norm::load(file, &join(name, "norm")?, width)?,
+            up: Linear::load(file, &join(name, "up")?, width, 4 * width)?,
+            down: Linear::load(file, &join(name, "down")?, 4 * width, width)?,
+        })
+    }
+
+    /// Adds the transition of the rows of `stream`, `[rows, width]` in the representation's units, to them. `hidden` holds
+    /// `[rows, 4 * width]`, `update` `[rows, width]`.
+    pub fn add(
+        &self,
+        backend: &Backend,
+        epsilon: u64,
+        stream: &mut [i32],
+        codes: &mut Codes,
+        hidden: &mut [i32],
+        update: &mut [i32],
+    ) {
+        let width = self.up.inputs();
+        let rows = stream.len() / width.max(1);
+        let (hidden, update) = (&mut hidden[..rows * 4 * width], &mut update[..rows * width]);
+        let input = |row: usize, x: &mut [i32]| {
+            layer_norm(backend, &self.norm, epsilon, &stream[row * width..][..width], x);
+        };
+        codes.apply(backend, &self.up, rows, input, hidden);
+        (backend.relu)(hidden);
+        let hidden = &*hidden;
+        let input = |row: usize, x: &mut [i32]| x.copy_from_slice(&hidden[row * 4 * width..][..4 * width]);
+        codes.apply(backend, &self.down, rows, input, update);
+        add(stream, update);
+    }
+}

@@ -1,0 +1,187 @@
+//! A structure depends on the model, the input and the number of passes alone.
+
+use std::error::Error;
+
+use foldpoint_core::arena::ArenaError;
+use foldpoint_core::esmfold::{FoldingModel, Input, LINKER, RunError, Step, Want};
+use foldpoint_core::format::ModelFile;
+use foldpoint_core::{Executor, Isa, Serial};
+use foldpoint_tests::fixture::{Aligned, Backwards};
+use foldpoint_tests::random_fold::{FoldShape, TINY_FOLD};
+use proptest::prelude::*;
+
+use crate::outputs::tokens;
+
+/// Everything that folding computes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Folded {
+    pub atoms: Vec<[[i32; 3]; 14]>,
+    pub plddt: Vec<[u16; 37]>,
+    pub aligned_error: Vec<u16>,
+    pub distogram: Vec<i32>,
+    pub scores: (u16, Option<u16>),
+}
+
+/// Folds `chains`, joined without linkers. Working memory is full of `dirt` at first.
+pub fn fold(
+    file: &Aligned,
+    chains: &[&[u8]],
+    passes: usize,
+    isa: Isa,
+    executor: &dyn Executor,
+    dirt: u8,
+) -> Result<Folded, Box<dyn Error>> {
+    let parsed = ModelFile::parse(file.bytes())?;
+    let model = FoldingModel::load(&parsed)?;
+    let residues = chains.concat();
+    let numbers = chains.iter().enumerate().flat_map(|(c, chain)| (0..chain.len()).map(move |i| (c, i)));
+    let residue_index: Vec<i32> = numbers.clone().map(|(c, i)| (512 * c + i) as i32).collect();
+    let numbers: Vec<u16> = numbers.map(|(c, _)| c as u16).collect();
+    let tokens = tokens(&residues);
+    let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &numbers };
+    let want = Want { aligned_error: true, distogram: true };
+    let mut arena = Aligned::filled(model.plan(residues.len(), executor.workers(), want)?, dirt);
+    let folded = model.run(&input, passes, want, arena.bytes_mut(), isa, executor, &mut |_| {})?;
+    Ok(Folded {
+        atoms: folded.atoms.to_vec(),
+        plddt: folded.plddt.to_vec(),
+        aligned_error: folded.aligned_error.unwrap_or_default().to_vec(),
+        distogram: folded.distogram.unwrap_or_default().to_vec(),
+        scores: (folded.ptm, folded.iptm),
+    })
+}
+
+fn shapes() -> impl Strategy<Value = FoldShape> {
+    let heads = prop_oneof![Just((1, 1, 8)), Just((3, 1, 16)), Just((2, 2, 24)), Just((1, 2, 32))];
+    let bits = || prop_oneof![Just(16), Just(8), Just(6)];
+    (1..3usize, heads, 0..9usize, bits(), bits(), 1..3usize, 1..4usize).prop_map(
+        |(blocks, heads, outliers, sequence_bits, pair_bits, iterations, structure_heads)| FoldShape {
+            blocks,
+            sequence_heads: heads.0,
+            pair_heads: heads.1,
+            head_width: heads.2,
+            outliers: outliers.min(8),
+            sequence_bits,
+            pair_bits,
+            iterations,
+            structure_heads,
+            ..TINY_FOLD
+        },
+    )
+}
+
+fn residues() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![1..20usize, 1..70usize].prop_flat_map(|length| proptest::collection::vec(4..25u8, length))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn backend_workers_order_and_old_memory_change_no_structure(
+        shape in shapes(),
+        seed: u64,
+        residues in residues(),
+        passes in 1..4usize,
+        workers in 2..5usize,
+    ) {
+        let file = Aligned::copy_of(&shape.model(seed).unwrap());
+        let chains: Vec<&[u8]> = residues.chunks(residues.len().div_ceil(2)).collect();
+        let expected = fold(&file, &chains, passes, Isa::scalar(), &Serial, 0).unwrap();
+        for &isa in Isa::all() {
+            let outputs = fold(&file, &chains, passes, isa, &Backwards { workers }, 0xa5).unwrap();
+            prop_assert!(outputs == expected, "{} on {workers} workers differs", isa.name());
+        }
+        let length = residues.len();
+        for (index, logits) in expected.distogram.chunks_exact(64).enumerate() {
+            let (i, j) = (index / length, index % length);
+            let turned = &expected.distogram[(j * length + i) * 64..][..64];
+            prop_assert!(logits == turned, "{} and {}", i, j);
+        }
+        prop_assert_eq!(expected.scores.1.is_some(), chains.len() > 1);
+    }
+
+    #[test]
+    fn the_folding_plan_is_enough_and_not_a_byte_too_much(
+        shape in shapes(),
+        residues in residues(),
+        workers in 1..4usize,
+        aligned_error: bool,
+        distogram: bool,
+    ) {
+        let file = Aligned::copy_of(&shape.model(1).unwrap());
+        let parsed = ModelFile::parse(file.bytes()).unwrap();
+        let model = FoldingModel::load(&parsed).unwrap();
+        let want = Want { aligned_error, distogram };
+        let tokens = tokens(&residues);
+        let residue_index: Vec<i32> = (0..residues.len() as i32).collect();
+        let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &vec![0; residues.len()] };
+        let needed = model.plan(residues.len(), workers, want).unwrap();
+        let mut arena = Aligned::filled(needed, 0);
+        let executor = Backwards { workers };
+        let run = |bytes: &mut [u8]| {
+            model.run(&input, 1, want, bytes, Isa::best(), &executor, &mut |_| {}).map(|_| ())
+        };
+        prop_assert_eq!(run(arena.bytes_mut()), Ok(()));
+        let too_small = ArenaError::TooSmall { needed, given: needed - 1 };
+        prop_assert_eq!(run(&mut arena.bytes_mut()[..needed - 1]), Err(RunError::Arena(too_small)));
+    }
+}
+
+/// What equal bits alone don't show: that they say anything about the input.
+#[test]
+fn structures_follow_sequence_passes_and_chains() {
+    let file = Aligned::copy_of(&TINY_FOLD.model(3).unwrap());
+    let run = |chains: &[&[u8]], passes| fold(&file, chains, passes, Isa::best(), &Serial, 0).unwrap();
+    let one = run(&[&[4, 5, 6, 7, 8, 9]], 1);
+    let others =
+        [run(&[&[4, 5, 6, 7, 8, 10]], 1), run(&[&[4, 5, 6, 7, 8, 9]], 2), run(&[&[4, 5, 6], &[7, 8, 9]], 1)];
+    for other in &others {
+        let same = one.atoms.iter().zip(&other.atoms).filter(|(a, b)| a == b).count();
+        assert!(same == 0, "{same} residues are where they were");
+        assert_ne!(one.plddt, other.plddt);
+        assert_ne!(one.aligned_error, other.aligned_error);
+    }
+    assert!(one.plddt.iter().any(|p| *p != one.plddt[0]), "pLDDT differs between residues");
+    assert!(one.scores.1.is_none() && others[2].scores.1.is_some());
+}
+
+#[test]
+fn inputs_that_can_not_be_folded_are_refused() {
+    let file = Aligned::copy_of(&TINY_FOLD.model(0).unwrap());
+    let parsed = ModelFile::parse(file.bytes()).unwrap();
+    let model = FoldingModel::load(&parsed).unwrap();
+    let mut arena = Aligned::filled(model.plan(3, 1, Want::default()).unwrap(), 0);
+    let mut run = |tokens: &[u8], numbers: &[i32], chains: &[u16], passes| {
+        let input = Input { tokens, residue_index: numbers, chains };
+        let result =
+            model.run(&input, passes, Want::default(), arena.bytes_mut(), Isa::best(), &Serial, &mut |_| {});
+        result.map(|_| ()).unwrap_err()
+    };
+    assert_eq!(run(&[0, 2], &[], &[], 1), RunError::EmptyInput);
+    assert_eq!(run(&[], &[], &[], 1), RunError::EmptyInput);
+    assert_eq!(run(&[0, 4, 32, 2], &[0, 1], &[0, 0], 1), RunError::NoResidue { index: 2, token: 32 });
+    assert_eq!(run(&[0, 4, 5, 2], &[0, 1], &[0, 0], 0), RunError::NoPass);
+    let wrong = RunError::WrongLengths { residues: 2, residue_index: 1, chains: 2 };
+    assert_eq!(run(&[0, 4, 5, 2], &[0], &[0, LINKER], 1), wrong);
+    assert!(matches!(model.plan(20_000, 1, Want::default()), Err(RunError::TooLong { .. })));
+}
+
+#[test]
+fn every_step_is_told_once_and_in_order() {
+    let file = Aligned::copy_of(&TINY_FOLD.model(0).unwrap());
+    let parsed = ModelFile::parse(file.bytes()).unwrap();
+    let model = FoldingModel::load(&parsed).unwrap();
+    let mut arena = Aligned::filled(model.plan(2, 1, Want::default()).unwrap(), 0);
+    let input = Input { tokens: &[0, 4, 5, 2], residue_index: &[0, 1], chains: &[0, 0] };
+    let mut steps = Vec::new();
+    let want = Want::default();
+    model
+        .run(&input, 2, want, arena.bytes_mut(), Isa::best(), &Serial, &mut |step| steps.push(step))
+        .unwrap();
+    let pass = |pass| {
+        [Step::Block { pass, block: 0 }, Step::Block { pass, block: 1 }, Step::StructureModule { pass }]
+    };
+    let expected: Vec<Step> = [Step::LanguageModel].into_iter().chain(pass(0)).chain(pass(1)).collect();
+    assert_eq!(steps, expected);
+}

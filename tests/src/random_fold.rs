@@ -1,0 +1,262 @@
+//! Whole folding models of random weights, as [`random_model`](crate::random_model) makes language models.
+
+use foldpoint_core::esmfold::{
+    ATOM_TYPES, Config, DISTANCE_BINS, PAIR_BINS, PAIR_SITES, PLDDT_BINS, RESIDUES, StructureConfig,
+};
+use quantizer::writer::{ModelWriter, WriteError};
+
+use crate::layers::{Inputs, STREAM_FRAC, add_linear, add_norm, add_site};
+use crate::random::Random;
+use crate::random_model::{Shape, TINY, multiplier, temperature};
+
+/// The shape of a random folding model.
+#[derive(Clone, Copy, Debug)]
+pub struct FoldShape {
+    /// The language model below.
+    pub language_model: Shape,
+    /// Trunk blocks.
+    pub blocks: usize,
+    /// Heads of the attention over the sequence.
+    pub sequence_heads: usize,
+    /// Heads of triangle attention.
+    pub pair_heads: usize,
+    /// Channels of a head of either, a multiple of 8.
+    pub head_width: usize,
+    /// Outlier channels of the trunk's Linears, at most a representation's width.
+    pub outliers: usize,
+    /// Bits of the stored sequence representation: 1 to 8, or 16.
+    pub sequence_bits: i32,
+    /// ... of the pair representation.
+    pub pair_bits: i32,
+    /// Iterations of the structure module.
+    pub iterations: usize,
+    /// Heads of invariant point attention.
+    pub structure_heads: usize,
+}
+
+/// A small one.
+pub const TINY_FOLD: FoldShape = FoldShape {
+    language_model: TINY,
+    blocks: 2,
+    sequence_heads: 2,
+    pair_heads: 2,
+    head_width: 8,
+    outliers: 2,
+    sequence_bits: 16,
+    pair_bits: 8,
+    iterations: 2,
+    structure_heads: 3,
+};
+
+const BINS: usize = 4;
+const STRUCTURE_WIDTH: usize = 24;
+const STRUCTURE_PAIR_WIDTH: usize = 16;
+const RESNET_WIDTH: usize = 16;
+
+impl FoldShape {
+    /// Channels of the sequence representation.
+    pub const fn sequence_width(&self) -> usize {
+        self.sequence_heads * self.head_width
+    }
+
+    /// Channels of the pair representation.
+    pub const fn pair_width(&self) -> usize {
+        self.pair_heads * self.head_width
+    }
+
+    fn config(&self) -> Config {
+        // Scores in units of 2^-16 log2, scales in units of 2^-16.
+        let score = temperature(self.head_width).scaled(-16);
+        Config {
+            blocks: self.blocks,
+            sequence_width: self.sequence_width(),
+            sequence_heads: self.sequence_heads,
+            pair_width: self.pair_width(),
+            pair_heads: self.pair_heads,
+            position_bins: BINS,
+            passes: 2,
+            sequence_frac: STREAM_FRAC,
+            pair_frac: STREAM_FRAC,
+            mix_frac: STREAM_FRAC,
+            structure: StructureConfig {
+                iterations: self.iterations,
+                width: STRUCTURE_WIDTH,
+                pair_width: STRUCTURE_PAIR_WIDTH,
+                heads: self.structure_heads,
+                head_width: 8,
+                query_points: 2,
+                value_points: 3,
+                transition_layers: 1,
+                resnet_blocks: 1,
+                resnet_width: RESNET_WIDTH,
+                pair_frac: 11,
+                epsilon: 43,
+                scalar_weight: multiplier(std::f64::consts::LOG2_E / libm::sqrt(24.0)).scaled(-16),
+                translation_scale: multiplier(10.0).scaled(-4),
+            },
+            epsilon_mix: 168,
+            epsilon_sequence: 168,
+            epsilon_pair: 168,
+            epsilon_activation: 42_950,
+            epsilon_product: 184_467_440_737_096,
+            sequence_temperature: score,
+            pair_temperature: score,
+        }
+    }
+
+    /// The model file of this shape whose weights are drawn from `seed`.
+    ///
+    /// # Errors
+    /// Those of [`ModelWriter`], which a shape that [`Config::check`] accepts never meets.
+    pub fn model(&self, seed: u64) -> Result<Vec<u8>, WriteError> {
+        let mut writer = ModelWriter::new();
+        let mut random = Random::new(seed);
+        self.language_model.add_to(&mut writer, &mut random)?;
+        let mut adding = Adding { shape: self, config: self.config(), writer, random };
+        adding.ends()?;
+        (0..self.blocks).try_for_each(|block| adding.block(block))?;
+        adding.structure()?;
+        adding.writer.to_bytes()
+    }
+}
+
+struct Adding<'s> {
+    shape: &'s FoldShape,
+    config: Config,
+    writer: ModelWriter,
+    random: Random,
+}
+
+/// Fractional bits of activations, and of logits in units of log2.
+const ACT: u32 = 16;
+
+impl Adding<'_> {
+    /// A Linear with the shape's outliers.
+    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, frac: u32) -> Result<(), WriteError> {
+        let inputs = Inputs { channels: inputs, outliers: self.shape.outliers.min(inputs) };
+        add_linear(&mut self.writer, &mut self.random, name, inputs, outputs, frac)
+    }
+
+    /// A Linear all of whose channels have two limbs.
+    fn precise(&mut self, name: &str, inputs: usize, outputs: usize, frac: u32) -> Result<(), WriteError> {
+        let inputs = Inputs { channels: inputs, outliers: inputs };
+        add_linear(&mut self.writer, &mut self.random, name, inputs, outputs, frac)
+    }
+
+    /// Two Linears that read the same rows: with the same outliers, none.
+    fn twins(&mut self, names: [(String, usize); 2], inputs: usize) -> Result<(), WriteError> {
+        let inputs = Inputs { channels: inputs, outliers: 0 };
+        names.into_iter().try_for_each(|(name, outputs)| {
+            add_linear(&mut self.writer, &mut self.random, &name, inputs, outputs, ACT)
+        })
+    }
+
+    fn norm(&mut self, name: &str, width: usize) -> Result<(), WriteError> {
+        add_norm(&mut self.writer, &mut self.random, name, width)
+    }
+
+    fn site(&mut self, kind: &str, index: usize) -> Result<(), WriteError> {
+        let (width, bits) = match kind {
+            "pair" => (self.shape.pair_width(), self.shape.pair_bits),
+            _ => (self.shape.sequence_width(), self.shape.sequence_bits),
+        };
+        let name = format!("fold.residual.{kind}.{index}");
+        add_site(&mut self.writer, &mut self.random, &name, width, bits)
+    }
+
+    /// What comes before the first block and after the last.
+    fn ends(&mut self) -> Result<(), WriteError> {
+        let (sequence, pair) = (self.shape.sequence_width(), self.shape.pair_width());
+        let lm = self.shape.language_model;
+        let record = self.config.to_record();
+        self.writer.add_u32("fold.config", &[record.len()], record.to_vec())?;
+        let states = lm.layers + 1;
+        let share = (1 << 30) / states as i32;
+        self.writer.add_i32("fold.embedding.mix", &[states], vec![share; states])?;
+        self.norm("fold.embedding.norm", lm.width())?;
+        self.linear("fold.embedding.up", lm.width(), sequence, ACT)?;
+        self.linear("fold.embedding.down", sequence, sequence, STREAM_FRAC)?;
+        let mut table = |name: &str, rows: usize, width: usize| {
+            let values = self.random.values(rows * width, 1 << STREAM_FRAC);
+            self.writer.add_i32(name, &[rows, width], values)
+        };
+        table("fold.embedding.residue", RESIDUES, sequence)?;
+        table("fold.recycling.distance", DISTANCE_BINS, pair)?;
+        table("fold.recycling.position", self.config.positions(), pair)?;
+        self.norm("fold.recycling.sequence_norm", sequence)?;
+        self.norm("fold.recycling.pair_norm", pair)?;
+        self.site("sequence", 0)?;
+        self.site("pair", 0)?;
+        self.norm("fold.heads.plddt.norm", STRUCTURE_WIDTH)?;
+        self.precise("fold.heads.plddt.linear", STRUCTURE_WIDTH, ATOM_TYPES * PLDDT_BINS, ACT)?;
+        self.precise("fold.heads.aligned_error", pair, PAIR_BINS, ACT)?;
+        self.precise("fold.heads.distogram", pair, PAIR_BINS, ACT)
+    }
+
+    fn block(&mut self, block: usize) -> Result<(), WriteError> {
+        let (sequence, pair) = (self.shape.sequence_width(), self.shape.pair_width());
+        let name = |part: &str| format!("fold.trunk.{block}.{part}");
+        self.norm(&name("pair_bias.norm"), pair)?;
+        self.linear(&name("pair_bias.linear"), pair, self.shape.sequence_heads, ACT)?;
+        self.norm(&name("sequence_attention.norm"), sequence)?;
+        self.linear(&name("sequence_attention.projections"), sequence, 4 * sequence, ACT)?;
+        self.linear(&name("sequence_attention.output"), sequence, sequence, STREAM_FRAC)?;
+        for (kind, width) in [("sequence", sequence), ("pair", pair)] {
+            let name = name(&format!("{kind}_transition"));
+            self.norm(&format!("{name}.norm"), width)?;
+            self.linear(&format!("{name}.up"), width, 4 * width, ACT)?;
+            self.linear(&format!("{name}.down"), 4 * width, width, STREAM_FRAC)?;
+        }
+        self.norm(&name("sequence_to_pair.norm"), sequence)?;
+        self.linear(&name("sequence_to_pair.projection"), sequence, pair, ACT)?;
+        self.linear(&name("sequence_to_pair.output"), pair, pair, STREAM_FRAC)?;
+        for part in ["out", "in"] {
+            let name = name(&format!("triangle_multiplication_{part}"));
+            self.norm(&format!("{name}.norm_in"), pair)?;
+            self.norm(&format!("{name}.norm_out"), pair)?;
+            self.twins([(format!("{name}.projections"), 4 * pair), (format!("{name}.gate"), pair)], pair)?;
+            self.linear(&format!("{name}.output"), pair, pair, STREAM_FRAC)?;
+        }
+        for part in ["start", "end"] {
+            let name = name(&format!("triangle_attention_{part}"));
+            let heads = self.shape.pair_heads;
+            self.norm(&format!("{name}.norm"), pair)?;
+            self.twins([(format!("{name}.projections"), 4 * pair), (format!("{name}.bias"), heads)], pair)?;
+            self.linear(&format!("{name}.output"), pair, pair, STREAM_FRAC)?;
+        }
+        self.site("sequence", block + 1)?;
+        (1..=PAIR_SITES).try_for_each(|after| self.site("pair", PAIR_SITES * block + after))
+    }
+
+    fn structure(&mut self) -> Result<(), WriteError> {
+        let (sequence, pair) = (self.shape.sequence_width(), self.shape.pair_width());
+        let s = self.config.structure;
+        self.precise("fold.structure.sequence_input", sequence, s.width, ACT)?;
+        self.precise("fold.structure.pair_input", pair, s.pair_width, ACT)?;
+        self.norm("fold.structure.sequence_norm", s.width)?;
+        self.norm("fold.structure.pair_norm", s.pair_width)?;
+        self.precise("fold.structure.initial", s.width, s.width, ACT)?;
+        self.precise("fold.structure.attention.projections", s.width, s.projections(), ACT)?;
+        self.precise("fold.structure.attention.pair_bias", s.pair_width, s.heads, ACT)?;
+        // A tenth of a unit of log2 per squared unit of length.
+        let weight = multiplier(0.1).scaled(-16);
+        let weights = [weight.mantissa, weight.shift].repeat(s.heads);
+        self.writer.add_i32("fold.structure.attention.point_weights", &[s.heads, 2], weights)?;
+        for part in 0..=s.pair_parts() {
+            let name = format!("fold.structure.attention.output.{part}");
+            self.precise(&name, s.output_part(part), s.width, ACT)?;
+        }
+        self.norm("fold.structure.attention_norm", s.width)?;
+        for part in ["first", "second", "third"] {
+            self.precise(&format!("fold.structure.transition.0.{part}"), s.width, s.width, ACT)?;
+        }
+        self.norm("fold.structure.transition.norm", s.width)?;
+        self.precise("fold.structure.backbone_update.linear", s.width, 6, 20)?;
+        let resnet = "fold.structure.angle_resnet";
+        self.precise(&format!("{resnet}.input"), s.width, RESNET_WIDTH, ACT)?;
+        self.precise(&format!("{resnet}.initial"), s.width, RESNET_WIDTH, ACT)?;
+        self.precise(&format!("{resnet}.0.first"), RESNET_WIDTH, RESNET_WIDTH, ACT)?;
+        self.precise(&format!("{resnet}.0.second"), RESNET_WIDTH, RESNET_WIDTH, ACT)?;
+        self.precise(&format!("{resnet}.output"), RESNET_WIDTH, 14, ACT)
+    }
+}
