@@ -1,4 +1,4 @@
-//! Experimental structures: the virtual C-beta of every residue that has a backbone.
+//! Structure files: the virtual C-beta of every residue that has a backbone, or all atoms.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,6 +22,54 @@ pub struct ChainResidue {
     pub c_beta: Point,
 }
 
+/// One residue of a chain with its atoms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AtomResidue {
+    /// The residue number of the file.
+    pub number: isize,
+    /// One-letter code, X if unknown.
+    pub letter: u8,
+    /// In the file's order.
+    pub atoms: Vec<Atom>,
+}
+
+/// One atom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Atom {
+    /// As in the PDB.
+    pub name: String,
+    /// Where it is.
+    pub position: Point,
+    /// Temperature factor: in predictions, the pLDDT.
+    pub b_factor: f64,
+}
+
+impl AtomResidue {
+    /// Where the atom `name` is.
+    pub fn position(&self, name: &str) -> Option<Point> {
+        self.atoms.iter().find(|a| a.name == name).map(|a| a.position)
+    }
+
+    fn of(residue: &Residue) -> Option<Self> {
+        let (number, None) = residue.id() else { return None };
+        let conformer =
+            residue.conformers().find(|c| matches!(c.alternative_location(), None | Some("A")))?;
+        let atom = |a: &pdbtbx::Atom| Atom {
+            name: a.name().to_owned(),
+            position: [a.x(), a.y(), a.z()],
+            b_factor: a.b_factor(),
+        };
+        let atoms = conformer.atoms().filter(|a| !a.hetero()).map(atom).collect();
+        Some(Self { number, letter: letter(conformer.name()), atoms })
+    }
+
+    fn backbone(self) -> Option<ChainResidue> {
+        let [n, ca, c] = ["N", "CA", "C"].map(|name| self.position(name));
+        let c_beta = virtual_c_beta(n?, ca?, c?);
+        Some(ChainResidue { number: self.number, letter: self.letter, c_beta })
+    }
+}
+
 /// A structure file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: not a readable PDB file: {reason}", path.display())]
@@ -38,6 +86,22 @@ pub struct StructureError {
 /// # Errors
 /// [`StructureError`] with the file's name.
 pub fn read(path: &Path, chain: Option<&str>) -> Result<Vec<ChainResidue>, StructureError> {
+    read_chain(path, chain, AtomResidue::backbone)
+}
+
+/// As [`read`], but residues that have a CA, with all their atoms.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_atoms(path: &Path, chain: Option<&str>) -> Result<Vec<AtomResidue>, StructureError> {
+    read_chain(path, chain, |residue| residue.position("CA").is_some().then_some(residue))
+}
+
+fn read_chain<R>(
+    path: &Path,
+    chain: Option<&str>,
+    keep: impl Fn(AtomResidue) -> Option<R>,
+) -> Result<Vec<R>, StructureError> {
     let error = |reason: String| StructureError { path: path.to_owned(), reason };
     let file = File::open(path).map_err(|e| error(e.to_string()))?;
     let gzipped = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gz"));
@@ -49,22 +113,13 @@ pub fn read(path: &Path, chain: Option<&str>) -> Result<Vec<ChainResidue>, Struc
         .set_only_atomic_coords(true)
         .read_raw(BufReader::new(input))
         .map_err(|errors| error(errors.first().map_or_else(String::new, ToString::to_string)))?;
-    let of = |c: &Chain| -> BTreeMap<(isize, u8), ChainResidue> {
-        c.residues().filter_map(residue).map(|r| ((r.number, r.letter), r)).collect()
+    let of = |c: &Chain| -> BTreeMap<(isize, u8), R> {
+        let residues = c.residues().filter_map(AtomResidue::of);
+        residues.filter_map(|r| Some(((r.number, r.letter), keep(r)?))).collect()
     };
     let named = pdb.chains().find(|c| chain == Some(c.id())).map(of).filter(|r| !r.is_empty());
     let residues = named.or_else(|| pdb.chains().map(of).find(|r| !r.is_empty())).unwrap_or_default();
     Ok(residues.into_values().collect())
-}
-
-fn residue(residue: &Residue) -> Option<ChainResidue> {
-    let (number, None) = residue.id() else { return None };
-    let conformer = residue.conformers().find(|c| matches!(c.alternative_location(), None | Some("A")))?;
-    let atom = |name: &str| -> Option<Point> {
-        conformer.atoms().find(|a| !a.hetero() && a.name() == name).map(|a| [a.x(), a.y(), a.z()])
-    };
-    let c_beta = virtual_c_beta(atom("N")?, atom("CA")?, atom("C")?);
-    Some(ChainResidue { number, letter: letter(conformer.name()), c_beta })
 }
 
 /// C-beta at ideal geometry from the backbone (the trRosetta convention).
@@ -153,6 +208,17 @@ END
             virtual_c_beta([13.104, 8.134, -4.504], [13.639, 8.071, -3.147], [14.689, 9.143, -2.921]);
         assert!(distance(residues[1].c_beta, expected) < 1e-9);
         assert_eq!(read(file.path(), Some("Z")).expect("a PDB file"), residues);
+    }
+
+    #[test]
+    fn atoms_of_residues_with_a_ca() {
+        let mut file = tempfile::Builder::new().suffix(".pdb").tempfile().expect("a file");
+        file.write_all(PDB.as_bytes()).expect("written");
+        let residues = read_atoms(file.path(), None).expect("a PDB file");
+        let found: Vec<_> = residues.iter().map(|r| (r.number, r.atoms.len())).collect();
+        assert_eq!(found, [(7, 3), (8, 3), (9, 1)]);
+        assert_eq!(residues[1].position("CA"), Some([13.639, 8.071, -3.147]));
+        assert_eq!((residues[2].position("N"), residues[2].atoms[0].b_factor), (None, 0.0));
     }
 
     #[test]

@@ -26,49 +26,71 @@ pub struct Target {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoTarget {
     /// The sequence is too long.
-    #[error("{0} residues, more than {MAX_LENGTH}")]
-    TooLong(usize),
+    #[error("{length} residues, more than {limit}")]
+    TooLong {
+        /// Its residues.
+        length: usize,
+        /// Most there may be.
+        limit: usize,
+    },
     /// Structure and sequence do not belong together, or too little is resolved.
     #[error(
-        "{matched} of {resolved} resolved residues agree with the sequence (at least 90% and {MIN_RESIDUES} are needed)"
+        "{matched} of {resolved} resolved residues agree with the sequence (at least 90% and {least} are needed)"
     )]
     Mismatch {
         /// Residues that agree at the best offset.
         matched: usize,
-        /// Residues with a complete backbone.
+        /// Residues of the structure.
         resolved: usize,
+        /// How many of them must agree.
+        least: usize,
     },
 }
 
 impl Target {
-    /// Aligns a chain to its sequence: residue number plus an offset is the position, at the offset (of -60 to 60) where
-    /// most residues are identical; those that differ are left out.
+    /// Aligns a chain to its sequence as [`align`] does.
     ///
     /// # Errors
     /// [`NoTarget`] with the rule that was broken.
     pub fn align(sequence: &[u8], chain: &[ChainResidue]) -> Result<Self, NoTarget> {
         if sequence.len() > MAX_LENGTH {
-            return Err(NoTarget::TooLong(sequence.len()));
+            return Err(NoTarget::TooLong { length: sequence.len(), limit: MAX_LENGTH });
         }
-        let place = |r: &ChainResidue, offset: isize| -> Option<usize> {
-            let position = usize::try_from(r.number.checked_add(offset - 1)?).ok()?;
-            (*sequence.get(position)? == r.letter).then_some(position)
-        };
-        let matches = |offset: isize| chain.iter().filter(|r| place(r, offset).is_some()).count();
-        // The first of equally good offsets.
-        let offset = (-MAX_OFFSET..=MAX_OFFSET).rev().max_by_key(|&o| matches(o)).unwrap_or(0);
-        let aligned: Vec<(usize, &ChainResidue)> =
-            chain.iter().filter_map(|r| Some((place(r, offset)?, r))).collect();
-        let (matched, resolved) = (aligned.len(), chain.len());
-        if matched * 10 < resolved * 9 || matched < MIN_RESIDUES {
-            return Err(NoTarget::Mismatch { matched, resolved });
-        }
+        let aligned = align(sequence, chain, MIN_RESIDUES, |r| (r.number, r.letter))?;
         let near = |(_, a): &(usize, &ChainResidue), (_, b): &(usize, &ChainResidue)| {
             distance(a.c_beta, b.c_beta) < CONTACT_DISTANCE
         };
         let contacts = aligned.iter().flat_map(|a| aligned.iter().map(move |b| near(a, b))).collect();
         Ok(Self { positions: aligned.iter().map(|&(p, _)| p).collect(), contacts })
     }
+}
+
+/// Aligns a chain to its sequence: residue number plus an offset is the position, at the offset (of -60 to 60) where most
+/// residues are identical; those that differ are left out. `key` gives a residue's number and letter. Returns residues with
+/// their positions, from 0.
+///
+/// # Errors
+/// [`NoTarget::Mismatch`] if fewer than `least` residues or than 90% are identical.
+pub fn align<R>(
+    sequence: &[u8],
+    chain: &[R],
+    least: usize,
+    key: impl Fn(&R) -> (isize, u8),
+) -> Result<Vec<(usize, &R)>, NoTarget> {
+    let place = |r: &R, offset: isize| -> Option<usize> {
+        let (number, letter) = key(r);
+        let position = usize::try_from(number.checked_add(offset - 1)?).ok()?;
+        (*sequence.get(position)? == letter).then_some(position)
+    };
+    let matches = |offset: isize| chain.iter().filter(|r| place(r, offset).is_some()).count();
+    // The first of equally good offsets.
+    let offset = (-MAX_OFFSET..=MAX_OFFSET).rev().max_by_key(|&o| matches(o)).unwrap_or(0);
+    let aligned: Vec<(usize, &R)> = chain.iter().filter_map(|r| Some((place(r, offset)?, r))).collect();
+    let (matched, resolved) = (aligned.len(), chain.len());
+    if matched * 10 < resolved * 9 || matched < least {
+        return Err(NoTarget::Mismatch { matched, resolved, least });
+    }
+    Ok(aligned)
 }
 
 /// Structure files (`.pdb`, `.pdb.gz`) of a folder with their stems, sorted by path.
@@ -137,9 +159,10 @@ mod tests {
         let short = chain(&SEQUENCE[..39], 1, 3.8);
         assert_eq!(
             Target::align(SEQUENCE, &short).err(),
-            Some(NoTarget::Mismatch { matched: 39, resolved: 39 })
+            Some(NoTarget::Mismatch { matched: 39, resolved: 39, least: 40 })
         );
-        assert_eq!(Target::align(&[b'A'; 601], &[]).err(), Some(NoTarget::TooLong(601)));
+        let too_long = NoTarget::TooLong { length: 601, limit: 600 };
+        assert_eq!(Target::align(&[b'A'; 601], &[]).err(), Some(too_long));
         assert!(Target::align(SEQUENCE, &chain(SEQUENCE, isize::MAX - 100, 3.8)).is_err());
     }
 

@@ -1,9 +1,12 @@
-//! Files that other tools read: arrays, tensors and pictures, each written whole or not at all.
+//! Files that other tools read: arrays, tensors, pictures and structures, each written whole or not at all.
 
+mod aligned_error;
 mod array;
 mod file;
 mod heat_map;
+pub mod structure;
 
+pub use aligned_error::aligned_error_json;
 pub use array::{Tensors, npy, safetensors};
 pub use file::{OutputDir, OutputError};
 pub use heat_map::contact_png;

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use std_runner::accuracy::precision::{Precisions, precisions};
 use std_runner::accuracy::reference::Reference;
 use std_runner::accuracy::structure;
-use std_runner::accuracy::target::{Target, names_match, structure_files};
+use std_runner::accuracy::target::Target;
 use std_runner::contact_map;
 use std_runner::engine::{Request, Requests};
-use std_runner::fasta::{self, Sequence};
+use std_runner::fasta::Sequence;
 
 use super::contacts_report::{self, Row};
+use super::targets::Structures;
 use crate::cli::Outcome;
 use crate::cli::console::Console;
 use crate::cli::input;
@@ -19,18 +20,11 @@ use crate::cli::options::{Options, require};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of structures, NAME.pdb or NAME.pdb.gz; NAME is a sequence's identifier, or what is before its first `_`
-    #[arg(long, value_name = "DIR")]
-    pdb_dir: PathBuf,
-    /// Full sequences of the structures
-    #[arg(long, value_name = "FILE")]
-    fasta: PathBuf,
+    #[command(flatten)]
+    structures: Structures,
     /// Folder of float reference outputs, ID.safetensors with ID.contacts; their precision is printed beside
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
-    /// Evaluate only the first N structures in order of their names
-    #[arg(long, value_name = "N")]
-    limit: Option<usize>,
     /// Print JSON, with every target's precisions
     #[arg(long)]
     json: bool,
@@ -42,10 +36,10 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let engine = options.engine(&bytes)?;
     let request = Request { contacts: true, ..Request::default() };
     require(&engine, &request, bytes.name())?;
-    let targets = args.targets(&mut console)?;
-    if targets.is_empty() {
-        bail!("{}: no structure belongs to a sequence of {}", args.pdb_dir.display(), args.fasta.display());
-    }
+    let targets = args.structures.targets(&mut console, usize::MAX, |sequence, path, chain| {
+        let residues = structure::read(path, chain)?;
+        Ok(Target::align(&sequence.residues, &residues)?)
+    })?;
     let (sequences, targets): (Vec<Sequence>, Vec<Target>) = targets.into_iter().unzip();
     let target_of =
         |sequence: &Sequence| sequences.iter().position(|s| s.id == sequence.id).map(|i| &targets[i]);
@@ -75,40 +69,6 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
 }
 
 impl Args {
-    /// Structures in order of their names, each with its sequence; those that do not fit are named with the reason.
-    fn targets(&self, console: &mut Console) -> anyhow::Result<Vec<(Sequence, Target)>> {
-        let batch = fasta::read_path(&self.fasta, usize::MAX)?;
-        batch.warnings.iter().for_each(|w| console.warning(w));
-        batch.rejected.iter().for_each(|e| console.failure(e));
-        let cannot_read = || format!("{}: the folder of structures cannot be read", self.pdb_dir.display());
-        let files = structure_files(&self.pdb_dir).with_context(cannot_read)?;
-        let mut targets: Vec<(Sequence, Target)> = Vec::new();
-        for (stem, path) in files.into_iter().take(self.limit.unwrap_or(usize::MAX)) {
-            let of_structure = |s: &&Sequence| names_match(&stem, &s.id);
-            let exact = batch.sequences.iter().find(|s| s.id == stem);
-            let Some(sequence) = exact.or_else(|| batch.sequences.iter().find(of_structure)) else {
-                continue;
-            };
-            if targets.iter().any(|(s, _)| s.id == sequence.id) {
-                console.warning(format_args!(
-                    "{}: left out: `{}` has a structure already",
-                    path.display(),
-                    sequence.id
-                ));
-                continue;
-            }
-            let chain = sequence.id.split_once('_').map(|(_, chain)| chain);
-            match structure::read(&path, chain) {
-                Err(error) => console.failure(error),
-                Ok(residues) => match Target::align(&sequence.residues, &residues) {
-                    Ok(target) => targets.push((sequence.clone(), target)),
-                    Err(reason) => console.warning(format_args!("{}: left out: {reason}", path.display())),
-                },
-            }
-        }
-        Ok(targets)
-    }
-
     fn reference_precisions(
         &self,
         sequence: &Sequence,

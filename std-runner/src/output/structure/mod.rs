@@ -1,0 +1,14 @@
+//! Predicted structures as PDB and mmCIF files.
+//!
+//! The records are written here, not by `pdbtbx`, which the tests read them back with: that writes numbers and atom names at
+//! the left of their columns, has no TITLE, and panics when the disk is full.
+
+mod mmcif;
+mod model;
+mod pdb;
+#[cfg(test)]
+mod tests;
+
+pub use mmcif::mmcif;
+pub use model::{Atom, Chain, Model, Residue};
+pub use pdb::{PdbLimit, fits_pdb, pdb};
