@@ -5,10 +5,12 @@ use foldpoint_core::format::ModelFile;
 use foldpoint_core::{Isa, Serial};
 use foldpoint_tests::fixture::{Aligned, Backwards};
 use foldpoint_tests::random::Random;
+use foldpoint_tests::random_fold::{FoldShape, TINY_FOLD};
 use foldpoint_tests::random_model::{Shape, TINY};
 use proptest::prelude::*;
 use quantizer::writer::ModelWriter;
 
+use crate::folding::{Folded, fold};
 use crate::outputs::{Outputs, everything, tokens};
 
 /// How to damage a tensor.
@@ -37,7 +39,7 @@ fn damaged(file: &Aligned, tensor: Option<usize>, damage: Damage, seed: u64) -> 
     for (index, stored) in ModelFile::parse(file.bytes()).unwrap().tensors().enumerate() {
         let mut bytes = stored.bytes.to_vec();
         // The configuration is damaged only on purpose: it is refused so easily that nothing else would be reached.
-        let chosen = tensor.map_or(stored.name != "lm.config", |tensor| tensor == index);
+        let chosen = tensor.map_or(!stored.name.ends_with(".config"), |tensor| tensor == index);
         if chosen && !bytes.is_empty() {
             let last = bytes.len() as i64 - 1;
             match damage {
@@ -65,6 +67,19 @@ fn run(file: &Aligned, residues: &[u8]) -> Option<Outputs> {
     Some(expected)
 }
 
+/// As [`run`], for a folding model.
+fn run_fold(file: &Aligned, residues: &[u8]) -> Option<Folded> {
+    let expected = fold(file, &[residues], 2, Isa::scalar(), &Serial, 0).ok()?;
+    for &isa in Isa::all() {
+        let outputs = fold(file, &[residues], 2, isa, &Backwards { workers: 2 }, 0xff).unwrap();
+        assert!(outputs == expected, "{} differs", isa.name());
+    }
+    Some(expected)
+}
+
+/// A folding model that is quick to run.
+const SMALL_FOLD: FoldShape = FoldShape { blocks: 1, ..TINY_FOLD };
+
 const WIDE: Shape = Shape { residual_bits: 16, outliers: 8, ..TINY };
 
 proptest! {
@@ -80,6 +95,19 @@ proptest! {
     ) {
         let file = Aligned::copy_of(&if wide { WIDE } else { TINY }.model(0).unwrap());
         run(&damaged(&file, tensor, damage, seed), &residues);
+    }
+
+    #[test]
+    fn damaged_tensors_of_a_folding_model_are_refused_or_run(
+        wide: bool,
+        tensor in proptest::option::of(0..450usize),
+        damage in damages(),
+        seed: u64,
+        residues in proptest::collection::vec(4..25u8, 1..24),
+    ) {
+        let shape = if wide { FoldShape { pair_bits: 16, outliers: 8, ..SMALL_FOLD } } else { SMALL_FOLD };
+        let file = Aligned::copy_of(&shape.model(0).unwrap());
+        run_fold(&damaged(&file, tensor, damage, seed), &residues);
     }
 }
 
@@ -101,4 +129,22 @@ fn any_weights_run() {
         }
     }
     assert!(ran >= 4 * 30, "only {ran} runs");
+}
+
+#[test]
+fn any_weights_fold() {
+    let file = Aligned::copy_of(&SMALL_FOLD.model(0).unwrap());
+    let parsed = ModelFile::parse(file.bytes()).unwrap();
+    let mut ran = 0;
+    for (index, tensor) in parsed.tensors().enumerate().filter(|(_, t)| t.name.starts_with("fold.")) {
+        let last = tensor.name.rsplit('.').next().unwrap();
+        if ["weight", "bias", "gain", "shift"].contains(&last) {
+            for damage in [Damage::All, Damage::Same(0x7f), Damage::Same(0x80), Damage::Same(0)] {
+                let outputs = run_fold(&damaged(&file, Some(index), damage, 9), &[4, 5, 24, 9, 20]);
+                assert!(outputs.is_some(), "{} of {damage:?} is refused", tensor.name);
+                ran += 1;
+            }
+        }
+    }
+    assert!(ran >= 4 * 150, "only {ran} runs");
 }
