@@ -193,7 +193,7 @@ fn an_observer_sees_every_site_with_the_channels_that_its_weights_read() {
         ("pair_bias.norm", true, 16),
         ("pair_bias.linear", true, 16),
         ("sequence_attention.norm", false, 32),
-        ("sequence_attention.qkv", false, 32),
+        ("sequence_attention.projections", false, 32),
         ("sequence_attention.output", false, 32),
         ("sequence_transition.norm", false, 32),
         ("sequence_transition.up", false, 32),

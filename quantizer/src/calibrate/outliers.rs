@@ -14,8 +14,14 @@ use crate::encode::to_fixed;
 /// How many of a row's largest channels are looked at; more than these are hardly ever taken from one row.
 const LARGEST_KEPT: usize = 96;
 
-/// The best `count` channels, ascending.
+/// The best `count` channels, ascending; fewer if more don't help, unless it is all of them or most.
 pub fn choose(sample: &Sample, count: usize) -> Vec<u16> {
+    if count > LARGEST_KEPT {
+        return loudest(sample, count);
+    }
+    if count >= sample.channels() {
+        return (0..sample.channels() as u16).collect();
+    }
     let mut rows: Vec<Vec<(f32, u16)>> = sample.rows().map(largest).collect();
     let mut chosen = Vec::new();
     while chosen.len() < count {
@@ -36,6 +42,17 @@ pub fn choose(sample: &Sample, count: usize) -> Vec<u16> {
     }
     chosen.sort_unstable();
     chosen
+}
+
+/// The `count` channels with the largest magnitudes, ascending: where most channels have two limbs, what counts is that the
+/// others are quiet.
+fn loudest(sample: &Sample, count: usize) -> Vec<u16> {
+    let mut channels: Vec<u16> = (0..sample.channels() as u16).collect();
+    let max = |channel: u16| sample.channel_max()[usize::from(channel)];
+    channels.sort_by(|&a, &b| max(b).total_cmp(&max(a)));
+    channels.truncate(count);
+    channels.sort_unstable();
+    channels
 }
 
 /// A row's largest magnitudes with their channels, descending.
@@ -79,7 +96,7 @@ mod tests {
     use super::*;
 
     fn sample(rows: &[[f32; 6]]) -> Sample {
-        let mut sample = Sample::new(6, 1);
+        let mut sample = Sample::every(1, 6);
         rows.iter().for_each(|row| sample.add(row));
         sample
     }
@@ -89,6 +106,16 @@ mod tests {
         let sample = sample(&[[1.0, -9.0, 1.0, 0.5, 1.0, 0.0], [1.0, 0.1, 0.9, 0.5, 5.0, 0.0]]);
         assert_eq!(choose(&sample, 1), [1]);
         assert_eq!(choose(&sample, 2), [1, 4]);
+    }
+
+    #[test]
+    fn takes_all_or_the_loudest_if_there_are_many() {
+        assert_eq!(choose(&sample(&[[0.0; 6]]), 6), [0, 1, 2, 3, 4, 5]);
+        let mut wide = Sample::every(1, 200);
+        let row: Vec<f32> = (0..200).map(|c| if c % 2 == 0 { 1.0 } else { -2.0 - c as f32 }).collect();
+        wide.add(&row);
+        let odd: Vec<u16> = (0..100).map(|i| 2 * i + 1).collect();
+        assert_eq!(choose(&wide, 100), odd);
     }
 
     #[test]

@@ -1,30 +1,104 @@
 //! Values seen at one site.
 
-/// Every `keep_every`-th row, and each channel's largest magnitude over all rows.
+/// Some of a site's rows, and each channel's largest magnitude over all of them.
 #[derive(Debug)]
 pub struct Sample {
     channels: usize,
-    keep_every: usize,
+    keep: Keep,
     seen: usize,
     kept: Vec<f32>,
     channel_max: Vec<f32>,
 }
 
+/// Which rows are kept.
+#[derive(Clone, Copy, Debug)]
+enum Keep {
+    /// Every n-th.
+    Every(usize),
+    /// Those whose scattered number ends in `bits` zeros; `bits` rises whenever there are more than `limit`.
+    AtMost { limit: usize, bits: u32 },
+}
+
+impl Keep {
+    fn wants(self, row: usize) -> bool {
+        match self {
+            Self::Every(n) => row.is_multiple_of(n),
+            // Pairs come in rows of equal length: a plain stride could meet the same column again and again.
+            Self::AtMost { bits, .. } => scattered(row) & ((1 << bits) - 1) == 0,
+        }
+    }
+}
+
+/// The finalizer of SplitMix64 (Steele, Lea, Flood 2014): every bit of the result depends on every bit of `row`.
+fn scattered(row: usize) -> u64 {
+    let x = (row as u64).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
 impl Sample {
-    pub fn new(channels: usize, keep_every: usize) -> Self {
-        Self { channels, keep_every, seen: 0, kept: Vec::new(), channel_max: vec![0.0; channels] }
+    /// Keeps every `n`-th row.
+    pub fn every(n: usize, channels: usize) -> Self {
+        Self::new(Keep::Every(n), channels)
+    }
+
+    /// Keeps up to `limit` rows, spread over however many come.
+    pub fn at_most(limit: usize, channels: usize) -> Self {
+        Self::new(Keep::AtMost { limit, bits: 0 }, channels)
+    }
+
+    fn new(keep: Keep, channels: usize) -> Self {
+        Self { channels, keep, seen: 0, kept: Vec::new(), channel_max: vec![0.0; channels] }
     }
 
     /// Adds rows of `channels` values.
     pub fn add(&mut self, values: &[f32]) {
-        for row in values.chunks_exact(self.channels) {
+        let channels = self.channels;
+        self.add_columns(values, channels, 0);
+    }
+
+    /// Adds the columns from `first` on of rows of `stride` values.
+    pub fn add_columns(&mut self, values: &[f32], stride: usize, first: usize) {
+        for row in values.chunks_exact(stride) {
+            let row = &row[first..first + self.channels];
             for (max, value) in self.channel_max.iter_mut().zip(row) {
                 *max = max.max(value.abs());
             }
-            if self.seen.is_multiple_of(self.keep_every) {
+            if self.keep.wants(self.seen) {
                 self.kept.extend_from_slice(row);
+                self.thin();
             }
             self.seen += 1;
+        }
+    }
+
+    /// Drops rows if there are more than the limit.
+    fn thin(&mut self) {
+        let Keep::AtMost { limit, .. } = self.keep else { return };
+        while self.kept.len() > limit * self.channels {
+            let before = self.keep;
+            let Keep::AtMost { bits, .. } = &mut self.keep else { return };
+            *bits += 1;
+            let (after, channels) = (self.keep, self.channels);
+            // Kept rows are those that `before` wanted, in order.
+            let numbers = (0..).filter(|&row| before.wants(row));
+            let mut to = 0;
+            for (from, number) in numbers.take(self.kept.len() / channels).enumerate() {
+                if after.wants(number) {
+                    self.kept.copy_within(from * channels..(from + 1) * channels, to);
+                    to += channels;
+                }
+            }
+            self.kept.truncate(to);
+        }
+    }
+
+    /// Adds what another sample of the same site has.
+    pub fn absorb(&mut self, other: &Self) {
+        self.kept.extend_from_slice(&other.kept);
+        for (max, &value) in self.channel_max.iter_mut().zip(&other.channel_max) {
+            *max = max.max(value);
         }
     }
 
@@ -38,8 +112,8 @@ impl Sample {
     }
 
     /// The rows kept, one after another.
-    pub fn into_kept(self) -> Vec<f32> {
-        self.kept
+    pub fn kept(&self) -> &[f32] {
+        &self.kept
     }
 
     /// Each channel's largest magnitude.
@@ -67,4 +141,37 @@ impl Sample {
 /// Signal-to-noise ratio in dB.
 pub fn decibel(signal: f64, noise: f64) -> f64 {
     10.0 * (signal.max(f64::MIN_POSITIVE) / noise.max(f64::MIN_POSITIVE)).log10()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_thinned_to_the_limit_wherever_calls_end() {
+        let row = |number: usize| [number as f32, -1.0];
+        let all: Vec<f32> = (0..1000).flat_map(row).collect();
+        let mut whole = Sample::at_most(100, 2);
+        whole.add(&all);
+        let mut parts = Sample::at_most(100, 2);
+        all.chunks(2 * 64).for_each(|part| parts.add(part));
+        assert_eq!(whole.kept(), parts.kept());
+        let rows: Vec<f32> = whole.rows().map(|row| row[0]).collect();
+        assert!((30..=100).contains(&rows.len()), "{}", rows.len());
+        assert!(rows.is_sorted() && whole.rows().all(|row| row[1] == -1.0));
+        assert_eq!(whole.max(), 999.0);
+        let columns: std::collections::BTreeSet<usize> = rows.iter().map(|&row| row as usize % 64).collect();
+        assert!(columns.len() > 15, "{columns:?}");
+    }
+
+    #[test]
+    fn columns_and_other_samples_are_added() {
+        let mut sample = Sample::every(1, 2);
+        sample.add_columns(&[1.0, 2.0, 3.0, 4.0, 5.0, -6.0], 3, 1);
+        let mut other = Sample::every(2, 2);
+        other.add(&[7.0, 0.0, 0.0, -9.0]);
+        sample.absorb(&other);
+        assert_eq!(sample.kept(), [2.0, 3.0, 5.0, -6.0, 7.0, 0.0]);
+        assert_eq!(sample.channel_max(), [7.0, 9.0]);
+    }
 }

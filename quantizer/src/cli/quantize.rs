@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use quantizer::calibrate::{Calibration, calibrate};
-use quantizer::checkpoint::Checkpoint;
+use quantizer::calibrate::{Calibration, calibrate, calibrate_fold};
+use quantizer::checkpoint::{Checkpoint, FoldConfig};
 use quantizer::encode::{Provenance, encode};
 use quantizer::fasta;
 use quantizer::reference::Reference;
-use quantizer::scheme::{Residual, Scheme};
+use quantizer::reference::esmfold::{Fold, FoldReference};
+use quantizer::scheme::{Activations, OUTLIERS, Part, Residual, Scheme};
 use sha2::{Digest, Sha256};
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -34,15 +35,21 @@ pub struct Arguments {
     /// Sequences that ranges and breakpoints are measured on: some dozens of natural proteins.
     #[arg(long, value_name = "FASTA")]
     calibration: PathBuf,
-    /// Bits of a stored residual value.
+    /// Bits of a stored residual value, in the language model and in the folding trunk.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = residual_bits)]
     residual_bits: u32,
     /// Codes of a residual stream of up to 8 bits.
     #[arg(long, value_enum, default_value = "piecewise")]
     scheme: Kind,
-    /// Percentage of each Linear's input channels that are stored in 15 bits.
-    #[arg(long, value_name = "PERCENT", default_value_t = 100.0 * Scheme::default().outliers)]
+    /// Percentage of each Linear's input channels that have 15 bits instead of 8, in the language model and in the folding
+    /// trunk.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100.0 * OUTLIERS)]
     outliers: f64,
+    /// What one part of the model does otherwise. PART is lm, trunk or structure (the structure module and the heads).
+    /// Choices are residual=16, residual=N (piecewise codes of N bits), residual=N-uniform, and activations=16 (15 bits in
+    /// all input channels of Linears) or activations=P% (as --outliers). By default structure:activations=16.
+    #[arg(long = "part", value_name = "PART:CHOICE", value_parser = part)]
+    parts: Vec<(Part, Choice)>,
     /// Round every weight to nearest, instead of letting the errors of a row make up for each other on the calibration
     /// inputs.
     #[arg(long)]
@@ -60,6 +67,47 @@ pub struct Arguments {
     /// Leave out calibration sequences of more than N residues.
     #[arg(long, value_name = "N", default_value_t = 1024)]
     max_len: usize,
+    /// Fold the first N calibration sequences that are not too long for it.
+    #[arg(long, value_name = "N", default_value_t = 24)]
+    fold_limit: usize,
+    /// Don't fold calibration sequences of more than N residues.
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    fold_max_len: usize,
+}
+
+/// A choice for one part of the model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Choice {
+    Residual(Residual),
+    Activations(Activations),
+}
+
+fn part(text: &str) -> Result<(Part, Choice), String> {
+    let (part, choice) = text.split_once(':').ok_or("PART:CHOICE was expected, as in trunk:residual=8")?;
+    let part = match part {
+        "lm" => Part::LanguageModel,
+        "trunk" => Part::Trunk,
+        "structure" => Part::Structure,
+        _ => return Err("the part must be lm, trunk or structure".to_owned()),
+    };
+    let choice = match choice.split_once('=') {
+        Some(("residual", "16")) => Choice::Residual(Residual::Wide),
+        Some(("residual", text)) => {
+            let (bits, uniform) = text.strip_suffix("-uniform").map_or((text, false), |bits| (bits, true));
+            let bits = residual_bits(bits).ok().filter(|&bits| bits <= 8);
+            let bits = bits.ok_or("a residual has 16, 2 to 8, or 2-uniform to 8-uniform bits")?;
+            Choice::Residual(if uniform { Residual::Uniform(bits) } else { Residual::Piecewise(bits) })
+        }
+        Some(("activations", "16")) => Choice::Activations(Activations::TwoLimbs),
+        Some(("activations", text)) => {
+            let percent = text.strip_suffix('%').and_then(|percent| percent.parse::<f64>().ok());
+            let percent = percent.filter(|percent| (0.0..=100.0).contains(percent));
+            let percent = percent.ok_or("activations are 16, or a percentage from 0% to 100%")?;
+            Choice::Activations(Activations::Outliers(percent / 100.0))
+        }
+        _ => return Err("the choice must be residual=... or activations=...".to_owned()),
+    };
+    Ok((part, choice))
 }
 
 fn residual_bits(text: &str) -> Result<u32, String> {
@@ -77,33 +125,70 @@ impl Arguments {
         let reference = Reference::new(&checkpoint)?;
         let residues: usize = sequences.iter().map(|tokens| tokens.len() - 2).sum();
         eprintln!("calibrating on {} sequences, {residues} residues", sequences.len());
-        let progress = ProgressBar::new((checkpoint.config().layers * sequences.len()) as u64)
-            .with_style(ProgressStyle::with_template("{bar:30} {percent}% {elapsed}, {eta} left")?);
-        let calibration = calibrate(&reference, &sequences, &scheme, &mut || progress.inc(1))?;
+        let progress = progress(checkpoint.config().layers * sequences.len())?;
+        let mut calibration = calibrate(&reference, &sequences, &scheme, &mut || progress.inc(1))?;
         progress.finish_and_clear();
+        let folds = match checkpoint.fold_config() {
+            Some(config) => Some(self.fold(&checkpoint, config, &sequences, &scheme, &mut calibration)?),
+            None => None,
+        };
         let provenance = Provenance {
             checkpoint: file_name(&self.checkpoint),
             sha256: hashes(&checkpoint)?,
-            residual: scheme.residual.to_string(),
-            outliers: scheme.outliers,
+            language_model: scheme.language_model.to_string(),
+            trunk: folds.map(|_| scheme.trunk.to_string()),
+            structure: folds.map(|_| format!("Linear inputs {}", scheme.structure.activations)),
             compensated: scheme.compensate,
             percentile: scheme.percentile,
             headroom: scheme.headroom,
             calibration: file_name(&self.calibration),
             calibration_sequences: sequences.len(),
             calibration_residues: residues,
+            calibration_folds: folds,
         };
         let writer = encode(&reference, &calibration, &provenance)?;
         writer.write_to(&self.out)?;
         report(&calibration);
         let bytes = std::fs::metadata(&self.out).with_context(|| self.out.display().to_string())?.len();
-        eprintln!(
-            "{}: {:.1} MiB, {} residual stream",
-            self.out.display(),
-            bytes as f64 / 1048576.0,
-            scheme.residual
-        );
+        eprintln!("{}: {:.1} MiB", self.out.display(), bytes as f64 / 1048576.0);
+        let parts = [("language model", Some(&provenance.language_model))];
+        let parts = parts.into_iter().chain([
+            ("trunk", provenance.trunk.as_ref()),
+            ("structure module and heads", provenance.structure.as_ref()),
+        ]);
+        for (part, choice) in parts {
+            if let Some(choice) = choice {
+                eprintln!("  {part}: {choice}");
+            }
+        }
         Ok(())
+    }
+
+    /// Calibrates the folding model; returns how many sequences were folded.
+    fn fold(
+        &self,
+        checkpoint: &Checkpoint,
+        config: &FoldConfig,
+        sequences: &[Vec<u8>],
+        scheme: &Scheme,
+        calibration: &mut Calibration,
+    ) -> anyhow::Result<usize> {
+        let short = sequences.iter().filter(|tokens| tokens.len() - 2 <= self.fold_max_len);
+        let folds: Vec<Fold> = short.take(self.fold_limit).map(|tokens| Fold::chain(tokens)).collect();
+        ensure!(
+            !folds.is_empty(),
+            "{}: no sequence of at most {} residues to fold",
+            self.calibration.display(),
+            self.fold_max_len
+        );
+        eprintln!("folding {} of them, {} passes", folds.len(), config.max_recycles);
+        let steps = checkpoint.config().layers + config.blocks * config.max_recycles;
+        let progress = progress(steps * folds.len())?;
+        let reference = FoldReference::new(checkpoint)?;
+        let recycles = config.max_recycles - 1;
+        calibrate_fold(&reference, &folds, recycles, scheme, calibration, &mut || progress.inc(1))?;
+        progress.finish_and_clear();
+        Ok(folds.len())
     }
 
     fn scheme(&self) -> anyhow::Result<Scheme> {
@@ -116,17 +201,28 @@ impl Arguments {
             "--percentile: a percentage from 50 to 100 was expected"
         );
         ensure!((1.0..=64.0).contains(&self.headroom), "--headroom: a factor from 1 to 64 was expected");
-        Ok(Scheme {
-            residual: match (self.residual_bits, self.scheme) {
-                (16, _) => Residual::Wide,
-                (bits, Kind::Piecewise) => Residual::Piecewise(bits),
-                (bits, Kind::Uniform) => Residual::Uniform(bits),
-            },
-            outliers: self.outliers / 100.0,
+        let mut scheme = Scheme {
             compensate: !self.round_to_nearest,
             percentile: self.percentile / 100.0,
             headroom: self.headroom,
-        })
+            ..Scheme::default()
+        };
+        for part in [Part::LanguageModel, Part::Trunk] {
+            let part = scheme.part_mut(part);
+            part.activations = Activations::Outliers(self.outliers / 100.0);
+            part.residual = match (self.residual_bits, self.scheme) {
+                (16, _) => Residual::Wide,
+                (bits, Kind::Piecewise) => Residual::Piecewise(bits),
+                (bits, Kind::Uniform) => Residual::Uniform(bits),
+            };
+        }
+        for &(part, choice) in &self.parts {
+            match choice {
+                Choice::Residual(residual) => scheme.part_mut(part).residual = residual,
+                Choice::Activations(activations) => scheme.part_mut(part).activations = activations,
+            }
+        }
+        Ok(scheme)
     }
 
     fn sequences(&self) -> anyhow::Result<Vec<Vec<u8>>> {
@@ -146,13 +242,18 @@ impl Arguments {
     }
 }
 
+fn progress(steps: usize) -> anyhow::Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{bar:30} {percent}% {elapsed}, {eta} left")?;
+    Ok(ProgressBar::new(steps as u64).with_style(style))
+}
+
 /// The sites by signal-to-noise ratio, the worst first.
 fn report(calibration: &Calibration) {
     let mut sites: Vec<_> = calibration.snr.iter().collect();
     sites.sort_by(|a, b| a.1.total_cmp(b.1));
-    println!("{:<36} {:>8}", "site", "SNR, dB");
+    println!("{:<56} {:>8}", "site", "SNR, dB");
     for (site, snr) in sites {
-        println!("{:<36} {snr:>8.1}", site.to_string());
+        println!("{site:<56} {snr:>8.1}");
     }
 }
 

@@ -6,7 +6,7 @@ use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL, row_len};
 use super::compensate::Feedback;
 use super::multiplier::split;
 use super::{EncodeError, Encoder, all_fixed};
-use crate::reference::{Linear, Site};
+use crate::reference::Linear;
 
 /// Rows of weights as codes with one scale each.
 pub struct Quantized {
@@ -59,7 +59,7 @@ fn padded(columns: impl ExactSizeIterator<Item = usize>) -> impl Iterator<Item =
 }
 
 /// What `u8 x i8` instructions subtract 128 times.
-fn row_sums(codes: &[i8], inputs: usize, outliers: &[u16]) -> Vec<i32> {
+pub fn row_sums(codes: &[i8], inputs: usize, outliers: &[u16]) -> Vec<i32> {
     let sum = |row: &[i8]| {
         let all: i32 = row.iter().map(|&w| i32::from(w)).sum();
         let high: i32 = outliers.iter().map(|&c| i32::from(row[usize::from(c)])).sum();
@@ -69,16 +69,27 @@ fn row_sums(codes: &[i8], inputs: usize, outliers: &[u16]) -> Vec<i32> {
 }
 
 impl Encoder<'_> {
-    /// Writes the Linear that reads `site`; its output unit is `2^-out_frac`.
-    pub(super) fn linear(&mut self, site: Site, linear: &Linear, out_frac: u32) -> Result<(), EncodeError> {
+    /// Writes Linear `name`, the only one that reads site `name`; `per_one` units of its output are 1.
+    pub(super) fn linear(&mut self, name: &str, linear: &Linear, per_one: f64) -> Result<(), EncodeError> {
+        self.linear_at(name, name, linear, per_one)
+    }
+
+    /// Writes Linear `name`, which reads `site`; `per_one` units of its output are 1.
+    pub(super) fn linear_at(
+        &mut self,
+        name: &str,
+        site: &str,
+        linear: &Linear,
+        per_one: f64,
+    ) -> Result<(), EncodeError> {
         let (outputs, inputs) = linear.shape()?;
         let (weight, bias) = linear.values()?;
-        let outliers = self.calibration.outliers.get(&site).ok_or(EncodeError::NotCalibrated(site))?;
-        let name = site.to_string();
-        let samples = self.calibration.inputs.get(&site);
-        let feedback = samples.map(|samples| Feedback::new(samples, inputs)).transpose()?;
+        let not_calibrated = || EncodeError::NotCalibrated(site.to_owned());
+        let outliers = self.calibration.outliers.get(site).ok_or_else(not_calibrated)?;
+        let samples = self.calibration.inputs.read(site)?;
+        let feedback = samples.map(|samples| Feedback::new(&samples, inputs)).transpose()?;
         let Quantized { codes, scales } = quantize_weights(&weight, inputs, feedback.as_ref());
-        let to_output = f64::from(out_frac as i32 - ACT_FRAC as i32).exp2();
+        let to_output = per_one / super::per_one(ACT_FRAC);
         let (mut mantissas, mut shifts) = (Vec::new(), Vec::new());
         for scale in scales {
             let (mantissa, shift) = split(scale * to_output, 16);
@@ -90,7 +101,7 @@ impl Encoder<'_> {
             mantissas.push(mantissa as u16);
             shifts.push(i8::try_from(shift).map_err(|_| out_of_range())?);
         }
-        let bias = all_fixed(&name, bias.into_iter().map(f64::from), out_frac)?;
+        let bias = all_fixed(&format!("{name}.bias"), bias.into_iter().map(f64::from), per_one)?;
         let groups = row_len(inputs, outliers.len()) / GROUP;
         let shape = [outputs.div_ceil(PANEL), groups, PANEL, GROUP];
         let writer = &mut self.writer;

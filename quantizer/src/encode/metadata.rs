@@ -13,10 +13,14 @@ pub struct Provenance {
     pub checkpoint: String,
     /// SHA-256 of each of its files, by file name.
     pub sha256: BTreeMap<String, String>,
-    /// How the residual stream is stored.
-    pub residual: String,
-    /// Share of Linear inputs with a second limb.
-    pub outliers: f64,
+    /// What was chosen for the language model.
+    pub language_model: String,
+    /// What was chosen for the folding trunk, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<String>,
+    /// What was chosen for structure module and heads, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structure: Option<String>,
     /// Whether weights were rounded so that their errors make up for each other on the calibration inputs.
     pub compensated: bool,
     /// Part of the calibration values within the residual's range.
@@ -29,6 +33,9 @@ pub struct Provenance {
     pub calibration_sequences: usize,
     /// Residues in them.
     pub calibration_residues: usize,
+    /// Sequences that were folded in calibration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calibration_folds: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -43,8 +50,7 @@ struct Document<'a> {
 impl Provenance {
     /// The text of `meta.json`.
     pub fn to_json(&self, calibration: &Calibration) -> String {
-        let snr_db =
-            calibration.snr.iter().map(|(site, snr)| (site.to_string(), (snr * 100.0).round() / 100.0));
+        let snr_db = calibration.snr.iter().map(|(site, snr)| (site.clone(), (snr * 100.0).round() / 100.0));
         let document =
             Document { quantizer: env!("CARGO_PKG_VERSION"), provenance: self, snr_db: snr_db.collect() };
         // Strings and numbers only: nothing here can fail to serialize.

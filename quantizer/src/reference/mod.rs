@@ -22,6 +22,7 @@ pub use error::ReferenceError;
 pub use layer::Layer;
 pub use lm_head::LmHead;
 pub use observer::{Observer, Site, Tap};
+pub(crate) use ops::to_vec;
 pub use ops::{LayerNorm, Linear};
 
 use crate::checkpoint::{Checkpoint, MASK_TOKEN};

@@ -31,6 +31,14 @@ impl Linear {
     /// A tensor can't be read.
     pub fn load_joined(checkpoint: &Checkpoint, names: &[String]) -> Result<Self, ReferenceError> {
         let parts = names.iter().map(|name| Self::load(checkpoint, name)).collect::<Result<Vec<_>, _>>()?;
+        Self::join(&parts.iter().collect::<Vec<_>>())
+    }
+
+    /// Several Linears that read the same input as one, their outputs one after the other.
+    ///
+    /// # Errors
+    /// They don't read the same number of channels.
+    pub fn join(parts: &[&Self]) -> Result<Self, ReferenceError> {
         let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
         let biases: Vec<&Tensor> = parts.iter().map(|part| &part.bias).collect();
         Ok(Self { weight: Tensor::cat(&weights, 0)?, bias: Tensor::cat(&biases, 0)? })
@@ -133,6 +141,6 @@ pub(super) fn with_values<R>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Re
 }
 
 /// The values of `tensor` in row-major order.
-pub(super) fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, ReferenceError> {
+pub(crate) fn to_vec(tensor: &Tensor) -> Result<Vec<f32>, ReferenceError> {
     with_values(tensor, <[f32]>::to_vec)
 }

@@ -23,7 +23,7 @@
 //! | `embedding.up`, `embedding.down` | R | the two Linears, the second after ReLU |
 //! | `recycling.sequence_norm`, `recycling.pair_norm` | R, P | LayerNorms on the pass before (zeros in pass 0) |
 //! | `trunk.N.pair_bias.norm`, `.linear` | P | LayerNorm on the pair representation as it enters block N; logits' bias |
-//! | `trunk.N.sequence_attention.norm`, `.qkv`, `.output` | R | LayerNorm; q, k, v and gate; after the gate |
+//! | `trunk.N.sequence_attention.norm`, `.projections`, `.output` | R | LayerNorm; q, k, v and gate; after the gate |
 //! | `trunk.N.sequence_transition.norm`, `.up`, `.down` | R | LayerNorm and Linears |
 //! | `trunk.N.sequence_to_pair.norm`, `.projection` | R | LayerNorm; q and k |
 //! | `trunk.N.sequence_to_pair.output` | P | products, then differences |

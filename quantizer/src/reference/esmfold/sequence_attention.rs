@@ -57,7 +57,7 @@ impl SequenceAttention {
         let head_width = width / self.heads;
         tap.show("norm", sequence)?;
         let x = self.norm.forward(sequence)?;
-        tap.show("qkv", &x)?;
+        tap.show("projections", &x)?;
         let qkv = self.qkv.forward(&x)?;
         let part = |index: usize| {
             let part = qkv.narrow(1, index * width, width)?.reshape((residues, self.heads, head_width))?;
