@@ -13,6 +13,7 @@ pub mod embedding;
 pub mod engine;
 pub mod executor;
 pub mod fasta;
+pub mod joined;
 pub mod model;
 pub mod output;
 pub mod task;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use std_runner::batch::BatchError;
-use std_runner::fasta::{self, Sequence};
+use std_runner::fasta::{self, Batch, Sequence};
 use std_runner::task::Task;
 
 use super::console::Console;
@@ -23,16 +23,24 @@ pub struct Input {
 }
 
 impl Input {
-    /// Reads the sequences; what is wrong with single records goes to the console.
+    /// Reads sequences of one chain each; what is wrong with single records goes to the console.
     pub fn read(&self, console: &mut Console) -> anyhow::Result<Vec<Sequence>> {
-        let batch = fasta::read_path(&self.fasta, self.max_len)?;
+        Ok(Self::report(fasta::read_path(&self.fasta, self.max_len)?.single_chains(), console))
+    }
+
+    /// Reads sequences of any number of chains.
+    pub fn read_complexes(&self, console: &mut Console) -> anyhow::Result<Vec<Sequence>> {
+        Ok(Self::report(fasta::read_path(&self.fasta, self.max_len)?, console))
+    }
+
+    fn report(batch: Batch, console: &mut Console) -> Vec<Sequence> {
         for warning in &batch.warnings {
             console.warning(warning);
         }
         for error in &batch.rejected {
             console.failure(error);
         }
-        Ok(batch.sequences)
+        batch.sequences
     }
 }
 

@@ -119,6 +119,20 @@ pub enum RecordProblem {
     /// There are no residues.
     #[error("the sequence is empty; expected at least one residue")]
     EmptySequence,
+    /// A `:` has no residues before or after it.
+    #[error("chain {chain} is empty; expected at least one residue before and after each `:`")]
+    EmptyChain {
+        /// Number of the chain in the record, from 1.
+        chain: usize,
+    },
+    /// There are several chains where one is all that can be used.
+    #[error(
+        "the sequence has {chains} chains, separated by `:`; expected one (several are for folding only)"
+    )]
+    SeveralChains {
+        /// How many.
+        chains: usize,
+    },
     /// There are more residues than `--max-len`.
     #[error("the sequence has {length} residues; expected at most {max_len} (--max-len)")]
     TooLong {
@@ -128,7 +142,7 @@ pub enum RecordProblem {
         max_len: usize,
     },
     /// `*` before the end.
-    #[error("found `*` (stop) inside the sequence; expected it at the end only")]
+    #[error("found `*` (stop) inside the sequence; expected it at the end of a chain only")]
     InnerStop,
     /// `-` or `.`
     #[error("found the gap `{0}`; expected an unaligned sequence of amino-acid letters")]

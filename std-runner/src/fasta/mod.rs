@@ -4,7 +4,8 @@
 //! |---|---|
 //! | the 20 amino acids, X | themselves; lower case is raised |
 //! | B, Z, U, O, J | X, with one warning for the record |
-//! | `*` at the end | dropped |
+//! | `:` | the end of a chain and the beginning of the next one |
+//! | `*` at the end of a chain | dropped |
 //! | `*` elsewhere, gaps `-` and `.`, anything else | an error for the record |
 //! | spaces and tabs in a sequence line | ignored, as by other readers of FASTA |
 //!
@@ -32,10 +33,24 @@ pub struct Sequence {
     pub id: String,
     /// The identifier made safe as the beginning of a file name; unique within a [`Batch`].
     pub stem: String,
-    /// Upper-case letters: the 20 amino acids and X.
+    /// Upper-case letters: the 20 amino acids and X; those of all chains, one chain after another.
     pub residues: Vec<u8>,
+    /// How many residues each chain has, at least 1.
+    pub chain_lengths: Vec<usize>,
     /// Where its header is.
     pub place: Place,
+}
+
+impl Sequence {
+    /// The residues of each chain.
+    pub fn chains(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.residues.as_slice();
+        self.chain_lengths.iter().map(move |&length| {
+            let (chain, others) = rest.split_at(length.min(rest.len()));
+            rest = others;
+            chain
+        })
+    }
 }
 
 /// Everything that was in a file.
@@ -47,6 +62,20 @@ pub struct Batch {
     pub rejected: Vec<RecordError>,
     /// What was changed in accepted records.
     pub warnings: Vec<Warning>,
+}
+
+impl Batch {
+    /// The batch for a computation over single chains: records of several are rejected.
+    #[must_use]
+    pub fn single_chains(mut self) -> Self {
+        let several = self.sequences.extract_if(.., |sequence| sequence.chain_lengths.len() > 1);
+        self.rejected.extend(several.map(|sequence| RecordError {
+            place: Box::new(sequence.place),
+            problem: RecordProblem::SeveralChains { chains: sequence.chain_lengths.len() },
+        }));
+        self.rejected.sort_by_key(|error| error.place.record);
+        self
+    }
 }
 
 /// Reads a FASTA file, plain or gzipped (recognised by its content); `-` is the standard input.
@@ -134,7 +163,7 @@ fn accept(
         return Err(fail(RecordProblem::DuplicateIdentifier { first_line }));
     }
     seen.ids.insert(id.clone(), place.line);
-    let (residues, replaced) = residues::clean(lines, place)?;
+    let residues::Cleaned { residues, chains, replaced } = residues::clean(lines, place)?;
     if residues.len() > max_len {
         return Err(fail(RecordProblem::TooLong { length: residues.len(), max_len }));
     }
@@ -145,7 +174,7 @@ fn accept(
     }
     seen.stems.insert(stem.clone(), (id.clone(), place.line));
     let warning = replaced.map(|replaced| Warning { place: place.clone(), replaced });
-    Ok((Sequence { id, stem, residues, place: place.clone() }, warning))
+    Ok((Sequence { id, stem, residues, chain_lengths: chains, place: place.clone() }, warning))
 }
 
 #[cfg(test)]

@@ -11,16 +11,38 @@ pub struct Replaced {
     pub letters: String,
 }
 
-/// Residues of a record, upper-case, and what was replaced by X.
-pub(super) fn clean(lines: &[Vec<u8>], header: &Place) -> Result<(Vec<u8>, Option<Replaced>), RecordError> {
+/// What is in the lines of a record.
+pub(super) struct Cleaned {
+    /// Residues of all chains, upper-case.
+    pub residues: Vec<u8>,
+    /// How many residues each chain has; at least one chain, and none of them empty.
+    pub chains: Vec<usize>,
+    /// What was replaced by X.
+    pub replaced: Option<Replaced>,
+}
+
+/// Checks the lines. `:` ends a chain and begins the next one; `*` may end a chain.
+pub(super) fn clean(lines: &[Vec<u8>], header: &Place) -> Result<Cleaned, RecordError> {
     let mut residues = Vec::with_capacity(lines.iter().map(Vec::len).sum());
     let mut replaced = Replaced { count: 0, letters: String::new() };
+    let mut ends: Vec<usize> = Vec::new();
     let mut stop: Option<Box<Place>> = None;
+    // Where the last `:` was.
+    let mut colon: Option<Box<Place>> = None;
     for (row, line) in (1..).zip(lines) {
         for (column, &byte) in (1..).zip(line) {
             let place =
                 || Box::new(Place { line: header.line + row, column: Some(column), ..header.clone() });
+            let fail = |problem| Err(RecordError { place: place(), problem });
             if byte.is_ascii_whitespace() {
+                continue;
+            }
+            if byte == b':' {
+                if residues.len() == ends.last().copied().unwrap_or(0) {
+                    return fail(RecordProblem::EmptyChain { chain: ends.len() + 1 });
+                }
+                ends.push(residues.len());
+                (stop, colon) = (None, Some(place()));
                 continue;
             }
             if let Some(place) = stop {
@@ -37,16 +59,21 @@ pub(super) fn clean(lines: &[Vec<u8>], header: &Place) -> Result<(Vec<u8>, Optio
                     }
                 }
                 b'A'..=b'Z' => residues.push(letter),
-                b'-' | b'.' => {
-                    let problem = RecordProblem::Gap(char::from(letter));
-                    return Err(RecordError { place: place(), problem });
-                }
-                _ => return Err(RecordError { place: place(), problem: RecordProblem::BadCharacter(byte) }),
+                b'-' | b'.' => return fail(RecordProblem::Gap(char::from(letter))),
+                _ => return fail(RecordProblem::BadCharacter(byte)),
             }
         }
     }
-    if residues.is_empty() {
-        return Err(RecordError { place: Box::new(header.clone()), problem: RecordProblem::EmptySequence });
+    if residues.len() == ends.last().copied().unwrap_or(0) {
+        return Err(match colon {
+            Some(place) => {
+                RecordError { place, problem: RecordProblem::EmptyChain { chain: ends.len() + 1 } }
+            }
+            None => RecordError { place: Box::new(header.clone()), problem: RecordProblem::EmptySequence },
+        });
     }
-    Ok((residues, (replaced.count > 0).then_some(replaced)))
+    ends.push(residues.len());
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    let chains = starts.zip(&ends).map(|(start, end)| end - start).collect();
+    Ok(Cleaned { residues, chains, replaced: (replaced.count > 0).then_some(replaced) })
 }

@@ -67,6 +67,35 @@ fn stop_inside() {
 }
 
 #[test]
+fn several_chains() {
+    let batch = parse(">one\nMKV*\n>two\nMKV*:\nGP\n>four\nM:K : V:\nA\n");
+    let chains = |i: usize| -> Vec<&[u8]> { batch.sequences[i].chains().collect() };
+    assert_eq!(chains(0), [&b"MKV"[..]]);
+    assert_eq!(chains(1), [&b"MKV"[..], b"GP"]);
+    assert_eq!(chains(2), [&b"M"[..], b"K", b"V", b"A"]);
+    assert_eq!(batch.sequences[1].residues, b"MKVGP");
+    let single = parse(">two\nM:K\n>bad\nM1\n>one\nM\n").single_chains();
+    assert_eq!(single.sequences.len(), 1);
+    let messages: Vec<String> = single.rejected.iter().map(ToString::to_string).collect();
+    assert!(messages[0].contains("line 1: record 1 (`two`): the sequence has 2 chains"), "{messages:?}");
+    assert!(messages[1].contains("record 2 (`bad`)"), "{messages:?}");
+}
+
+#[test]
+fn empty_chains_are_placed() {
+    for (text, place) in [
+        (">a\n:MK\n", "line 2, column 1: record 1 (`a`): chain 1 is empty; expected at least one residue"),
+        (">a\nMK:\nV::A\n", "line 3, column 3: record 1 (`a`): chain 3 is empty"),
+        (">a\nMK:V:\n\n", "line 2, column 5: record 1 (`a`): chain 3 is empty"),
+        (">a\n*:MK\n", "line 2, column 2: record 1 (`a`): chain 1 is empty"),
+        (">a\nM*K:V\n", "line 2, column 2: record 1 (`a`): found `*` (stop) inside"),
+    ] {
+        let error = only_error(text);
+        assert!(error.contains(place), "{error}");
+    }
+}
+
+#[test]
 fn empty_and_long_sequences() {
     let error = only_error(">a\n>b\nMK\n");
     assert!(error.contains("line 1: record 1 (`a`): the sequence is empty"), "{error}");
@@ -110,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn any_fasta_like_text_gives_clean_sequences(text in "(>?[ -~]{0,8}[\r\n\t>*.-]{0,2}){0,30}") {
+    fn any_fasta_like_text_gives_clean_sequences(text in "(>?[ -~]{0,8}[\r\n\t>*.:-]{0,2}){0,30}") {
         if let Ok(batch) = read(text.as_bytes(), "t", 50) {
             prop_assert!(!(batch.sequences.is_empty() && batch.rejected.is_empty()));
             let mut stems = std::collections::HashSet::new();
@@ -118,6 +147,8 @@ proptest! {
                 prop_assert!(!s.residues.is_empty() && s.residues.len() <= 50);
                 prop_assert!(s.residues.iter().all(|r| b"ACDEFGHIKLMNPQRSTVWYX".contains(r)));
                 prop_assert!(stems.insert(s.stem.clone()));
+                prop_assert!(s.chains().all(|chain| !chain.is_empty()));
+                prop_assert_eq!(s.chain_lengths.iter().sum::<usize>(), s.residues.len());
             }
             let lines = text.lines().count() as u64;
             for e in &batch.rejected {

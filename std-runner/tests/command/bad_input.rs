@@ -44,6 +44,26 @@ fn a_stop_inside() {
 }
 
 #[test]
+fn a_chain_without_residues() {
+    let message =
+        "in.fasta: line 5, column 1: record 2 (`bad`): chain 2 is empty; expected at least one residue";
+    others_still_run(">bad\nMK:\n:V\n", message);
+}
+
+#[test]
+fn several_chains_where_one_is_wanted() {
+    let folder = Folder::new();
+    folder.write("in.fasta", format!(">two\nMKV:GPG\n{GOOD}"));
+    for command in ["contacts", "embed", "logits"] {
+        let message =
+            "in.fasta: line 1: record 1 (`two`): the sequence has 2 chains, separated by `:`; expected one";
+        let mut run = foldpoint(&folder);
+        run.args([command, "in.fasta", "-o", command]).assert().code(1).stderr(contains(message));
+        assert!(!folder.list(command).is_empty());
+    }
+}
+
+#[test]
 fn a_duplicate_identifier() {
     let message = "in.fasta: line 3: record 2 (`good`): the identifier is already used at line 1; expected";
     others_still_run(">good\nMKV\n", message);
