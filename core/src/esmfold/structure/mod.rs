@@ -1,58 +1,35 @@
-//! PLACEHOLDER until task G replaces this file: the API that run.rs calls (keep Inputs, Outputs, load, layout, run as they are here; a run_with_frames or the like may be added).
-use super::config::Config;
-use crate::arena::{ArenaError, Layout};
-use crate::executor::Executor;
-use crate::format::{FormatError, ModelFile};
-use crate::geometry::Residue;
-use crate::kernels::Backend;
-/// s
-#[derive(Clone, Debug)]
-pub struct StructureModule<'a>(core::marker::PhantomData<&'a ()>, usize);
-/// i
-pub struct Inputs<'i> {
-    /// a
-    pub residues: usize,
-    /// a
-    pub residue: &'i (dyn Fn(usize) -> Residue + Sync),
-    /// a
-    pub sequence: &'i (dyn Fn(usize, &mut [i32]) + Sync),
-    /// a
-    pub pair: &'i (dyn Fn(usize, &mut [i32]) + Sync),
-}
-/// o
-pub struct Outputs<'o> {
-    /// a
-    pub atoms: &'o mut [[[i32; 3]; 14]],
-    /// a
-    pub state: &'o mut [i32],
-}
-impl<'a> StructureModule<'a> {
-    /// l
-    pub fn load(_: &ModelFile<'a>, c: &Config) -> Result<Self, FormatError> {
-        Ok(Self(core::marker::PhantomData, c.sequence_width))
-    }
-    /// l
-    pub fn layout(&self, _: usize, _: usize) -> Layout {
-        Layout::new().add::<i32>(self.1)
-    }
-    /// r
-    pub fn run(
-        &self,
-        i: &Inputs,
-        o: Outputs,
-        m: &mut [u8],
-        _: &Backend,
-        _: &dyn Executor,
-    ) -> Result<(), ArenaError> {
-        let row: &mut [i32] = crate::arena::Arena::new(m)?.take(self.1)?;
-        let w = o.state.len() / i.residues;
-        for (r, (s, atoms)) in o.state.chunks_exact_mut(w).zip(o.atoms).enumerate() {
-            (i.sequence)(r, row);
-            s.iter_mut().enumerate().for_each(|(k, s)| *s = row[k % row.len()]);
-            for (k, a) in atoms.iter_mut().enumerate() {
-                *a = [s[k % w], s[(k + 1) % w], s[(k + 2) % w]].map(|v| v.saturating_mul(30));
-            }
-        }
-        Ok(())
-    }
-}
+//! The structure module: from the trunk's representations to atoms.
+//!
+//! Reference: AlphaFold (Jumper et al. 2021), supplement, algorithms 20 to 24. `run` is the whole; one operation, one file:
+//! `pair_rows` (the pair representation and its bias, the same in every iteration), `invariant_point_attention` with
+//! `projections` before it, `transition`, `backbone_update`, `angle_resnet`. `memory` plans and carves the working memory.
+//!
+//! Each iteration takes two steps over the residues. First every residue's queries, keys, values and points are made; then every
+//! residue attends to all of them, and all else up to the frame's update is its own.
+//!
+//! # Ranges
+//! With the bounds of [`Config::check`](super::Config::check) and at most 16384 residues no sum leaves 64 bits, whatever the weights:
+//!
+//! | sum | terms | each at most | sum at most |
+//! |---|---|---|---|
+//! | query times key | 256 channels | 2^26 * 2^26 | 2^60 |
+//! | squared distances | 64 points, 3 axes | (2^25)^2 | 2^57.6 |
+//! | softmax's denominator | 2^14 residues | 2^22 | 2^36 |
+//! | weighted values | 2^14 residues | 2^22 * 2^26 | 2^62 |
+//! | weighted points | 2^14 residues | 2^22 * 2^24 | 2^60 |
+//! | weighted pairs | 2^14 residues | 2^22 * 2^15 | 2^51 |
+
+mod angle_resnet;
+mod backbone_update;
+mod invariant_point_attention;
+mod memory;
+mod pair_rows;
+mod projections;
+mod run;
+#[cfg(test)]
+mod tests;
+mod transition;
+mod weights;
+
+pub use run::{Inputs, Outputs};
+pub use weights::StructureModule;

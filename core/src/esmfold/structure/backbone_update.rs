@@ -1,0 +1,39 @@
+//! What moves each residue's frame (algorithm 23).
+
+use super::memory::UPDATE;
+use crate::esmfold::config::StructureConfig;
+use crate::esmfold::rows::Codes;
+use crate::format::{FormatError, ModelFile};
+use crate::geometry::Frame;
+use crate::kernels::Backend;
+use crate::kernels::linear::Linear;
+
+/// The backbone update's weights.
+#[derive(Clone, Copy, Debug)]
+pub struct BackboneUpdate<'a> {
+    /// `width` to 6: the imaginary part of a quaternion whose real part is 1, then a translation; unit 2^-20.
+    linear: Linear<'a>,
+}
+
+impl<'a> BackboneUpdate<'a> {
+    /// Reads `fold.structure.backbone_update`.
+    pub fn load(file: &ModelFile<'a>, config: &StructureConfig) -> Result<Self, FormatError> {
+        let linear = Linear::load(file, "fold.structure.backbone_update.linear", config.width, UPDATE)?;
+        Ok(Self { linear })
+    }
+
+    /// The updates of `rows` rows of `x`, `[rows, width]`, to `updates`, `[rows, 6]`.
+    pub fn run(&self, backend: &Backend, rows: usize, x: &[i32], codes: &mut Codes, updates: &mut [i32]) {
+        let width = self.linear.inputs();
+        let input = |row: usize, out: &mut [i32]| out.copy_from_slice(&x[row * width..][..width]);
+        codes.apply(backend, &self.linear, rows, input, updates);
+    }
+}
+
+/// The frame after an update.
+pub fn moved(frame: &Frame, update: &[i32]) -> Frame {
+    match *update {
+        [b, c, d, x, y, z] => frame.update([b, c, d], [x, y, z]),
+        _ => *frame,
+    }
+}

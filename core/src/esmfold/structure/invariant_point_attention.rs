@@ -1,0 +1,245 @@
+//! Attention between residues over channels, pairs and points in space, which does not change when all frames are moved
+//! together (algorithm 22).
+
+use super::memory::{AttentionScratch, Dims, ROWS};
+use super::projections::{HeadRecord, HeadShape};
+use crate::esm2::numbered;
+use crate::esmfold::config::StructureConfig;
+use crate::esmfold::rows::{Codes, add};
+use crate::fixed::{ACT_FRAC, Multiplier, exp2_fine, isqrt, reciprocal};
+use crate::format::{FormatError, ModelFile};
+use crate::geometry::Rigid;
+use crate::kernels::Backend;
+use crate::kernels::linear::Linear;
+
+/// Parts of a score are cut to this, so that their sum and the distance of two sums fit 64 bits.
+const SCORE_MAX: i64 = 1 << 60;
+
+/// Most parts of the output Linear: one for each head, and the first.
+const PARTS_MAX: usize = 65;
+
+/// The attention's weights.
+#[derive(Clone, Copy, Debug)]
+pub struct InvariantPointAttention<'a> {
+    /// `width` to queries, keys and values, query points, key and value points.
+    projections: Linear<'a>,
+    /// `pair_width` to heads, units of 2^-16 log2.
+    pair_bias: Linear<'a>,
+    scores: Scores<'a>,
+    /// Of values and points, then of pairs; to `width`.
+    output: [Option<Linear<'a>>; PARTS_MAX],
+}
+
+/// How a score is made of its parts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scores<'a> {
+    /// From products of queries and keys, unit 2^-32, to units of 2^-16 log2.
+    pub scalar_weight: Multiplier,
+    /// Mantissa and shift of each head: from squared distances, unit 2^-32, to units of 2^-16 log2.
+    pub point_weights: &'a [i32],
+}
+
+impl<'a> InvariantPointAttention<'a> {
+    /// Reads `fold.structure.attention`.
+    pub fn load(file: &ModelFile<'a>, config: &StructureConfig) -> Result<Self, FormatError> {
+        let StructureConfig { width, heads, pair_width, .. } = *config;
+        let weights_name = "fold.structure.attention.point_weights";
+        let point_weights = file.i32s(weights_name, &[heads, 2])?;
+        let fits = |&[mantissa, shift]: &[i32; 2]| mantissa > 0 && (-64..=127).contains(&shift);
+        if !point_weights.as_chunks().0.iter().all(fits) {
+            let what = "a mantissa must be positive and its shift -64 to 127";
+            return Err(FormatError::bad_value(weights_name, what));
+        }
+        let mut output = [None; PARTS_MAX];
+        for (part, linear) in output.iter_mut().enumerate().take(config.pair_parts() + 1) {
+            let name = numbered("fold.structure.attention.output.", part, "")?;
+            *linear = Some(Linear::load(file, &name, config.output_part(part), width)?);
+        }
+        let projections = "fold.structure.attention.projections";
+        Ok(Self {
+            projections: Linear::load(file, projections, width, config.projections())?,
+            pair_bias: Linear::load(file, "fold.structure.attention.pair_bias", pair_width, heads)?,
+            scores: Scores { scalar_weight: config.scalar_weight, point_weights },
+            output,
+        })
+    }
+
+    /// From pairs to what they add to the scores.
+    pub const fn pair_bias(&self) -> &Linear<'a> {
+        &self.pair_bias
+    }
+
+    /// From the sequence representation to all that residues attend with.
+    pub const fn projections(&self) -> &Linear<'a> {
+        &self.projections
+    }
+
+    /// What the attention of `rows` rows adds to the sequence representation, to `out`, `[rows, width]`. The rows lie in `scratch`, as
+    /// [`attend`] left them; `part` holds as many values as `out`.
+    pub fn output(
+        &self,
+        backend: &Backend,
+        rows: usize,
+        scratch: &AttentionScratch,
+        codes: &mut Codes,
+        [out, part]: [&mut [i32]; 2],
+    ) {
+        let stride = scratch.pairs.len() / ROWS;
+        let mut parts = self.output.iter().flatten();
+        let Some(first) = parts.next() else { return };
+        let inputs = first.inputs();
+        let fill = |row: usize, x: &mut [i32]| x.copy_from_slice(&scratch.points[row * inputs..][..inputs]);
+        codes.apply(backend, first, rows, fill, out);
+        let mut at = 0;
+        for linear in parts {
+            let inputs = linear.inputs();
+            let fill = |row: usize, x: &mut [i32]| {
+                x.copy_from_slice(&scratch.pairs[row * stride + at..][..inputs]);
+            };
+            codes.apply(backend, linear, rows, fill, part);
+            add(&mut out[..rows * linear.outputs()], part);
+            at += inputs;
+        }
+    }
+
+    /// How scores are made.
+    pub(super) const fn scores(&self) -> &Scores<'a> {
+        &self.scores
+    }
+}
+
+/// What a residue attends with and to.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'r> {
+    /// Records of all residues.
+    pub records: &'r [i32],
+    /// Its number.
+    pub residue: usize,
+    /// Its frame, unit 2^-16.
+    pub frame: &'r Rigid,
+    /// Its pairs with all residues, `[residues, pair_width]`.
+    pub codes: &'r [i16],
+    /// `[heads, residues]`
+    pub bias: &'r [i32],
+}
+
+/// One residue's attention to all: the means of values, points and pairs, activation units, to row `row` of `scratch`.
+///
+/// Weights are exact powers of two to 2^-22 of the largest; sums over them are exact, and each mean is rounded once. Points
+/// come back into the residue's own frame, all x first, then y, z and the distances from its origin.
+pub(super) fn attend(
+    dims: &Dims,
+    scores: &Scores,
+    query: &Query,
+    row: usize,
+    scratch: &mut AttentionScratch,
+) {
+    let config = &dims.config;
+    let shape = HeadShape::new(config);
+    let residues = dims.residues.max(1);
+    let record_len = dims.record_len();
+    let (width, points) = (config.head_width, config.value_points);
+    let all_points = config.heads * points;
+    let own = &query.records[query.residue * record_len..][..record_len];
+    let AttentionScratch { scores: by_key, weights, sums, pair_sums, points: out, pairs } = scratch;
+    let out = &mut out[row * config.output_part(0)..][..config.output_part(0)];
+    let (out_values, out_points) = out.split_at_mut(config.heads * width);
+    let mut inverses = [reciprocal(1); PARTS_MAX];
+    let per_head = own.chunks_exact(shape.len()).zip(weights.chunks_exact_mut(residues));
+    for (head, ((own, weights), inverse)) in per_head.zip(&mut inverses).enumerate() {
+        let own = shape.split(own);
+        let heads = || {
+            let records = query.records.chunks_exact(record_len);
+            records.map(|record| shape.split(&record[head * shape.len()..][..shape.len()]))
+        };
+        let bias = &query.bias[head * residues..][..residues];
+        for ((score, key), &bias) in by_key.iter_mut().zip(heads()).zip(bias) {
+            *score = scores.score(head, &own, &key, bias);
+        }
+        *inverse = reciprocal(exponentiate(by_key, weights));
+        sums.fill(0);
+        for (key, &weight) in heads().zip(&*weights) {
+            accumulate(sums, key.values, weight);
+        }
+        let (values, means) = sums.split_at(width);
+        for (out, &sum) in out_values[head * width..].iter_mut().zip(values) {
+            *out = saturate(inverse.apply_wide(sum));
+        }
+        for (point, mean) in means.as_chunks::<3>().0.iter().enumerate() {
+            let mean = mean.map(|sum| saturate(inverse.apply_wide(sum)));
+            let local = query.frame.invert_apply(mean);
+            let squares = local.map(|v| u64::from(v.unsigned_abs()).pow(2));
+            let square = squares.iter().fold(config.epsilon, |sum, &v| sum.saturating_add(v));
+            let norm = isqrt(square).min(i32::MAX as u32) as i32;
+            for (part, value) in local.into_iter().chain([norm]).enumerate() {
+                out_points[part * all_points + head * points + point] = value;
+            }
+        }
+    }
+    pair_sums.fill(0);
+    for (key, codes) in query.codes.chunks_exact(config.pair_width).enumerate() {
+        let weights = weights.iter().skip(key).step_by(residues);
+        for (sums, &weight) in pair_sums.chunks_exact_mut(config.pair_width).zip(weights) {
+            // Most weights are 0.
+            if weight != 0 {
+                accumulate(sums, codes, weight);
+            }
+        }
+    }
+    let to_activation = (ACT_FRAC - config.pair_frac.min(ACT_FRAC)) as i32;
+    let out = &mut pairs[row * pair_sums.len()..][..pair_sums.len()];
+    let by_head = out.chunks_exact_mut(config.pair_width).zip(pair_sums.chunks_exact(config.pair_width));
+    for ((out, sums), inverse) in by_head.zip(inverses) {
+        let inverse = inverse.scaled(to_activation);
+        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = saturate(inverse.apply_wide(sum)));
+    }
+}
+
+impl Scores<'_> {
+    /// The score of one key, units of 2^-16 log2.
+    fn score(&self, head: usize, query: &HeadRecord, key: &HeadRecord, bias: i32) -> i64 {
+        let product: i64 = query.key_product(key);
+        let distances: i64 = query.distances(key);
+        let point_weight = match self.point_weights.as_chunks().0.get(head) {
+            Some(&[mantissa, shift]) => Multiplier { mantissa, shift },
+            None => Multiplier { mantissa: 0, shift: 0 },
+        };
+        let cut = |v: i64| v.clamp(-SCORE_MAX, SCORE_MAX);
+        cut(self.scalar_weight.apply_wide(product)) + i64::from(bias)
+            - cut(point_weight.apply_wide(distances))
+    }
+}
+
+impl HeadRecord<'_> {
+    fn key_product(&self, key: &HeadRecord) -> i64 {
+        self.query.iter().zip(key.key).map(|(&q, &k)| i64::from(q) * i64::from(k)).sum()
+    }
+
+    fn distances(&self, key: &HeadRecord) -> i64 {
+        let points = self.query_points.iter().zip(key.key_points);
+        points.map(|(&q, &k)| i64::from(q.wrapping_sub(k)) * i64::from(q.wrapping_sub(k))).sum()
+    }
+}
+
+/// `weights[j]` = 2^22 * 2^-(distance to the largest score); returns their sum.
+fn exponentiate(scores: &[i64], weights: &mut [i32]) -> u64 {
+    let largest = scores.iter().copied().max().unwrap_or(0);
+    let mut sum = 0;
+    for (weight, &score) in weights.iter_mut().zip(scores) {
+        let distance = (largest - score).min(u32::MAX.into()) as u32;
+        *weight = exp2_fine(distance) as i32;
+        sum += u64::from(weight.unsigned_abs());
+    }
+    sum
+}
+
+/// `sums[c] += weight * values[c]`.
+fn accumulate<T: Copy + Into<i64>>(sums: &mut [i64], values: &[T], weight: i32) {
+    for (sum, &value) in sums.iter_mut().zip(values) {
+        *sum += i64::from(weight) * value.into();
+    }
+}
+
+fn saturate(v: i64) -> i32 {
+    v.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+}

@@ -1,0 +1,46 @@
+//! The pair representation of the structure module, and what it adds to the scores: the same in every iteration.
+
+use super::memory::{Dims, PairRow, PairScratch};
+use super::weights::StructureModule;
+use crate::esmfold::rows::{TILE, layer_norm, to_activation, to_unit};
+use crate::kernels::Backend;
+
+impl StructureModule<'_> {
+    /// Fills one row of pairs; `decode` writes the trunk's row, `[residues, pair_width]` in pair units.
+    pub(super) fn make_pair_row(
+        &self,
+        backend: &Backend,
+        dims: &Dims,
+        decode: &dyn Fn(&mut [i32]),
+        row: PairRow,
+        scratch: PairScratch,
+    ) {
+        let (trunk_width, width, heads) = (dims.trunk_pair_width, dims.config.pair_width, dims.config.heads);
+        let PairScratch { trunk, mut codes, input, normed, bias } = scratch;
+        decode(trunk);
+        let mut done = 0;
+        for (trunk, out) in trunk.chunks(TILE * trunk_width).zip(row.codes.chunks_mut(TILE * width)) {
+            let rows = trunk.len() / trunk_width;
+            let fill = |row: usize, x: &mut [i32]| {
+                for (x, &value) in x.iter_mut().zip(&trunk[row * trunk_width..]) {
+                    *x = to_activation(value, self.config.pair_frac);
+                }
+            };
+            codes.apply(backend, &self.pair_input, rows, fill, input);
+            for (x, y) in input.chunks_exact(width).zip(normed.chunks_exact_mut(width)).take(rows) {
+                layer_norm(backend, &self.pair_norm, self.config.epsilon_activation, x, y);
+            }
+            for (out, &value) in out.iter_mut().zip(&*normed) {
+                let code = to_unit(value, dims.config.pair_frac);
+                *out = code.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+            }
+            let fill = |row: usize, x: &mut [i32]| x.copy_from_slice(&normed[row * width..][..width]);
+            codes.apply(backend, self.attention.pair_bias(), rows, fill, bias);
+            for (head, by_head) in row.bias.chunks_exact_mut(dims.residues).enumerate() {
+                let from = bias.chunks_exact(heads).take(rows).filter_map(|pair| pair.get(head));
+                by_head[done..done + rows].iter_mut().zip(from).for_each(|(out, &bias)| *out = bias);
+            }
+            done += rows;
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! A residue's queries, keys, values and points, and where they lie in its record.
+
+use crate::esmfold::config::StructureConfig;
+use crate::geometry::Rigid;
+
+/// Queries, keys and values are cut to this, 1024, so that sums over them fit 64 bits.
+const VALUE_MAX: i32 = 1 << 26;
+
+/// Points are cut to this, 256 units of the structure module from the origin along each axis.
+pub const POINT_MAX: i32 = 1 << 24;
+
+/// Sizes of a head's part of a record: `[query | query points | key | key points | value | value points]`, each point x, y, z.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadShape {
+    heads: usize,
+    width: usize,
+    query_points: usize,
+    value_points: usize,
+}
+
+/// A head's part of a record.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadRecord<'r> {
+    /// `[width]`, at most 2^26.
+    pub query: &'r [i32],
+    /// `[3 * query_points]`, in the world, at most 2^24.
+    pub query_points: &'r [i32],
+    /// As the query.
+    pub key: &'r [i32],
+    /// As the query's.
+    pub key_points: &'r [i32],
+    /// `[width]`, at most 2^26, then `[3 * value_points]`, in the world, at most 2^24.
+    pub values: &'r [i32],
+}
+
+impl HeadShape {
+    /// From the module's shape.
+    pub const fn new(config: &StructureConfig) -> Self {
+        let StructureConfig { heads, head_width, query_points, value_points, .. } = *config;
+        Self { heads, width: head_width, query_points, value_points }
+    }
+
+    /// Values of a head's part.
+    pub const fn len(&self) -> usize {
+        3 * self.width + 3 * (2 * self.query_points + self.value_points)
+    }
+
+    /// Splits a head's part.
+    pub fn split<'r>(&self, head: &'r [i32]) -> HeadRecord<'r> {
+        let (query, rest) = head.split_at(self.width);
+        let (query_points, rest) = rest.split_at(3 * self.query_points);
+        let (key, rest) = rest.split_at(self.width);
+        let (key_points, values) = rest.split_at(3 * self.query_points);
+        HeadRecord { query, query_points, key, key_points, values }
+    }
+
+    /// Fills `record` from the projections' outputs: `[queries | keys and values | query points | key and value points]`, where the
+    /// points lie as the x of all points of all heads, then y, then z. `frame` moves points to the world.
+    pub fn store(&self, projections: &[i32], frame: &Rigid, record: &mut [i32]) {
+        let Self { heads, width, query_points, value_points } = *self;
+        let (queries, rest) = projections.split_at(heads * width);
+        let (keys_values, rest) = rest.split_at(2 * heads * width);
+        let (own, others) = rest.split_at(3 * heads * query_points);
+        let cut = |v: i32| v.clamp(-VALUE_MAX, VALUE_MAX);
+        let copy =
+            |out: &mut [i32], from: &[i32]| out.iter_mut().zip(from).for_each(|(out, &v)| *out = cut(v));
+        let place = |out: &mut [i32], from: &[i32], first: usize| {
+            let count = from.len() / 3;
+            for (point, out) in out.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+                let local = [0, 1, 2].map(|axis| from[axis * count + first + point]);
+                *out = frame.apply(local).map(|v| v.clamp(-POINT_MAX, POINT_MAX));
+            }
+        };
+        let by_head = record.chunks_exact_mut(self.len()).zip(queries.chunks_exact(width));
+        for (head, ((out, query), key_value)) in by_head.zip(keys_values.chunks_exact(2 * width)).enumerate()
+        {
+            let (out, rest) = out.split_at_mut(width);
+            copy(out, query);
+            let (out, rest) = rest.split_at_mut(3 * query_points);
+            place(out, own, head * query_points);
+            let (key, value) = key_value.split_at(width);
+            let (out, rest) = rest.split_at_mut(width);
+            copy(out, key);
+            let first = head * (query_points + value_points);
+            let (out, rest) = rest.split_at_mut(3 * query_points);
+            place(out, others, first);
+            let (out, rest) = rest.split_at_mut(width);
+            copy(out, value);
+            place(rest, others, first + query_points);
+        }
+    }
+}
