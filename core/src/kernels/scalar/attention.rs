@@ -4,7 +4,7 @@
 //! size of a block changes a bit.
 
 use super::gemm::dot_panel;
-use crate::fixed::{Multiplier, exp2_neg, reciprocal, requantize};
+use crate::fixed::{exp2_neg, reciprocal, requantize};
 use crate::kernels::attention::{Head, HeadBlock, RowLogits, RowTile, Temperature};
 use crate::kernels::linear::{GROUP, PANEL};
 
@@ -51,25 +51,32 @@ fn score_block(head: &Head, block: &HeadBlock, query: &[i8], scores: &mut [i32])
     }
 }
 
-/// `weights[j]` = 2^15 * 2^-(distance to the largest logit); returns their sum. Scores beyond the weights are not looked at:
-/// no key has them. Where there is a bias, logits replace the scores.
+/// `weights[j]` = 2^15 * 2^-(distance to the largest logit); returns their sum. Scores beyond the weights don't count: no key has
+/// them. Where there is a bias, logits replace the scores.
 pub(in crate::kernels) fn weigh(scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
-    let count = weights.len().min(scores.len());
-    let (scores, _) = scores.split_at_mut(count);
     match logits {
         RowLogits::Plain(temperature) => {
             exponentiate(scores, weights, |largest, score| exponent(largest, score, temperature))
         }
         RowLogits::Biased { factor, bias } => {
-            add_bias(scores, factor, bias);
-            exponentiate(scores, weights, exponent_of_logit)
+            scores.iter_mut().for_each(|score| *score = factor.apply(*score));
+            weigh_biased(scores, bias, weights)
         }
     }
 }
 
-/// The weights of scores or logits, by the Q4.11 exponent of the largest and one.
+/// The weights of scores in units of 2^-16 log2, after the bias is added to as many as have one.
+pub(in crate::kernels) fn weigh_biased(scores: &mut [i32], bias: &[i32], weights: &mut [i16]) -> u32 {
+    for (score, &bias) in scores.iter_mut().zip(bias) {
+        *score = score.saturating_add(bias);
+    }
+    exponentiate(scores, weights, exponent_of_logit)
+}
+
+/// The weights of scores or logits, whose Q4.11 exponents follow from the largest and each one.
 #[inline(always)]
 fn exponentiate(scores: &[i32], weights: &mut [i16], exponent: impl Fn(i32, i32) -> u16) -> u32 {
+    let scores = scores.get(..weights.len()).unwrap_or(scores);
     let largest = scores.iter().copied().max().unwrap_or(0);
     let mut sum = 0u32;
     for (weight, &score) in weights.iter_mut().zip(scores) {
@@ -77,14 +84,6 @@ fn exponentiate(scores: &[i32], weights: &mut [i16], exponent: impl Fn(i32, i32)
         sum = sum.wrapping_add(u32::from(weight.unsigned_abs()));
     }
     sum
-}
-
-/// Scores to logits, in units of 2^-16 log2: `score * factor + bias`.
-fn add_bias(scores: &mut [i32], factor: Multiplier, bias: &[i32]) {
-    scores.iter_mut().for_each(|score| *score = factor.apply(*score));
-    for (score, &bias) in scores.iter_mut().zip(bias) {
-        *score = score.saturating_add(bias);
-    }
 }
 
 /// Q4.11 exponent of one logit, rounded half up.

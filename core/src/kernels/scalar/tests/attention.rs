@@ -14,9 +14,9 @@ use std::vec;
 use std::vec::Vec;
 
 /// Rows of codes with their scales.
-struct Quantized {
-    codes: Vec<i8>,
-    scales: Vec<TokenScale>,
+pub(super) struct Quantized {
+    pub codes: Vec<i8>,
+    pub scales: Vec<TokenScale>,
 }
 
 impl Quantized {
@@ -42,15 +42,16 @@ impl Quantized {
     }
 }
 
-struct Sequence {
-    queries: Quantized,
+/// Three queries over keys and values.
+pub(super) struct Sequence {
+    pub queries: Quantized,
     keys: Quantized,
     values: Quantized,
     width: usize,
 }
 
 impl Sequence {
-    fn new(random: &mut Random, keys: usize, width: usize, logit: f64) -> Self {
+    pub(super) fn new(random: &mut Random, keys: usize, width: usize, logit: f64) -> Self {
         // Scores q.k / sqrt(width) have the standard deviation of `logit`.
         let size = libm::sqrt(logit);
         Self {
@@ -62,19 +63,31 @@ impl Sequence {
     }
 
     fn attend(&self, block_rows: usize, garbage: u64) -> Attended {
+        self.attend_by(block_rows, garbage, |head, key_max, queries| {
+            let constant = temperature_constant(self.width);
+            let temperature = |&scale: &TokenScale| Temperature::new(scale, key_max, constant);
+            let temperatures: Vec<_> = self.queries.scales.iter().map(temperature).collect();
+            Attended::by(attention, head, queries, Logits::Plain(&temperatures), garbage)
+        })
+    }
+
+    /// Runs `kernel` on the packed head, its largest key scale and the queries.
+    pub(super) fn attend_by(
+        &self,
+        block_rows: usize,
+        garbage: u64,
+        kernel: impl FnOnce(&HeadData, TokenScale, &[i8]) -> Attended,
+    ) -> Attended {
         let mut padding = Random(!garbage);
         let mut head = HeadData::pack(&self.keys.codes, &self.values.codes, self.width, block_rows, || {
             padding.next() as u8
         });
         let key_max = head.relate(&self.keys.packed_scales(), &self.values.packed_scales());
-        let temperature =
-            |&scale: &TokenScale| Temperature::new(scale, key_max, temperature_constant(self.width));
-        let temperatures: Vec<_> = self.queries.scales.iter().map(temperature).collect();
-        Attended::by(attention, &head, &self.queries.codes, Logits::Plain(&temperatures), garbage)
+        kernel(&head, key_max, &self.queries.codes)
     }
 
     /// What rounding to whole multiples makes of every key's scale.
-    fn rounding_of_key_scales(&self) -> Vec<f64> {
+    pub(super) fn rounding_of_key_scales(&self) -> Vec<f64> {
         let mut relative = vec![0; self.keys.scales.len()];
         let numerator = key_scale_max(self.width);
         let largest = real(relative_scales(&self.keys.packed_scales(), numerator, &mut relative));
@@ -82,15 +95,16 @@ impl Sequence {
         stored.zip(&self.keys.scales).map(|(stored, &scale)| stored / real(scale)).collect()
     }
 
-    /// The softmax of one query's scores over the dequantized keys, each score times a factor.
-    fn softmax(&self, query: usize, factors: &[f64]) -> Vec<f64> {
+    /// The softmax of one query's scores over the dequantized keys, each score times a factor, plus a bias.
+    fn softmax(&self, query: usize, factors: &[f64], bias: &[f64]) -> Vec<f64> {
         let q = self.queries.row(query, self.width);
         let scores: Vec<f64> = factors
             .iter()
+            .zip(bias)
             .enumerate()
-            .map(|(key, factor)| {
+            .map(|(key, (factor, bias))| {
                 let dot: f64 = self.keys.row(key, self.width).iter().zip(&q).map(|(k, q)| k * q).sum();
-                factor * dot / libm::sqrt(self.width as f64)
+                factor * dot / libm::sqrt(self.width as f64) + bias
             })
             .collect();
         let largest = scores.iter().copied().fold(f64::MIN, f64::max);
@@ -106,12 +120,12 @@ impl Sequence {
             .fold(0.0, f64::max)
     }
 
-    /// The largest error of an output, relative to the largest value.
-    fn error(&self, factors: &[f64]) -> f64 {
-        let attended = self.attend(32, 1);
+    /// The largest error of an output, relative to the largest value. `bias` is natural, one a query and key.
+    pub(super) fn error(&self, attended: &Attended, factors: &[f64], bias: &[f64]) -> f64 {
         let mut worst = 0.0;
         for query in 0..self.queries.scales.len() {
-            let probabilities = self.softmax(query, factors);
+            let bias = &bias[query * factors.len()..][..factors.len()];
+            let probabilities = self.softmax(query, factors, bias);
             let mut exact = vec![0.0; self.width];
             for (key, p) in probabilities.iter().enumerate() {
                 exact.iter_mut().zip(self.values.row(key, self.width)).for_each(|(sum, v)| *sum += p * v);
@@ -138,8 +152,10 @@ fn attention_is_near_softmax() {
         for _ in 0..1000 {
             let (keys, width) = (1 + random.below(300), [8, 16, 64, 128][random.below(4)]);
             let sequence = Sequence::new(&mut random, keys, width, size);
-            kernel = f64::max(kernel, sequence.error(&sequence.rounding_of_key_scales()));
-            scales = f64::max(scales, sequence.error(&vec![1.0; keys]));
+            let (attended, no_bias) = (sequence.attend(32, 1), vec![0.0; 3 * keys]);
+            let rounded = sequence.rounding_of_key_scales();
+            kernel = f64::max(kernel, sequence.error(&attended, &rounded, &no_bias));
+            scales = f64::max(scales, sequence.error(&attended, &vec![1.0; keys], &no_bias));
         }
         assert!((0.7 * of_kernel..=of_kernel).contains(&kernel), "scores of {size}: {kernel}");
         assert!((0.7 * of_scales..=of_scales).contains(&scales), "scores of {size}: {scales}");

@@ -3,6 +3,7 @@
 
 mod activation;
 mod attention;
+mod bias;
 mod linear;
 mod product;
 mod rows;
