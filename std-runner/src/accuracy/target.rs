@@ -71,12 +71,12 @@ impl Target {
 ///
 /// # Errors
 /// [`NoTarget::Mismatch`] if fewer than `least` residues or than 90% are identical.
-pub fn align<R>(
+pub fn align<'r, R>(
     sequence: &[u8],
-    chain: &[R],
+    chain: &'r [R],
     least: usize,
     key: impl Fn(&R) -> (isize, u8),
-) -> Result<Vec<(usize, &R)>, NoTarget> {
+) -> Result<Vec<(usize, &'r R)>, NoTarget> {
     let place = |r: &R, offset: isize| -> Option<usize> {
         let (number, letter) = key(r);
         let position = usize::try_from(number.checked_add(offset - 1)?).ok()?;
@@ -85,7 +85,7 @@ pub fn align<R>(
     let matches = |offset: isize| chain.iter().filter(|r| place(r, offset).is_some()).count();
     // The first of equally good offsets.
     let offset = (-MAX_OFFSET..=MAX_OFFSET).rev().max_by_key(|&o| matches(o)).unwrap_or(0);
-    let aligned: Vec<(usize, &R)> = chain.iter().filter_map(|r| Some((place(r, offset)?, r))).collect();
+    let aligned: Vec<(usize, &'r R)> = chain.iter().filter_map(|r| Some((place(r, offset)?, r))).collect();
     let (matched, resolved) = (aligned.len(), chain.len());
     if matched * 10 < resolved * 9 || matched < least {
         return Err(NoTarget::Mismatch { matched, resolved, least });

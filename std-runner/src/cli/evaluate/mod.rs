@@ -3,6 +3,9 @@
 mod contacts;
 mod contacts_report;
 mod hidden;
+mod structures;
+mod structures_report;
+mod targets;
 
 use super::Outcome;
 use super::options::Options;
@@ -13,11 +16,14 @@ pub enum Command {
     Contacts(contacts::Args),
     /// Hidden states and logits against the float reference
     Hidden(hidden::Args),
+    /// Accuracy of predicted structures: lDDT and TM-score against experimental ones, and against the float reference
+    Structures(structures::Args),
 }
 
 pub fn run(options: &Options, command: &Command) -> anyhow::Result<Outcome> {
     match command {
         Command::Contacts(args) => contacts::run(options, args),
         Command::Hidden(args) => hidden::run(options, args),
+        Command::Structures(args) => structures::run(options, args),
     }
 }

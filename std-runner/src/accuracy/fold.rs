@@ -1,0 +1,212 @@
+//! Folds by place in the sequence: what predictions, float references and experiments are compared as.
+
+use foldpoint_core::geometry::{self, ATOM_NAMES};
+
+use super::bootstrap::mean;
+use super::lddt::{AtomPair, lddt};
+use super::reference::{Reference, ReferenceError};
+use super::structure::{AtomResidue, Point};
+use super::target::{NoTarget, align};
+use crate::alphabet;
+
+/// Structures with fewer residues are left out.
+pub const MIN_RESIDUES: usize = 10;
+
+/// Atoms in the `atom37` layout.
+pub type Atoms = [Option<Point>; ATOM_NAMES.len()];
+
+/// Place of CA.
+const CA: usize = 1;
+
+/// A residue of a fold.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FoldResidue {
+    /// Where its atoms are.
+    pub atoms: Atoms,
+    /// pLDDT of its CA, 0 to 100; anything in experiments.
+    pub plddt: f64,
+}
+
+/// A fold of a sequence: one entry for each residue, `None` where it isn't resolved or predicted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fold(pub Vec<Option<FoldResidue>>);
+
+/// Which atoms are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// CA atoms.
+    Backbone,
+    /// All heavy atoms that an amino acid of the sequence has (without the C terminus' OXT).
+    AllAtoms,
+}
+
+impl Fold {
+    /// A chain of a structure file, aligned to its sequence.
+    ///
+    /// # Errors
+    /// [`NoTarget`] if they do not belong together, or too little of the structure is there.
+    pub fn align(sequence: &[u8], chain: &[AtomResidue]) -> Result<Self, NoTarget> {
+        let mut residues = vec![None; sequence.len()];
+        for (position, residue) in align(sequence, chain, MIN_RESIDUES, |r| (r.number, r.letter))? {
+            let (mut atoms, mut plddt) = ([None; ATOM_NAMES.len()], 0.0);
+            for atom in &residue.atoms {
+                if let Some(place) = ATOM_NAMES.iter().position(|&name| name == atom.name) {
+                    atoms[place] = Some(atom.position);
+                }
+                if atom.name == ATOM_NAMES[CA] {
+                    plddt = atom.b_factor;
+                }
+            }
+            residues[position] = Some(FoldResidue { atoms, plddt });
+        }
+        Ok(Self(residues))
+    }
+
+    /// The float reference's fold of a sequence of `length` residues.
+    ///
+    /// # Errors
+    /// [`ReferenceError`] if the file has no such fold.
+    pub fn from_reference(reference: &Reference, length: usize) -> Result<Self, ReferenceError> {
+        const TYPES: usize = ATOM_NAMES.len();
+        let atoms = reference.required("atom37", &[length, TYPES, 3])?;
+        let mask = reference.required("atom37_mask", &[length, TYPES])?;
+        let plddt = reference.required("plddt", &[length, TYPES])?;
+        let residue = |i: usize| {
+            let atom = |place: usize| {
+                let at = i * TYPES + place;
+                (mask[at] > 0.5).then(|| std::array::from_fn(|axis| f64::from(atoms[3 * at + axis])))
+            };
+            let plddt = 100.0 * f64::from(plddt[i * TYPES + CA]);
+            Some(FoldResidue { atoms: std::array::from_fn(atom), plddt })
+        };
+        Ok(Self((0..length).map(residue).collect()))
+    }
+
+    /// Residues that are there.
+    pub fn resolved(&self) -> usize {
+        self.0.iter().flatten().count()
+    }
+
+    /// Letters and positions of the CA atoms.
+    pub fn trace(&self, sequence: &[u8]) -> Vec<(u8, Point)> {
+        let residues = self.0.iter().zip(sequence);
+        residues.filter_map(|(residue, &letter)| Some((letter, residue.as_ref()?.atoms[CA]?))).collect()
+    }
+
+    /// Mean pLDDT of the residues that have a CA, 0 to 100.
+    pub fn mean_plddt(&self) -> Option<f64> {
+        mean(self.plddt().flatten())
+    }
+
+    fn plddt(&self) -> impl Iterator<Item = Option<f64>> {
+        self.0.iter().map(|residue| residue.filter(|r| r.atoms[CA].is_some()).map(|r| r.plddt))
+    }
+
+    /// Mean absolute difference of the residues' pLDDT to those of `other`, 0 to 100.
+    pub fn plddt_difference(&self, other: &Self) -> Option<f64> {
+        mean(self.plddt().zip(other.plddt()).filter_map(|(a, b)| Some((a? - b?).abs())))
+    }
+
+    /// lDDT to `reference`, a fold of the same sequence, 0 to 1: the mean over its residues.
+    pub fn lddt(&self, reference: &Self, sequence: &[u8], compare: Compare) -> Option<f64> {
+        let mut pairs = Vec::new();
+        for (residue, ((model, reference), &letter)) in
+            self.0.iter().zip(&reference.0).zip(sequence).enumerate()
+        {
+            let Some(reference) = reference else { continue };
+            for place in places(letter, compare) {
+                if let Some(exact) = reference.atoms[place] {
+                    let model = model.as_ref().and_then(|m| m.atoms[place]);
+                    pairs.push(AtomPair { residue, reference: exact, model });
+                }
+            }
+        }
+        mean(lddt(&pairs).into_iter().map(|(_, score)| score))
+    }
+}
+
+/// The places of a residue's atoms.
+fn places(letter: u8, compare: Compare) -> Vec<usize> {
+    if compare == Compare::Backbone {
+        return vec![CA];
+    }
+    let residue = alphabet::token(letter).and_then(geometry::Residue::from_token);
+    let names = residue.map_or(&[][..], geometry::Residue::atoms).iter().map(|atom| atom.name);
+    names.filter_map(|name| ATOM_NAMES.iter().position(|&n| n == name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accuracy::structure::Atom;
+    use std::collections::BTreeMap;
+
+    const SEQUENCE: &[u8] = b"GAGAGAGAGAGA";
+
+    /// A line of N, CA and CB, numbered from 5, without residue `gone`.
+    fn chain(gone: usize, shift_of_cb: f64) -> Vec<AtomResidue> {
+        let residue = |(i, &letter): (usize, &u8)| {
+            let atom = |(name, y): (&str, f64)| Atom {
+                name: name.into(),
+                position: [3.8 * i as f64, y, 0.0],
+                b_factor: 50.0 + i as f64,
+            };
+            let atoms = [("N", -1.4), ("CA", 0.0), ("CB", 1.5 + shift_of_cb), ("OXT", 9.0 + shift_of_cb)];
+            AtomResidue { number: 5 + i as isize, letter, atoms: atoms.into_iter().map(atom).collect() }
+        };
+        let mut chain: Vec<AtomResidue> = SEQUENCE.iter().enumerate().map(residue).collect();
+        if gone < chain.len() {
+            chain.remove(gone);
+        }
+        chain
+    }
+
+    fn fold(gone: usize, shift_of_cb: f64) -> Fold {
+        Fold::align(SEQUENCE, &chain(gone, shift_of_cb)).expect("a fold")
+    }
+
+    #[test]
+    fn a_fold_equals_itself_and_side_chains_count_when_asked() {
+        let (exact, shifted) = (fold(99, 0.0), fold(99, 100.0));
+        for compare in [Compare::Backbone, Compare::AllAtoms] {
+            assert_eq!(exact.lddt(&exact, SEQUENCE, compare), Some(1.0));
+        }
+        assert_eq!(shifted.lddt(&exact, SEQUENCE, Compare::Backbone), Some(1.0));
+        let all = shifted.lddt(&exact, SEQUENCE, Compare::AllAtoms).expect("a score");
+        // Glycine's CB and the OXT are no atoms of the sequence; the pairs of alanine's CB with N and CA are lost.
+        assert!((0.4..0.9).contains(&all), "{all}");
+    }
+
+    #[test]
+    fn missing_residues() {
+        let (all, some) = (fold(99, 0.0), fold(6, 0.0));
+        assert_eq!((some.resolved(), some.0[6], some.trace(SEQUENCE).len()), (11, None, 11));
+        assert_eq!(all.lddt(&some, SEQUENCE, Compare::Backbone), Some(1.0));
+        assert!(some.lddt(&all, SEQUENCE, Compare::Backbone).is_some_and(|score| score < 0.95));
+        assert_eq!(all.plddt_difference(&some), Some(0.0));
+        assert_eq!(all.mean_plddt(), Some(55.5));
+        assert!(Fold::align(SEQUENCE, &chain(0, 0.0)[..9]).is_err());
+    }
+
+    #[test]
+    fn the_float_reference() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut tensors = BTreeMap::new();
+        let mut put = |kind: &str, shape: Vec<usize>, value: &dyn Fn(usize) -> f32| {
+            let values = (0..shape.iter().product()).map(value).collect();
+            tensors.insert(format!("a.{kind}"), (shape, values));
+        };
+        put("atom37", vec![2, 37, 3], &|k| k as f32);
+        put("atom37_mask", vec![2, 37], &|k| if k == 37 { 0.0 } else { 1.0 });
+        put("plddt", vec![2, 37], &|k| k as f32 / 100.0);
+        let mut bytes = Vec::new();
+        crate::output::safetensors(&mut bytes, &tensors, false).expect("in memory");
+        std::fs::write(dir.path().join("a.safetensors"), bytes).expect("written");
+        let reference = Reference::open(dir.path(), "a", "a").expect("a file");
+        let fold = Fold::from_reference(&reference, 2).expect("a fold");
+        let second = fold.0[1].expect("a residue");
+        assert_eq!((second.atoms[0], second.atoms[1]), (None, Some([114.0, 115.0, 116.0])));
+        assert!((second.plddt - 38.0).abs() < 1e-4);
+        assert!(Fold::from_reference(&reference, 3).is_err());
+    }
+}
