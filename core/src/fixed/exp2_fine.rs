@@ -39,13 +39,13 @@ pub const fn exp2_fine(t: u32) -> u32 {
     let u = (t & 0xfff) as u64;
     let [a, b, c, d] = SERIES;
     // Each bracket falls in u and stays positive, since each coefficient is far below the one before.
-    let inner = c - (d * u >> 12);
-    let inner = b - (inner * u >> 12);
-    let inner = a - (inner * u >> 12);
-    let series = (1 << 32) - (inner * u >> 12);
+    let inner = c - ((d * u) >> 12);
+    let inner = b - ((inner * u) >> 12);
+    let inner = a - ((inner * u) >> 12);
+    let series = (1 << 32) - ((inner * u) >> 12);
     // At most 2^63.
-    let product = SIXTEENTHS[(t >> 12 & 15) as usize] as u64 * series;
-    ((product >> (62 - EXP2_FINE_FRAC + whole)) + 1 >> 1) as u32
+    let product = SIXTEENTHS[((t >> 12) & 15) as usize] as u64 * series;
+    (((product >> (62 - EXP2_FINE_FRAC + whole)) + 1) >> 1) as u32
 }
 
 #[cfg(test)]
