@@ -3,8 +3,9 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use foldpoint_benches::inputs::HeadInput;
+use foldpoint_benches::inputs::{HeadInput, bell};
 use foldpoint_core::Isa;
+use foldpoint_core::fixed::Multiplier;
 use foldpoint_core::kernels::attention::{Logits, QUERY_TILE, RowTile};
 
 fn attention(criterion: &mut Criterion) {
@@ -16,14 +17,18 @@ fn attention(criterion: &mut Criterion) {
         let mut weights = vec![0; QUERY_TILE * stride];
         let mut out = vec![0; QUERY_TILE * width];
         group.throughput(Throughput::Elements(input.products()));
-        for isa in Isa::all() {
-            let id = BenchmarkId::new(isa.name(), format!("{keys} keys of {width}"));
+        let factors = [Multiplier { mantissa: 3 << 29, shift: 42 }; QUERY_TILE];
+        let bias = bell(QUERY_TILE * stride, 1 << 15);
+        let biased = Logits::Biased { factors: &factors, bias: &bias, bias_stride: stride };
+        let kinds = [("", Logits::Plain(&input.temperatures)), (", biased", biased)];
+        for (isa, (kind, logits)) in Isa::all().iter().flat_map(|isa| kinds.map(|kind| (isa, kind))) {
+            let id = BenchmarkId::new(isa.name(), format!("{keys} keys of {width}{kind}"));
             group.bench_function(id, |bencher| {
                 bencher.iter(|| {
                     let mut sums = [0; QUERY_TILE];
                     let tile = RowTile {
                         queries: &input.queries,
-                        logits: Logits::Plain(&input.temperatures),
+                        logits,
                         scores: &mut scores,
                         weights: &mut weights,
                         stride,

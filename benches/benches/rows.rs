@@ -51,6 +51,19 @@ fn gelu(criterion: &mut Criterion) {
     });
 }
 
+fn gate(criterion: &mut Criterion) {
+    let (x, gates) = (bell(CHANNELS, ONE), bell(CHANNELS, 2 * ONE));
+    let mut y = x.clone();
+    each_isa(criterion, "gate", |isa, id, group| {
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                y.copy_from_slice(&x);
+                (isa.backend().gate)(black_box(&mut y), &gates);
+            });
+        });
+    });
+}
+
 fn quantize_row(criterion: &mut Criterion) {
     let x = bell(CHANNELS, ONE);
     let outliers: Vec<u16> = (0..CHANNELS as u16).step_by(32).collect();
@@ -82,5 +95,5 @@ fn residual(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, layer_norm, gelu, quantize_row, residual);
+criterion_group!(benches, layer_norm, gelu, gate, quantize_row, residual);
 criterion_main!(benches);

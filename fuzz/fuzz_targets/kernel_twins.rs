@@ -1,10 +1,10 @@
-//! Linear layers, attention and contact maps on arbitrary values and shapes: every backend gives the specification's bits.
+//! Linear layers, attention, contact maps and products of codes on arbitrary values and shapes: every backend gives the specification's bits.
 #![no_main]
 
 use foldpoint_core::Isa;
 use foldpoint_core::fixed::{Multiplier, TokenScale};
 use foldpoint_core::kernels::attention::{
-    ContactWeight, Head, Logits, QUERY_TILE, RowTile, Temperature, pack, unpack,
+    ContactWeight, Head, Logits, QUERY_TILE, RowTile, Temperature, bias_factor, pack, unpack,
 };
 use foldpoint_core::kernels::linear::{Linear, row_len};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
@@ -13,7 +13,11 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let mut input = Unstructured::new(data);
     // Too few bytes for a shape are nothing to run.
-    let _ = if input.arbitrary().unwrap_or(false) { linear(&mut input) } else { attention(&mut input) };
+    let _ = match input.arbitrary::<u8>().unwrap_or(0) % 3 {
+        0 => attention(&mut input),
+        1 => linear(&mut input),
+        _ => product(&mut input),
+    };
 });
 
 /// The rest of the input, over and over: large tensors from few bytes.
@@ -68,6 +72,11 @@ fn attention(input: &mut Unstructured) -> Result<()> {
         let (query, key) = (unpack(input.arbitrary()?), unpack(input.arbitrary()?));
         *temperature = Temperature::new(query, key, constant);
     }
+    let mut factors = [constant; QUERY_TILE];
+    for factor in &mut factors {
+        *factor = bias_factor(unpack(input.arbitrary()?), unpack(input.arbitrary()?), constant);
+    }
+    let (biased, bias_stride) = (input.arbitrary()?, keys + input.int_in_range(0..=2usize)?);
     let value_max = unpack(input.arbitrary()?);
     let contact = ContactWeight { weight: input.arbitrary()?, shift: input.arbitrary()? };
     let (len, stride) = (block_rows * width, keys.next_multiple_of(32));
@@ -76,6 +85,12 @@ fn attention(input: &mut Unstructured) -> Result<()> {
     let key_scale = repeated(input, keys, |byte, at| (i16::from(byte) * 2 + at as i16 % 2).min(511));
     let value_scale = repeated(input, keys, |byte, at| i16::from(byte >> 1) << 8 | at as i16 % 256);
     let queries = repeated(input, rows * width, |byte, at| byte.rotate_right(at as u32) as i8);
+    let bias = repeated(input, rows * bias_stride, |byte, at| i32::from(byte as i8) << (at % 25));
+    let logits = if biased {
+        Logits::Biased { factors: &factors[..rows], bias: &bias, bias_stride }
+    } else {
+        Logits::Plain(&temperatures[..rows])
+    };
     let head = Head {
         blocks: &blocks,
         block_len: 2 * len,
@@ -96,7 +111,7 @@ fn attention(input: &mut Unstructured) -> Result<()> {
         let (mut sums, mut out) = (vec![0; rows], vec![0; rows * width]);
         let tile = RowTile {
             queries: &queries,
-            logits: Logits::Plain(&temperatures[..rows]),
+            logits,
             scores: &mut scores,
             weights: &mut weights,
             stride,
@@ -109,6 +124,19 @@ fn attention(input: &mut Unstructured) -> Result<()> {
         let total = (isa.backend().contact)(&weights[..keys], sums[0], contact, &mut row, &mut columns);
         assert!(total.abs_diff(65536) <= keys.div_ceil(2) as u32 + 2);
         (weights, sums, out, row, columns)
+    });
+    Ok(())
+}
+
+fn product(input: &mut Unstructured) -> Result<()> {
+    let (rows, panels) = (input.int_in_range(0..=20usize)?, input.int_in_range(0..=5usize)?);
+    let width = 4 * input.int_in_range(0..=200usize)?;
+    let codes = repeated(input, rows * width, |byte, at| byte.wrapping_add(at as u8) as i8);
+    let columns = repeated(input, panels * 16 * width, |byte, at| byte.rotate_left(at as u32) as i8);
+    same(|isa| {
+        let mut out = vec![7; rows * panels * 16 + 3];
+        (isa.backend().product)(&codes, &columns, width, &mut out);
+        out
     });
     Ok(())
 }
