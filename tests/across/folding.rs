@@ -7,7 +7,7 @@ use foldpoint_core::esmfold::{FoldingModel, Input, LINKER, RunError, Step, Want}
 use foldpoint_core::format::ModelFile;
 use foldpoint_core::{Executor, Isa, Serial};
 use foldpoint_tests::fixture::{Aligned, Backwards};
-use foldpoint_tests::random_fold::{FoldShape, TINY_FOLD};
+use foldpoint_tests::random_fold::{ESMFOLD_V1_WIDTHS, FoldShape, StructureShape, TINY_FOLD};
 use proptest::prelude::*;
 
 use crate::outputs::tokens;
@@ -63,8 +63,7 @@ fn shapes() -> impl Strategy<Value = FoldShape> {
             outliers: outliers.min(8),
             sequence_bits,
             pair_bits,
-            iterations,
-            structure_heads,
+            structure: StructureShape { iterations, heads: structure_heads, ..TINY_FOLD.structure },
             ..TINY_FOLD
         },
     )
@@ -184,4 +183,23 @@ fn every_step_is_told_once_and_in_order() {
     };
     let expected: Vec<Step> = [Step::LanguageModel].into_iter().chain(pass(0)).chain(pass(1)).collect();
     assert_eq!(steps, expected);
+}
+
+/// The pairs take almost all of a long chain's working memory: at most 1.5 KiB each in esmfold_v1, scratch and all.
+#[test]
+fn a_pair_of_esmfold_v1_takes_at_most_one_and_a_half_kibibytes() {
+    let file = Aligned::copy_of(&ESMFOLD_V1_WIDTHS.model(0).unwrap());
+    let parsed = ModelFile::parse(file.bytes()).unwrap();
+    let model = FoldingModel::load(&parsed).unwrap();
+    for residues in [128, 256, 512, 1024] {
+        for workers in [1, 2] {
+            let bytes = model.plan(residues, workers, Want::default()).unwrap();
+            // What grows with the length alone, the sequence's part, is taken off.
+            let sequence = residues * 40 * 1024;
+            assert!(
+                bytes - sequence.min(bytes) <= 1536 * residues * residues,
+                "{residues} residues on {workers} workers: {bytes}"
+            );
+        }
+    }
 }

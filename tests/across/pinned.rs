@@ -21,6 +21,6 @@ fn the_bare_metal_model_is_what_its_generator_writes() {
     let written = TINY.model(0).unwrap();
     assert!(
         model() == written,
-        "run: cargo run -p foldpoint-tests --bin tiny-model examples/bare-metal/tiny.fpm"
+        "run: cargo run -p foldpoint-tests --bin random-model tiny examples/bare-metal/tiny.fpm"
     );
 }

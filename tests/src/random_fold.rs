@@ -28,10 +28,29 @@ pub struct FoldShape {
     pub sequence_bits: i32,
     /// ... of the pair representation.
     pub pair_bits: i32,
-    /// Iterations of the structure module.
+    /// Largest difference of residue numbers with an embedding of its own.
+    pub position_bins: usize,
+    /// The structure module.
+    pub structure: StructureShape,
+}
+
+/// The shape of a random structure module.
+#[derive(Clone, Copy, Debug)]
+pub struct StructureShape {
+    /// Iterations.
     pub iterations: usize,
+    /// Channels of the sequence representation.
+    pub width: usize,
+    /// Channels of the pair representation.
+    pub pair_width: usize,
     /// Heads of invariant point attention.
-    pub structure_heads: usize,
+    pub heads: usize,
+    /// Channels of a head.
+    pub head_width: usize,
+    /// Query and key points of a head; it has as many value points and one more.
+    pub points: usize,
+    /// Channels of the angle resnet.
+    pub resnet_width: usize,
 }
 
 /// A small one.
@@ -44,14 +63,39 @@ pub const TINY_FOLD: FoldShape = FoldShape {
     outliers: 2,
     sequence_bits: 16,
     pair_bits: 8,
-    iterations: 2,
-    structure_heads: 3,
+    position_bins: 4,
+    structure: StructureShape {
+        iterations: 2,
+        width: 24,
+        pair_width: 16,
+        heads: 3,
+        head_width: 8,
+        points: 2,
+        resnet_width: 16,
+    },
 };
 
-const BINS: usize = 4;
-const STRUCTURE_WIDTH: usize = 24;
-const STRUCTURE_PAIR_WIDTH: usize = 16;
-const RESNET_WIDTH: usize = 16;
+/// As wide as esmfold_v1, with one layer and one block: its working memory is the same.
+pub const ESMFOLD_V1_WIDTHS: FoldShape = FoldShape {
+    language_model: Shape { layers: 1, heads: 40, head_width: 64, ffn: 10_240, outliers: 8, ..TINY },
+    blocks: 1,
+    sequence_heads: 32,
+    pair_heads: 4,
+    head_width: 32,
+    outliers: 8,
+    sequence_bits: 16,
+    pair_bits: 16,
+    position_bins: 32,
+    structure: StructureShape {
+        iterations: 8,
+        width: 384,
+        pair_width: 128,
+        heads: 12,
+        head_width: 16,
+        points: 7,
+        resnet_width: 128,
+    },
+};
 
 impl FoldShape {
     /// Channels of the sequence representation.
@@ -73,25 +117,28 @@ impl FoldShape {
             sequence_heads: self.sequence_heads,
             pair_width: self.pair_width(),
             pair_heads: self.pair_heads,
-            position_bins: BINS,
+            position_bins: self.position_bins,
             passes: 2,
             sequence_frac: STREAM_FRAC,
             pair_frac: STREAM_FRAC,
             mix_frac: STREAM_FRAC,
             structure: StructureConfig {
-                iterations: self.iterations,
-                width: STRUCTURE_WIDTH,
-                pair_width: STRUCTURE_PAIR_WIDTH,
-                heads: self.structure_heads,
-                head_width: 8,
-                query_points: 2,
-                value_points: 3,
+                iterations: self.structure.iterations,
+                width: self.structure.width,
+                pair_width: self.structure.pair_width,
+                heads: self.structure.heads,
+                head_width: self.structure.head_width,
+                query_points: self.structure.points,
+                value_points: self.structure.points + 1,
                 transition_layers: 1,
                 resnet_blocks: 1,
-                resnet_width: RESNET_WIDTH,
+                resnet_width: self.structure.resnet_width,
                 pair_frac: 11,
                 epsilon: 43,
-                scalar_weight: multiplier(std::f64::consts::LOG2_E / libm::sqrt(24.0)).scaled(-16),
+                scalar_weight: multiplier(
+                    std::f64::consts::LOG2_E / libm::sqrt(3.0 * self.structure.head_width as f64),
+                )
+                .scaled(-16),
                 translation_scale: multiplier(10.0).scaled(-4),
             },
             epsilon_mix: 168,
@@ -137,9 +184,9 @@ impl Adding<'_> {
         add_linear(&mut self.writer, &mut self.random, name, inputs, outputs, frac)
     }
 
-    /// A Linear all of whose channels have two limbs.
+    /// A Linear as many of whose channels have two limbs as its sums can hold.
     fn precise(&mut self, name: &str, inputs: usize, outputs: usize, frac: u32) -> Result<(), WriteError> {
-        let inputs = Inputs { channels: inputs, outliers: inputs };
+        let inputs = Inputs { channels: inputs, outliers: inputs.min((131_071 - inputs) / 128) };
         add_linear(&mut self.writer, &mut self.random, name, inputs, outputs, frac)
     }
 
@@ -187,8 +234,8 @@ impl Adding<'_> {
         self.norm("fold.recycling.pair_norm", pair)?;
         self.site("sequence", 0)?;
         self.site("pair", 0)?;
-        self.norm("fold.heads.plddt.norm", STRUCTURE_WIDTH)?;
-        self.precise("fold.heads.plddt.linear", STRUCTURE_WIDTH, ATOM_TYPES * PLDDT_BINS, ACT)?;
+        self.norm("fold.heads.plddt.norm", self.shape.structure.width)?;
+        self.precise("fold.heads.plddt.linear", self.shape.structure.width, ATOM_TYPES * PLDDT_BINS, ACT)?;
         self.precise("fold.heads.aligned_error", pair, PAIR_BINS, ACT)?;
         self.precise("fold.heads.distogram", pair, PAIR_BINS, ACT)
     }
@@ -253,10 +300,10 @@ impl Adding<'_> {
         self.norm("fold.structure.transition.norm", s.width)?;
         self.precise("fold.structure.backbone_update.linear", s.width, 6, 20)?;
         let resnet = "fold.structure.angle_resnet";
-        self.precise(&format!("{resnet}.input"), s.width, RESNET_WIDTH, ACT)?;
-        self.precise(&format!("{resnet}.initial"), s.width, RESNET_WIDTH, ACT)?;
-        self.precise(&format!("{resnet}.0.first"), RESNET_WIDTH, RESNET_WIDTH, ACT)?;
-        self.precise(&format!("{resnet}.0.second"), RESNET_WIDTH, RESNET_WIDTH, ACT)?;
-        self.precise(&format!("{resnet}.output"), RESNET_WIDTH, 14, ACT)
+        self.precise(&format!("{resnet}.input"), s.width, s.resnet_width, ACT)?;
+        self.precise(&format!("{resnet}.initial"), s.width, s.resnet_width, ACT)?;
+        self.precise(&format!("{resnet}.0.first"), s.resnet_width, s.resnet_width, ACT)?;
+        self.precise(&format!("{resnet}.0.second"), s.resnet_width, s.resnet_width, ACT)?;
+        self.precise(&format!("{resnet}.output"), s.resnet_width, 14, ACT)
     }
 }

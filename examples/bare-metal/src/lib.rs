@@ -36,7 +36,7 @@ impl Default for Arena {
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
 
-/// Written by `cargo run -p foldpoint-tests --bin tiny-model`; 2 layers of 32 channels.
+/// Written by `cargo run -p foldpoint-tests --bin random-model`; 2 layers of 32 channels.
 static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("../tiny.fpm"));
 
 /// Trp-cage (PDB 1L2Y).

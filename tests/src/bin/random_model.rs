@@ -1,0 +1,31 @@
+//! Writes a model of random weights to a file: the bare-metal example's, or one as wide as esmfold_v1.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use foldpoint_tests::random_fold::ESMFOLD_V1_WIDTHS;
+use foldpoint_tests::random_model::TINY;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let [name, path] = arguments.as_slice() else { return usage() };
+    let model = match name.to_str() {
+        Some("tiny") => TINY.model(0),
+        Some("esmfold-v1-widths") => ESMFOLD_V1_WIDTHS.model(0),
+        _ => return usage(),
+    };
+    let path = PathBuf::from(path);
+    let written = model.map_err(|e| e.to_string());
+    match written.and_then(|bytes| std::fs::write(&path, bytes).map_err(|e| e.to_string())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{}: {reason}", path.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage() -> ExitCode {
+    eprintln!("usage: random-model (tiny | esmfold-v1-widths) FILE");
+    ExitCode::from(2)
+}
