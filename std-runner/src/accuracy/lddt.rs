@@ -116,7 +116,8 @@ mod tests {
         let atom =
             |residue, x| AtomPair { residue, reference: [x, 0.0, 0.0], model: Some([2.0 * x, 0.0, 0.0]) };
         assert_eq!(lddt(&[atom(3, 0.0), atom(3, 1.0)]), []);
-        assert_eq!(lddt(&[atom(3, 0.0), atom(3, 1.0), atom(4, 1.0)]), [(3, 0.875), (4, 0.875)]);
+        // A distance of 1 that becomes 2 is kept at two thresholds, one of 0 at all four.
+        assert_eq!(lddt(&[atom(3, 0.0), atom(3, 1.0), atom(4, 1.0)]), [(3, 0.75), (4, 0.75)]);
     }
 
     proptest! {

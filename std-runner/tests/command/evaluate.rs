@@ -15,7 +15,8 @@ use std_runner::engine::{Engine, Request};
 use std_runner::model::ModelBytes;
 use std_runner::output::{Tensors, safetensors};
 
-const SEQUENCE: &str = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRT";
+/// The sequence of [`hairpin`].
+pub const SEQUENCE: &str = "MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRT";
 
 fn three_letters(residue: char) -> &'static str {
     match residue {
@@ -41,7 +42,7 @@ fn three_letters(residue: char) -> &'static str {
 
 /// A hairpin: residues go up for half of the sequence and down again 5 Å beside, numbered from 11, so that pairs which
 /// face each other touch and no others do that are 12 or more apart.
-fn hairpin() -> String {
+pub fn hairpin() -> String {
     let mut pdb = String::new();
     let mut serial = 0;
     let half = SEQUENCE.len() / 2;
@@ -62,7 +63,7 @@ fn hairpin() -> String {
     pdb + "END\n"
 }
 
-fn write_reference(folder: &Folder, tensors: Tensors) {
+pub fn write_reference(folder: &Folder, tensors: Tensors) {
     let mut bytes = Vec::new();
     safetensors(&mut bytes, &tensors, false).expect("in memory");
     std::fs::create_dir_all(folder.path("reference")).expect("a folder");

@@ -6,3 +6,4 @@ mod bad_model;
 mod commands;
 mod common;
 mod evaluate;
+mod evaluate_structures;

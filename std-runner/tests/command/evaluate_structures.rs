@@ -1,0 +1,114 @@
+//! `foldpoint evaluate structures` on predictions whose accuracy is known.
+
+use std::collections::BTreeMap;
+
+use crate::common::{Folder, foldpoint};
+use crate::evaluate::{SEQUENCE, hairpin, write_reference};
+use predicates::prelude::*;
+use predicates::str::contains;
+
+const ARGUMENTS: [&str; 8] =
+    ["evaluate", "structures", "--pdb-dir", "pdb", "--fasta", "in.fasta", "--predictions", "predictions"];
+
+/// The hairpin as target and `prediction` as its prediction.
+fn folder(prediction: &str) -> Folder {
+    let folder = Folder::new();
+    folder.write("in.fasta", format!(">1ABC_B hairpin\n{SEQUENCE}\n"));
+    for dir in ["pdb", "predictions"] {
+        std::fs::create_dir(folder.path(dir)).expect("a folder");
+    }
+    folder.write("pdb/1ABC.pdb", hairpin());
+    folder.write("predictions/1ABC_B.pdb", prediction);
+    folder
+}
+
+/// The hairpin with other temperature factors and its second strand `shift` further away.
+fn shifted(shift: f64) -> String {
+    let shift_line = |line: &str| match line.get(30..38).and_then(|x| x.trim().parse::<f64>().ok()) {
+        Some(x) if x > 2.0 => format!("{}{:8.3}{}\n", &line[..30], x + shift, &line[38..]),
+        _ => format!("{line}\n"),
+    };
+    let text: String = hairpin().lines().map(shift_line).collect();
+    text.replace("1.00  0.00 ", "1.00 87.50 ")
+}
+
+#[test]
+fn a_perfect_prediction() {
+    foldpoint(&folder(&shifted(0.0))).args(ARGUMENTS).assert().success().stdout(
+        contains("1 targets, mean length 55.00")
+            .and(contains("| CA lDDT | 1.0000 |"))
+            .and(contains("| all-atom lDDT | 1.0000 |"))
+            .and(contains("| pLDDT | 87.50 |"))
+            .and(contains("TM-score").not()),
+    );
+}
+
+/// The float reference of the hairpin: the target itself, with this pLDDT.
+fn reference(plddt: f32) -> BTreeMap<String, (Vec<usize>, Vec<f32>)> {
+    let n = SEQUENCE.len();
+    let (mut atoms, mut mask) = (vec![0.0; n * 37 * 3], vec![0.0; n * 37]);
+    for (atom, line) in hairpin().lines().filter(|line| line.starts_with("ATOM")).enumerate() {
+        // N, CA and C are the first three of `atom37`, too.
+        let place = atom / 3 * 37 + atom % 3;
+        mask[place] = 1.0;
+        for axis in 0..3 {
+            atoms[3 * place + axis] = line[30 + 8 * axis..38 + 8 * axis].trim().parse().expect("a number");
+        }
+    }
+    BTreeMap::from([
+        ("1ABC_B.atom37".to_owned(), (vec![n, 37, 3], atoms)),
+        ("1ABC_B.atom37_mask".to_owned(), (vec![n, 37], mask)),
+        ("1ABC_B.plddt".to_owned(), (vec![n, 37], vec![plddt; n * 37])),
+    ])
+}
+
+#[test]
+fn a_worse_prediction_beside_a_perfect_reference() {
+    let folder = folder(&shifted(20.0));
+    write_reference(&folder, reference(0.9));
+    let output = foldpoint(&folder).args(ARGUMENTS).args(["--reference", "reference", "--json"]).output();
+    let output = output.expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let number = |pointer: &str| json.pointer(pointer).and_then(serde_json::Value::as_f64).expect("a number");
+    let lddt = number("/means/lddt/integer");
+    assert!((0.3..0.7).contains(&lddt), "{lddt}");
+    assert_eq!(number("/means/lddt/float"), 1.0);
+    assert_eq!(number("/means/lddt/difference/0"), lddt - 1.0);
+    // Target and reference are the same, so that the integer model is as far from one as from the other.
+    assert!((number("/agreement/lddt") - lddt).abs() < 1e-9);
+    assert!((number("/agreement/plddt_difference") - 2.5).abs() < 1e-4);
+    assert_eq!(json["targets"][0]["resolved"], SEQUENCE.len());
+}
+
+#[test]
+fn a_prediction_that_is_missing_or_of_another_sequence_is_named() {
+    let folder = folder("END\n");
+    foldpoint(&folder).args(ARGUMENTS).assert().code(1).stderr(contains("1ABC_B.pdb"));
+    std::fs::remove_file(folder.path("predictions/1ABC_B.pdb")).expect("removed");
+    foldpoint(&folder)
+        .args(ARGUMENTS)
+        .assert()
+        .code(1)
+        .stderr(contains("1ABC_B.pdb: there is no such prediction"));
+}
+
+#[cfg(unix)]
+#[test]
+fn tm_scores_are_those_that_the_program_says() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = folder(&shifted(0.0));
+    let line =
+        |chain, score| format!("TM-score= {score} (if normalized by length of Chain_{chain}, i.e.)\\n");
+    let script =
+        format!("#!/bin/sh\ngrep -q ' CA ' \"$1\" \"$2\" && printf '{}{}'\n", line(1, 0.25), line(2, 0.5));
+    let program = folder.write("align", script);
+    let run = |program: &str| {
+        let mut command = foldpoint(&folder);
+        command.args(ARGUMENTS).args(["--tm-align", program]);
+        command
+    };
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    run("./align").assert().success().stdout(contains("| TM-score | 0.5000 |"));
+    run("./none").assert().code(1).stderr(contains("./none: cannot be run"));
+}
