@@ -111,6 +111,29 @@ fn a_folding_model_writes_structures() {
 }
 
 #[test]
+fn eight_bit_weights_are_near_but_not_the_same() {
+    let fasta = ">a\nMKTAYIA\n";
+    let hidden = |options: &[&str]| -> Vec<f32> {
+        let out = tempfile::tempdir().unwrap();
+        let options = [&["--recycles", "0", "--hidden"], options].concat();
+        let done = reference(&golden("esmfold-tiny"), fasta, out.path(), &options);
+        assert!(done.status.success(), "{done:?}");
+        let bytes = fs::read(out.path().join("a.safetensors")).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let values = |kind: &str| file.tensor(&format!("a.{kind}")).unwrap().data().to_vec();
+        let bytes = [values("hidden"), values("plddt")].concat();
+        bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()
+    };
+    let (float, eight) = (hidden(&[]), hidden(&["--weights", "8"]));
+    let differences = float.iter().zip(&eight).map(|(a, b)| (a - b).abs());
+    let largest = differences.fold(0.0, f32::max);
+    assert!(largest > 1e-4 && largest < 0.2, "{largest}");
+    let out = tempfile::tempdir().unwrap();
+    let refused = reference(&golden("esmfold-tiny"), fasta, out.path(), &["--weights", "4"]);
+    assert!(error(&refused).contains("possible values: 8"));
+}
+
+#[test]
 fn limit_and_longest_length_choose_sequences() {
     let out = tempfile::tempdir().unwrap();
     let fasta = ">long\nMKLVMKLV\n>a\nMK\n>b\nMK\n>c\nMK\n";

@@ -40,6 +40,7 @@ pub struct Checkpoint {
     tensors: BTreeMap<String, Location>,
     /// The tables of rotary frequencies.
     rotary: Vec<Location>,
+    eight_bit_weights: bool,
 }
 
 /// Where a tensor is: in which archive, and what it is called there.
@@ -116,6 +117,28 @@ impl Checkpoint {
             || CheckpointError::MissingTensors { path: self.path.clone(), names: vec![name.into()] };
         let location = self.tensors.get(name).ok_or_else(missing)?;
         self.read_at(location, name)
+    }
+
+    /// From now on [`read_weight`](Self::read_weight) rounds to 8 bits: what is lost by integer weights alone.
+    pub fn round_weights(&mut self) {
+        self.eight_bit_weights = true;
+    }
+
+    /// Reads the weight matrix `name` of a Linear, `[outputs, inputs]`, each row rounded to 8 bits if
+    /// [`round_weights`](Self::round_weights) was called.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_weight(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        let mut values = self.read(name)?;
+        let inputs = self.shape(name).and_then(<[usize]>::last).copied().unwrap_or(0);
+        if self.eight_bit_weights {
+            for row in values.chunks_exact_mut(inputs.max(1)) {
+                let scale = row_scale(row);
+                row.iter_mut().for_each(|w| *w = ((f64::from(*w) / scale).round() * scale) as f32);
+            }
+        }
+        Ok(values)
     }
 
     /// How far a rotary pair turns from one position to the next, in radians: `[head width / 2]`.
@@ -210,4 +233,11 @@ impl Checkpoint {
         }
         Ok(())
     }
+}
+
+/// What one step of an 8-bit code is worth for a row of weights: its largest magnitude is at 127. A row of zeros may have any
+/// scale.
+pub fn row_scale(row: &[f32]) -> f64 {
+    let largest = row.iter().fold(0.0f32, |max, w| max.max(w.abs()));
+    if largest == 0.0 { 1.0 } else { f64::from(largest) / 127.0 }
 }

@@ -42,7 +42,7 @@ fn open_folder(path: &Path) -> Result<Checkpoint, CheckpointError> {
     })?;
     let naming = if fold.is_some() { Naming::HuggingFaceFold } else { Naming::HuggingFace };
     let (tensors, rotary) = collect(naming, &archives)?;
-    Ok(Checkpoint { path: path.into(), config, fold, archives, tensors, rotary })
+    Ok(Checkpoint { path: path.into(), config, fold, archives, tensors, rotary, eight_bit_weights: false })
 }
 
 /// Opens the first kind of weights that the folder has.
@@ -89,7 +89,15 @@ fn open_fair_esm(path: &Path) -> Result<Checkpoint, CheckpointError> {
     if !fair_esmfold::is_fold(&model) {
         let (config, archives) = open_language_model(path, model)?;
         let (tensors, rotary) = collect(Naming::FairEsm, &archives)?;
-        return Ok(Checkpoint { path: path.into(), config, fold: None, archives, tensors, rotary });
+        return Ok(Checkpoint {
+            path: path.into(),
+            config,
+            fold: None,
+            archives,
+            tensors,
+            rotary,
+            eight_bit_weights: false,
+        });
     }
     let fold = Some(fair_esmfold::config(&model)?);
     let (config, archives) = if fair_esmfold::has_language_model(&model) {
@@ -101,7 +109,7 @@ fn open_fair_esm(path: &Path) -> Result<Checkpoint, CheckpointError> {
         (config, archives)
     };
     let (tensors, rotary) = collect(Naming::FairEsmFold, &archives)?;
-    Ok(Checkpoint { path: path.into(), config, fold, archives, tensors, rotary })
+    Ok(Checkpoint { path: path.into(), config, fold, archives, tensors, rotary, eight_bit_weights: false })
 }
 
 type Archives = Vec<Box<dyn Archive>>;

@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Passes of a folding model after the first [default: one less than the checkpoint's max_recycles].
     #[arg(long, value_name = "N")]
     recycles: Option<usize>,
+    /// Round the weights of all Linears to this many bits, each output channel with a scale of its own; all else stays float.
+    #[arg(long, value_name = "BITS", value_parser = ["8"])]
+    weights: Option<String>,
     /// Run only the first N sequences (of those that are not too long).
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
@@ -45,7 +48,10 @@ pub struct Arguments {
 
 impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
-        let checkpoint = Checkpoint::open(&self.checkpoint)?;
+        let mut checkpoint = Checkpoint::open(&self.checkpoint)?;
+        if self.weights.is_some() {
+            checkpoint.round_weights();
+        }
         let want = Want {
             contacts: checkpoint.has_contact_head(),
             logits: checkpoint.has_lm_head(),

@@ -6,6 +6,7 @@ use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL, row_len};
 use super::compensate::Feedback;
 use super::multiplier::split;
 use super::{EncodeError, Encoder, all_fixed};
+use crate::checkpoint::row_scale;
 use crate::reference::Linear;
 
 /// Rows of weights as codes with one scale each.
@@ -21,9 +22,7 @@ pub struct Quantized {
 pub fn quantize_weights(weight: &[f32], inputs: usize, feedback: Option<&Feedback>) -> Quantized {
     let mut quantized = Quantized { codes: Vec::with_capacity(weight.len()), scales: Vec::new() };
     for row in weight.chunks_exact(inputs) {
-        let largest = row.iter().fold(0.0f32, |max, w| max.max(w.abs()));
-        // A row of zeros may have any scale.
-        let scale = if largest == 0.0 { 1.0 } else { f64::from(largest) / 127.0 };
+        let scale = row_scale(row);
         match feedback {
             Some(feedback) => quantized.codes.extend(feedback.round(row, scale)),
             None => quantized.codes.extend(row.iter().map(|&w| (f64::from(w) / scale).round() as i8)),

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::ReferenceError;
 use super::observer::{Site, Tap};
-use super::ops::{LayerNorm, Linear, load};
+use super::ops::{LayerNorm, Linear, load, load_weight};
 use crate::checkpoint::Checkpoint;
 
 /// The language-model head. Fields are named as in a model file.
@@ -31,7 +31,10 @@ impl LmHead {
         Ok(Self {
             dense: Linear::load(checkpoint, "lm_head.dense")?,
             norm: LayerNorm::load(checkpoint, "lm_head.layer_norm")?,
-            decoder: Linear { weight: load(checkpoint, decoder)?, bias: load(checkpoint, "lm_head.bias")? },
+            decoder: Linear {
+                weight: load_weight(checkpoint, decoder)?,
+                bias: load(checkpoint, "lm_head.bias")?,
+            },
         })
     }
 

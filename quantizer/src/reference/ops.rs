@@ -20,7 +20,7 @@ impl Linear {
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint, name: &str) -> Result<Self, ReferenceError> {
         Ok(Self {
-            weight: load(checkpoint, &format!("{name}.weight"))?,
+            weight: load_weight(checkpoint, &format!("{name}.weight"))?,
             bias: load(checkpoint, &format!("{name}.bias"))?,
         })
     }
@@ -123,7 +123,15 @@ impl LayerNorm {
 
 /// Loads a tensor as f32.
 pub(super) fn load(checkpoint: &Checkpoint, name: &str) -> Result<Tensor, ReferenceError> {
-    let values = checkpoint.read(name)?;
+    shaped(checkpoint, name, checkpoint.read(name)?)
+}
+
+/// Loads the weights of a Linear as f32.
+pub(super) fn load_weight(checkpoint: &Checkpoint, name: &str) -> Result<Tensor, ReferenceError> {
+    shaped(checkpoint, name, checkpoint.read_weight(name)?)
+}
+
+fn shaped(checkpoint: &Checkpoint, name: &str, values: Vec<f32>) -> Result<Tensor, ReferenceError> {
     let shape = checkpoint.shape(name).ok_or_else(|| CheckpointError::MissingTensors {
         path: checkpoint.path().into(),
         names: vec![name.into()],

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use crate::checkpoint::Checkpoint;
 use crate::reference::ReferenceError;
 use crate::reference::attention::softmax;
-use crate::reference::ops::{LayerNorm, Linear, load, with_values};
+use crate::reference::ops::{LayerNorm, Linear, load_weight, with_values};
 
 /// What every LayerNorm of the folding model adds to the variance: PyTorch's default.
 const LAYER_NORM_EPS: f64 = 1e-5;
@@ -17,7 +17,7 @@ pub fn load_norm(checkpoint: &Checkpoint, name: &str) -> Result<LayerNorm, Refer
 
 /// Loads a Linear that has no bias.
 pub fn load_matrix(checkpoint: &Checkpoint, name: &str) -> Result<Linear, ReferenceError> {
-    let weight = load(checkpoint, &format!("{name}.weight"))?;
+    let weight = load_weight(checkpoint, &format!("{name}.weight"))?;
     let bias = Tensor::zeros(weight.dims2()?.0, weight.dtype(), &Device::Cpu)?;
     Ok(Linear { weight, bias })
 }
