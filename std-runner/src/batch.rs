@@ -62,7 +62,7 @@ struct Schedule<E> {
 
 impl Runner {
     /// Runs `task` on every sequence and hands each result and the time it took to `finish`, on the thread that made it.
-    /// What `finish` returns goes to `report`, in the order of `sequences`.
+    /// What `finish` returns goes to `report`, in the order of `sequences`. `status` is told how far a sequence is.
     ///
     /// # Errors
     /// Only if the system refuses threads; the sequences' own errors go to `report`.
@@ -70,6 +70,7 @@ impl Runner {
         &self,
         task: &K,
         sequences: &[Sequence],
+        status: impl Fn(&Sequence, &str) + Sync,
         finish: impl Fn(&Sequence, K::Output, Duration) -> Result<T, E> + Sync,
         report: impl FnMut(&Sequence, Result<T, BatchError<E>>) + Send,
     ) -> Result<(), rayon::ThreadPoolBuildError> {
@@ -80,7 +81,7 @@ impl Runner {
         let one = |index: usize, arena: &mut Arena, executor: &dyn Executor| {
             let sequence = &sequences[index];
             let start = Instant::now();
-            let result = task.run(sequence, arena, executor);
+            let result = task.run(sequence, arena, executor, &|step| status(sequence, step));
             let result = result
                 .map_err(BatchError::Task)
                 .and_then(|output| finish(sequence, output, start.elapsed()).map_err(BatchError::Output));

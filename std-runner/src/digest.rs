@@ -5,6 +5,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::Prediction;
+use crate::fold::Folded;
 
 /// A SHA-256 value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,21 @@ pub fn of_prediction(prediction: &Prediction) -> Digest {
     for layer in &prediction.hidden {
         part(&mut layer.iter().copied(), layer.len());
     }
+    Digest(hash.finalize().into())
+}
+
+/// Of all integers of a structure, little-endian: atoms, pLDDT, predicted aligned errors, pTM, ipTM.
+pub fn of_folded(folded: &Folded) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update((folded.atoms.len() as u64).to_le_bytes());
+    folded.atoms.iter().flatten().flatten().for_each(|x| hash.update(x.to_le_bytes()));
+    folded.plddt.iter().flatten().for_each(|x| hash.update(x.to_le_bytes()));
+    let errors = folded.aligned_error.as_deref().unwrap_or_default();
+    hash.update((errors.len() as u64).to_le_bytes());
+    errors.iter().for_each(|x| hash.update(x.to_le_bytes()));
+    hash.update(folded.ptm.to_le_bytes());
+    // A score has 16 bits, so this is no score.
+    hash.update(folded.iptm.map_or(u32::MAX, u32::from).to_le_bytes());
     Digest(hash.finalize().into())
 }
 
@@ -71,6 +87,26 @@ mod tests {
         assert_ne!(of_prediction(&a), of_prediction(&moved));
         let [x, y] = [of_prediction(&a), of_prediction(&b)];
         assert_ne!(of_all([x, y]), of_all([y, x]));
+    }
+
+    #[test]
+    fn every_bit_of_a_structure_counts() {
+        let a = Folded { atoms: vec![[[1; 3]; 14]], plddt: vec![[2; 37]], ..Folded::default() };
+        let changed: [fn(&mut Folded); 5] = [
+            |f| f.atoms[0][13][2] ^= 1,
+            |f| f.plddt[0][36] ^= 1,
+            |f| f.aligned_error = Some(vec![0]),
+            |f| f.ptm = 1,
+            |f| f.iptm = Some(u16::MAX),
+        ];
+        let digests = changed.map(|change| {
+            let mut b = a.clone();
+            change(&mut b);
+            of_folded(&b).to_string()
+        });
+        let all: std::collections::HashSet<_> =
+            digests.into_iter().chain([of_folded(&a).to_string()]).collect();
+        assert_eq!(all.len(), 6);
     }
 
     #[test]

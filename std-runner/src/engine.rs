@@ -145,6 +145,7 @@ impl Task for Requests<'_, '_> {
         sequence: &Sequence,
         arena: &mut Arena,
         executor: &dyn Executor,
+        _: &dyn Fn(&str),
     ) -> Result<Prediction, TaskError> {
         self.engine.run(&sequence.residues, self.request, arena, executor)
     }

@@ -3,7 +3,7 @@
 //! Source: fair-esm, `esmfold/v1/misc.py`, `encode_sequence`: chains are joined by 25 glycines, and residue numbers jump by
 //! 512, farther than any relative position that the trunk tells apart. Linkers are cut from every output.
 
-const LINKER: u16 = u16::MAX;
+use foldpoint_core::esmfold::LINKER;
 
 /// Residues between two chains.
 pub const LINKER_LENGTH: usize = 25;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use foldpoint_core::format::{FormatError, ModelFile};
 use memmap2::Mmap;
+use serde_json::{Map, Value};
 
 /// The bytes of a model file, kept where they are.
 #[derive(Debug)]
@@ -117,6 +118,20 @@ impl ModelBytes {
         &self.name
     }
 
+    /// The name without folders, or what the embedded model is called.
+    pub fn file_name(&self) -> &str {
+        Path::new(&self.name).file_name().and_then(|name| name.to_str()).unwrap_or(&self.name)
+    }
+
+    /// Whether these are the bytes in the binary.
+    pub fn is_embedded(&self) -> bool {
+        match self.store {
+            #[cfg(feature = "embedded-model")]
+            Store::Embedded(_) => true,
+            Store::Mapped(_) | Store::Empty => false,
+        }
+    }
+
     /// Reads the header and the directory.
     ///
     /// # Errors
@@ -129,6 +144,11 @@ impl ModelBytes {
     pub fn error(&self, reason: FormatError) -> ModelError {
         ModelError::Format { name: self.name.clone(), reason: Box::new(reason) }
     }
+}
+
+/// What `meta.json` says about the file, if it is there.
+pub fn metadata(file: &ModelFile) -> Option<Map<String, Value>> {
+    serde_json::from_slice(file.tensor("meta.json")?.bytes).ok()
 }
 
 #[cfg(test)]

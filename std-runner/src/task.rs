@@ -1,7 +1,7 @@
 //! What a batch does with each of its sequences: the one thing that contact maps, embeddings and folding share.
 
-use foldpoint_core::esm2::RunError;
 use foldpoint_core::executor::Executor;
+use foldpoint_core::{esm2, esmfold};
 
 use crate::arena::{AllocationError, Arena};
 use crate::fasta::Sequence;
@@ -29,7 +29,7 @@ pub trait Task: Sync {
     /// [`TaskError`] if the model can't do it at all.
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError>;
 
-    /// Computes one sequence in `arena`, which grows as needed.
+    /// Computes one sequence in `arena`, which grows as needed. `status` is told, in words, how far it is.
     ///
     /// # Errors
     /// [`TaskError`].
@@ -38,6 +38,7 @@ pub trait Task: Sync {
         sequence: &Sequence,
         arena: &mut Arena,
         executor: &dyn Executor,
+        status: &dyn Fn(&str),
     ) -> Result<Self::Output, TaskError>;
 
     /// The longest sequence that `bytes` are enough for, with one thread inside; 0 if none.
@@ -63,7 +64,10 @@ pub trait Task: Sync {
 pub enum TaskError {
     /// The language model's refusal.
     #[error(transparent)]
-    Run(#[from] RunError),
+    LanguageModel(#[from] esm2::RunError),
+    /// The folding model's refusal.
+    #[error(transparent)]
+    Folding(#[from] esmfold::RunError),
     /// The system's refusal of the memory.
     #[error(transparent)]
     Allocation(#[from] AllocationError),
@@ -87,11 +91,17 @@ mod tests {
         }
         fn bytes_needed(&self, length: usize, _: usize) -> Result<u64, TaskError> {
             if length > self.limit {
-                return Err(RunError::TooLong { tokens: length, limit: self.limit }.into());
+                return Err(esm2::RunError::TooLong { tokens: length, limit: self.limit }.into());
             }
             Ok(length as u64 * length as u64)
         }
-        fn run(&self, _: &Sequence, _: &mut Arena, _: &dyn Executor) -> Result<(), TaskError> {
+        fn run(
+            &self,
+            _: &Sequence,
+            _: &mut Arena,
+            _: &dyn Executor,
+            _: &dyn Fn(&str),
+        ) -> Result<(), TaskError> {
             Ok(())
         }
     }

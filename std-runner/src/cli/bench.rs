@@ -5,8 +5,10 @@ use std::time::Instant;
 use foldpoint_core::executor::{Executor, Serial};
 use std_runner::alphabet::{RESIDUES, STANDARD};
 use std_runner::arena::{Arena, display_bytes};
-use std_runner::engine::{Engine, Request};
+use std_runner::engine::{Request, Requests};
 use std_runner::executor::RayonExecutor;
+use std_runner::fasta::Sequence;
+use std_runner::task::Task;
 
 use super::Outcome;
 use super::console::Console;
@@ -21,61 +23,77 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// Compute contacts too, not only hidden states
-    #[arg(long)]
+    #[arg(long, conflicts_with = "fold")]
     contacts: bool,
+    /// Fold, instead of running the language model alone
+    #[arg(long)]
+    fold: bool,
 }
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
-    let mut console = Console::new(options.quiet);
     let bytes = options.open(None)?;
+    if args.fold {
+        options.file(&bytes)?;
+        return table(options, args, bytes.name(), &options.folder(&bytes, None, false)?);
+    }
     let engine = options.engine(&bytes)?;
     let request =
         Request { contacts: args.contacts, layers: vec![engine.model().config().layers], logits: false };
     require(&engine, &request, bytes.name())?;
+    table(options, args, bytes.name(), &Requests { engine: &engine, request: &request })
+}
+
+fn table(options: &Options, args: &Args, name: &str, task: &impl Task) -> anyhow::Result<Outcome> {
+    let mut console = Console::new(options.quiet);
     let threads = options.threads();
     let pool = RayonExecutor::new(threads)?;
-    let (name, isa) = (bytes.name(), engine.isa().name());
+    let isa = options.isa.name();
     console.line(format_args!("{name}, instruction set {isa}, median of {} runs\n", args.runs));
-    let many = if threads > 1 { format!(" {threads} threads, tokens/s |") } else { String::new() };
-    console.line(format_args!("| residues | working memory | 1 thread, tokens/s |{many}"));
-    console.line(format_args!("|---:|---:|---:|{}", if threads > 1 { "---:|" } else { "" }));
+    let (many, line) = if threads > 1 {
+        (format!(" {threads} threads, s | tokens/s |"), "---:|---:|")
+    } else {
+        (String::new(), "")
+    };
+    console.line(format_args!("| residues | working memory | 1 thread, s | tokens/s |{many}"));
+    console.line(format_args!("|---:|---:|---:|---:|{line}"));
     for &length in &args.lengths {
-        let memory = display_bytes(engine.bytes_needed(length, 1, &request)?);
-        let one = tokens_per_second(&engine, length, &request, &Serial, args.runs)?;
+        let memory = display_bytes(task.bytes_needed(length, 1)?);
+        let sequence = random_sequence(length);
+        let cells = |seconds: f64| format!(" {seconds:.4} | {:.0} |", (length + 2) as f64 / seconds);
+        let one = cells(median_seconds(task, &sequence, &Serial, args.runs)?);
         let many = if threads > 1 {
-            format!(" {:.0} |", tokens_per_second(&engine, length, &request, &pool, args.runs)?)
+            cells(median_seconds(task, &sequence, &pool, args.runs)?)
         } else {
             String::new()
         };
-        console.line(format_args!("| {length} | {memory} | {one:.0} |{many}"));
+        console.line(format_args!("| {length} | {memory} |{one}{many}"));
     }
     console.finish()
 }
 
 /// Median over `runs`, after one run that only warms caches and pages.
-fn tokens_per_second(
-    engine: &Engine,
-    length: usize,
-    request: &Request,
+fn median_seconds(
+    task: &impl Task,
+    sequence: &Sequence,
     executor: &dyn Executor,
     runs: u32,
 ) -> anyhow::Result<f64> {
-    let residues = random_residues(length);
     let mut arena = Arena::default();
     let mut seconds = Vec::new();
     for run in 0..=runs {
         let start = Instant::now();
-        engine.run(&residues, request, &mut arena, executor)?;
+        task.run(sequence, &mut arena, executor, &|_| {})?;
         if run > 0 {
             seconds.push(start.elapsed().as_secs_f64());
         }
     }
     seconds.sort_by(f64::total_cmp);
-    Ok((length + 2) as f64 / seconds[seconds.len() / 2])
+    Ok(seconds[seconds.len() / 2])
 }
 
 /// The same sequence every time.
-fn random_residues(length: usize) -> Vec<u8> {
+fn random_sequence(length: usize) -> Sequence {
     let mut random = fastrand::Rng::with_seed(1);
-    (0..length).map(|_| RESIDUES[random.usize(..STANDARD)]).collect()
+    let residues = (0..length).map(|_| RESIDUES[random.usize(..STANDARD)]).collect();
+    Sequence::from_residues("random", residues)
 }

@@ -55,6 +55,13 @@ impl Console {
         }
     }
 
+    /// Prints something worth knowing on the standard error, unless `--quiet`.
+    pub fn note(&self, note: impl std::fmt::Display) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("note: {note}"));
+        }
+    }
+
     /// Prints an error and counts a failed sequence.
     pub fn failure(&mut self, error: impl std::fmt::Display) {
         self.failures += 1;

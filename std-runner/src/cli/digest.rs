@@ -1,7 +1,14 @@
 //! `foldpoint digest`
 
-use std_runner::digest::{of_all, of_prediction};
-use std_runner::engine::{Request, Requests};
+use foldpoint_core::esmfold::FoldingModel;
+use foldpoint_core::executor::Executor;
+use std_runner::arena::Arena;
+use std_runner::digest::{Digest, of_all, of_folded, of_prediction};
+use std_runner::engine::{Engine, Request, Requests};
+use std_runner::fasta::Sequence;
+use std_runner::fold::Folder;
+use std_runner::joined::Joined;
+use std_runner::task::{Task, TaskError};
 
 use super::Outcome;
 use super::console::Console;
@@ -17,6 +24,52 @@ pub struct Args {
     each: bool,
 }
 
+/// Everything that a model computes.
+struct Everything<'e, 'a> {
+    engine: &'e Engine<'a>,
+    request: &'e Request,
+    folder: Option<Folder<'a>>,
+}
+
+impl<'e, 'a> Everything<'e, 'a> {
+    fn requests(&self) -> Requests<'e, 'a> {
+        Requests { engine: self.engine, request: self.request }
+    }
+}
+
+impl Task for Everything<'_, '_> {
+    type Output = Digest;
+    const SHORT: usize = Folder::SHORT;
+
+    fn length(&self, sequence: &Sequence) -> usize {
+        Joined::length(&sequence.chain_lengths)
+    }
+
+    fn trained_on(&self) -> usize {
+        self.requests().trained_on()
+    }
+
+    fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
+        let outputs = self.requests().bytes_needed(length, workers)?;
+        let folding = self.folder.as_ref().map_or(Ok(0), |folder| folder.bytes_needed(length, workers))?;
+        // An upper bound: both use the same arena.
+        Ok(outputs.saturating_add(folding))
+    }
+
+    fn run(
+        &self,
+        sequence: &Sequence,
+        arena: &mut Arena,
+        executor: &dyn Executor,
+        status: &dyn Fn(&str),
+    ) -> Result<Digest, TaskError> {
+        let residues = Joined::new(sequence.chains()).residues;
+        let outputs = of_prediction(&self.engine.run(&residues, self.request, arena, executor)?);
+        let Some(folder) = &self.folder else { return Ok(outputs) };
+        Ok(of_all([outputs, of_folded(&folder.run(sequence, arena, executor, status)?)]))
+    }
+}
+
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
     let bytes = options.open(None)?;
@@ -27,14 +80,17 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         logits: model.has_lm_head(),
         layers: vec![model.config().layers],
     };
-    let sequences = args.input.read(&mut console)?;
+    let folds = FoldingModel::is_in(&bytes.parse()?);
+    let folder = if folds { Some(options.folder(&bytes, None, true)?) } else { None };
+    let sequences =
+        if folds { args.input.read_complexes(&mut console)? } else { args.input.read(&mut console)? };
     let mut digests = Vec::new();
     input::run(
         options,
-        &Requests { engine: &engine, request: &request },
+        &Everything { engine: &engine, request: &request, folder },
         &sequences,
         &mut console,
-        |_, prediction, _| Ok(of_prediction(&prediction)),
+        |_, digest, _| Ok(digest),
         |console, sequence, digest| {
             digests.push(digest);
             if args.each {

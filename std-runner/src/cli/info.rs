@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::esmfold::{FoldingModel, StructureConfig};
 use foldpoint_core::format::ModelFile;
 use serde_json::Value;
 use std_runner::arena::display_bytes;
-use std_runner::engine::{Engine, Request};
-use std_runner::model::ModelBytes;
+use std_runner::engine::{Engine, Request, Requests};
+use std_runner::fold::Folder;
+use std_runner::model::{ModelBytes, metadata};
+use std_runner::task::Task;
 
 use super::Outcome;
 use super::console::Console;
@@ -29,8 +32,19 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let file = bytes.parse()?;
     let model = LanguageModel::load(&file).map_err(|e| bytes.error(e))?;
     let engine = Engine::new(model, options.isa);
-    describe(&mut console, &bytes, &file, &engine);
-    memory(&mut console, &engine, options.threads())?;
+    let folder = if FoldingModel::is_in(&file) { Some(options.folder(&bytes, None, false)?) } else { None };
+    describe(&mut console, &bytes, &file, &engine, folder.as_ref());
+    let model = engine.model();
+    let request = Request {
+        contacts: model.has_contact_head(),
+        logits: model.has_lm_head(),
+        layers: vec![model.config().layers],
+    };
+    let what = if folder.is_some() { "for the language model alone" } else { "" };
+    memory(&mut console, &Requests { engine: &engine, request: &request }, options.threads(), what)?;
+    if let Some(folder) = &folder {
+        memory(&mut console, folder, options.threads(), "to fold")?;
+    }
     provenance(&mut console, &file, options.verbose > 0);
     if options.verbose > 0 {
         tensors(&mut console, &file);
@@ -38,7 +52,13 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     console.finish()
 }
 
-fn describe(console: &mut Console, bytes: &ModelBytes, file: &ModelFile, engine: &Engine) {
+fn describe(
+    console: &mut Console,
+    bytes: &ModelBytes,
+    file: &ModelFile,
+    engine: &Engine,
+    folder: Option<&Folder>,
+) {
     let model = engine.model();
     let config = model.config();
     let (size, count) = (display_bytes(bytes.bytes().len() as u64), file.tensor_count());
@@ -51,35 +71,41 @@ fn describe(console: &mut Console, bytes: &ModelBytes, file: &ModelFile, engine:
     ));
     console.line(format_args!("alphabet        {} tokens", config.vocab));
     console.line(format_args!("trained on      up to {} tokens (longer inputs run)", config.max_positions));
+    if let Some(folder) = folder {
+        let config = folder.model.config();
+        let StructureConfig { iterations, width, heads, .. } = config.structure;
+        let (blocks, sequence, pair) = (config.blocks, config.sequence_width, config.pair_width);
+        console.line(format_args!(
+            "folding trunk   {blocks} blocks, sequence width {sequence}, pair width {pair}"
+        ));
+        console.line(format_args!("structure       {iterations} iterations, width {width}, {heads} heads"));
+        console.line(format_args!("passes          {} ({} recycles)", config.passes, config.passes - 1));
+    }
+    let contacts = if folder.is_some() { "contacts (contacts)" } else { "contacts (predict, contacts)" };
     let can = [
+        (folder.is_some(), "structures (predict)"),
         (true, "embeddings (embed)"),
-        (model.has_contact_head(), "contacts (predict, contacts)"),
+        (model.has_contact_head(), contacts),
         (model.has_lm_head(), "logits (logits)"),
     ];
     let can: Vec<&str> = can.into_iter().filter(|c| c.0).map(|c| c.1).collect();
     console.line(format_args!("can predict     {}", can.join(", ")));
 }
 
-fn memory(console: &mut Console, engine: &Engine, threads: usize) -> anyhow::Result<()> {
-    let model = engine.model();
-    let request = Request {
-        contacts: model.has_contact_head(),
-        logits: model.has_lm_head(),
-        layers: vec![model.config().layers],
-    };
+fn memory(console: &mut Console, task: &impl Task, threads: usize, what: &str) -> anyhow::Result<()> {
     for length in LENGTHS {
-        let one = display_bytes(engine.bytes_needed(length, 1, &request)?);
-        let all = display_bytes(engine.bytes_needed(length, threads, &request)?);
+        let one = display_bytes(task.bytes_needed(length, 1)?);
+        let all = display_bytes(task.bytes_needed(length, threads)?);
         let also = if threads > 1 { format!(", {all} with {threads} threads inside") } else { String::new() };
-        console.line(format_args!("memory          {length:5} residues: {one}{also}"));
+        let line = format!("memory          {length:5} residues: {one}{also} {what}");
+        console.line(line.trim_end());
     }
     Ok(())
 }
 
 /// Prints what `meta.json` says: its simple fields, or, if `all`, everything.
 fn provenance(console: &mut Console, file: &ModelFile, all: bool) {
-    let meta = file.tensor("meta.json").and_then(|t| serde_json::from_slice::<Value>(t.bytes).ok());
-    let Some(Value::Object(meta)) = meta else {
+    let Some(meta) = metadata(file) else {
         console.line("provenance      none");
         return;
     };

@@ -62,6 +62,7 @@ pub fn run<K: Task, T: Send>(
     }
     console.start(sequences.iter().map(|s| s.residues.len() as u64).sum());
     let bar = console.bar();
+    let status = |sequence: &Sequence, step: &str| bar.set_message(format!("{}: {step}", sequence.id));
     let finish = |sequence: &Sequence, output, time| {
         let result = finish(sequence, output, time);
         bar.inc(sequence.residues.len() as u64);
@@ -76,5 +77,5 @@ pub fn run<K: Task, T: Send>(
         Err(BatchError::Output(error)) => console.failure(format!("{}: {error:#}", sequence.place)),
         Err(error) => console.failure(format!("{}: {error}", sequence.place)),
     };
-    options.runner().run(task, sequences, finish, report).context("the threads could not be started")
+    options.runner().run(task, sequences, status, finish, report).context("the threads could not be started")
 }

@@ -10,6 +10,7 @@ mod info;
 mod input;
 mod logits;
 mod options;
+mod plan;
 mod predict;
 mod verify;
 
@@ -21,7 +22,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use options::Options;
 
-/// Protein language models in integer arithmetic: contacts, embeddings and logits from sequences.
+/// Protein structures, contacts, embeddings and logits from sequences, in integer arithmetic.
 ///
 /// Exit status: 0 all went well; 1 something failed (other sequences of a batch are done nevertheless); 2 wrong usage.
 #[derive(Parser)]
@@ -35,7 +36,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Predict contact maps: ID.contacts.npy (f32 [L, L]) and a picture, ID.contacts.png, for each sequence
+    /// Predict structures: ID.pdb for each sequence; `:` separates the chains of a complex. With a model that does not
+    /// fold: contact maps, ID.contacts.npy (f32 [L, L]) and a picture, ID.contacts.png
     Predict(predict::Args),
     /// Write contact maps as arrays, pictures or tables
     Contacts(contacts::Args),
@@ -45,6 +47,8 @@ enum Command {
     Logits(logits::Args),
     /// Say what a model is, can do, and how much memory it needs
     Info(info::Args),
+    /// Say how much memory sequences of given lengths need, and which length still fits
+    Plan(plan::Args),
     /// Check every checksum of a model file
     Verify(verify::Args),
     /// Measure the speed on this machine
@@ -86,6 +90,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Embed(args) => embed::run(options, args),
         Command::Logits(args) => logits::run(options, args),
         Command::Info(args) => info::run(options, args),
+        Command::Plan(args) => plan::run(options, args),
         Command::Verify(args) => verify::run(options, args),
         Command::Bench(args) => bench::run(options, args),
         Command::Digest(args) => digest::run(options, args),

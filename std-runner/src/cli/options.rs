@@ -5,10 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::esmfold::FoldingModel;
+use foldpoint_core::format::ModelFile;
 use foldpoint_core::kernels::Isa;
 use std_runner::arena::{MemoryLimit, parse_bytes};
 use std_runner::batch::Runner;
 use std_runner::engine::{Engine, Request};
+use std_runner::fold::Folder;
 use std_runner::model::ModelBytes;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -75,15 +78,32 @@ impl Options {
         Ok(ModelBytes::open(path.or(self.model.as_ref()).map(PathBuf::as_path))?)
     }
 
-    /// The language model in `bytes`, after checking it.
-    pub fn engine<'a>(&self, bytes: &'a ModelBytes) -> anyhow::Result<Engine<'a>> {
+    /// The file in `bytes`, after checking its checksums.
+    pub fn file<'a>(&self, bytes: &'a ModelBytes) -> anyhow::Result<ModelFile<'a>> {
         let file = bytes.parse()?;
         if !self.no_verify {
             file.verify().map_err(|e| bytes.error(e))?;
         }
-        let model = LanguageModel::load(&file).map_err(|e| bytes.error(e))?;
         tracing::info!(model = bytes.name(), isa = self.isa.name(), threads = self.threads(), "model loaded");
+        Ok(file)
+    }
+
+    /// The language model in `bytes`, after checking it.
+    pub fn engine<'a>(&self, bytes: &'a ModelBytes) -> anyhow::Result<Engine<'a>> {
+        let model = LanguageModel::load(&self.file(bytes)?).map_err(|e| bytes.error(e))?;
         Ok(Engine::new(model, self.isa))
+    }
+
+    /// The folding model in `bytes`, for so many passes, or as many as it was trained for.
+    pub fn folder<'a>(
+        &self,
+        bytes: &'a ModelBytes,
+        passes: Option<usize>,
+        aligned_error: bool,
+    ) -> anyhow::Result<Folder<'a>> {
+        let model = FoldingModel::load(&bytes.parse()?).map_err(|e| bytes.error(e))?;
+        let passes = passes.unwrap_or(model.config().passes);
+        Ok(Folder { model, isa: self.isa, passes, aligned_error })
     }
 
     /// How batches are run.

@@ -42,6 +42,13 @@ pub struct Sequence {
 }
 
 impl Sequence {
+    /// A sequence of one chain that is from no file. `residues` are upper-case letters.
+    pub fn from_residues(id: &str, residues: Vec<u8>) -> Self {
+        let place = Place { file: "<memory>".into(), line: 1, column: None, record: 1, id: id.into() };
+        let chain_lengths = vec![residues.len()];
+        Self { id: id.into(), stem: file_stem(id), residues, chain_lengths, place }
+    }
+
     /// The residues of each chain.
     pub fn chains(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.residues.as_slice();

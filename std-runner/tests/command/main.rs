@@ -7,3 +7,4 @@ mod commands;
 mod common;
 mod evaluate;
 mod evaluate_structures;
+mod fold;

@@ -46,7 +46,7 @@ impl Structures {
         longest: usize,
         read: impl Fn(&Sequence, &Path, Option<&str>) -> Result<T, Unusable>,
     ) -> anyhow::Result<Vec<(Sequence, T)>> {
-        let batch = fasta::read_path(&self.fasta, usize::MAX)?;
+        let batch = fasta::read_path(&self.fasta, usize::MAX)?.single_chains();
         batch.warnings.iter().for_each(|w| console.warning(w));
         batch.rejected.iter().for_each(|e| console.failure(e));
         let cannot_read = || format!("{}: the folder of structures cannot be read", self.pdb_dir.display());

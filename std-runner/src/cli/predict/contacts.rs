@@ -1,36 +1,29 @@
-//! `foldpoint predict`
-
-use std::path::PathBuf;
+//! Contact maps, and pictures of them.
 
 use std_runner::contact_map::{self, MIN_SEPARATION};
 use std_runner::engine::{Request, Requests};
+use std_runner::model::ModelBytes;
 use std_runner::output::{OutputDir, contact_png, npy};
 
-use super::Outcome;
-use super::console::Console;
-use super::input::{self, Input};
-use super::options::{Options, require};
+use crate::cli::Outcome;
+use crate::cli::console::Console;
+use crate::cli::input::{self, Input};
+use crate::cli::options::{Options, require};
 
 /// A pair above this probability is called a contact.
 const CONTACT: f32 = 0.5;
 
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    input: Input,
-    /// Folder for the results; created where needed
-    #[arg(short, long, value_name = "DIR")]
-    out: PathBuf,
-}
-
-pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
-    let out = OutputDir::create(&args.out)?;
-    let mut console = Console::new(options.quiet);
-    let bytes = options.open(None)?;
-    let engine = options.engine(&bytes)?;
+pub fn run(
+    options: &Options,
+    input: &Input,
+    bytes: &ModelBytes,
+    out: &OutputDir,
+    mut console: Console,
+) -> anyhow::Result<Outcome> {
+    let engine = options.engine(bytes)?;
     let request = Request { contacts: true, ..Request::default() };
     require(&engine, &request, bytes.name())?;
-    let sequences = args.input.read(&mut console)?;
+    let sequences = input.read(&mut console)?;
     let names = sequences.iter().map(|s| s.id.chars().count()).max().unwrap_or(0);
     input::run(
         options,

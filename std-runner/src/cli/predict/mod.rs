@@ -1,0 +1,68 @@
+//! `foldpoint predict`: structures, or contact maps with a model that does not fold.
+
+mod contacts;
+mod structures;
+
+use std::path::PathBuf;
+
+use anyhow::ensure;
+use clap::ValueEnum;
+use foldpoint_core::esmfold::FoldingModel;
+use std_runner::output::OutputDir;
+
+use super::Outcome;
+use super::console::Console;
+use super::input::Input;
+use super::options::Options;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    input: Input,
+    /// Folder for the results; created where needed
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+    /// Format of structures: pdb (ID.pdb) or cif (ID.cif, mmCIF). The pLDDT, 0 to 100, is in the B-factors
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Write predicted aligned errors in angstrom too: json (ID.pae.json, as the AlphaFold database) or npy (ID.pae.npy,
+    /// f32 [L, L]); the aligned residue comes first
+    #[arg(long, value_enum)]
+    pae: Option<Pae>,
+    /// Times that a structure goes through the model again [default: as the model was trained]
+    #[arg(long, value_name = "N")]
+    recycles: Option<usize>,
+}
+
+/// Formats of structures.
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    #[default]
+    Pdb,
+    Cif,
+}
+
+/// Formats of predicted aligned errors.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Pae {
+    Json,
+    Npy,
+}
+
+pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
+    let out = OutputDir::create(&args.out)?;
+    let console = Console::new(options.quiet);
+    let bytes = options.open(None)?;
+    if FoldingModel::is_in(&options.file(&bytes)?) {
+        return structures::run(options, args, &bytes, &out, console);
+    }
+    let given = [
+        ("--format", args.format.is_some()),
+        ("--pae", args.pae.is_some()),
+        ("--recycles", args.recycles.is_some()),
+    ];
+    for (option, given) in given {
+        ensure!(!given, "{}: {option} is for models that fold, and this one does not", bytes.name());
+    }
+    contacts::run(options, &args.input, &bytes, &out, console)
+}
