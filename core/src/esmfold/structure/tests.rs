@@ -1,1 +1,271 @@
-//! tests
+//! Attention against the same in f64, ranges, and the plan of the memory.
+
+use std::vec;
+use std::vec::Vec;
+
+use super::angle_resnet::unit;
+use super::invariant_point_attention::{Query, Scores, attend};
+use super::memory::{Dims, Memory, PairRow, PairScratch, ROWS, ResidueScratch, pair_row};
+use super::projections::{HeadShape, POINT_MAX};
+use crate::esmfold::config::StructureConfig;
+use crate::fixed::Multiplier;
+use crate::geometry::{Frame, ONE, Rigid};
+use proptest::prelude::*;
+
+const TO_POINTS: Multiplier = Multiplier { mantissa: 1, shift: 4 };
+
+const SHAPE: StructureConfig = StructureConfig {
+    iterations: 2,
+    width: 24,
+    pair_width: 7,
+    heads: 3,
+    head_width: 5,
+    query_points: 2,
+    value_points: 3,
+    transition_layers: 1,
+    resnet_blocks: 1,
+    resnet_width: 10,
+    pair_frac: 11,
+    epsilon: 43,
+    // About 0.2 and 2^-32 to 2^-16.
+    scalar_weight: Multiplier { mantissa: 1_700_000_000, shift: 49 },
+    translation_scale: Multiplier { mantissa: 5 << 28, shift: 31 },
+};
+
+/// 0.1 to 0.4 times 2^-16.
+const POINT_WEIGHTS: [i32; 6] = [1 << 30, 48, (1 << 30) + (1 << 28), 49, 1_900_000_000, 50];
+
+fn dims(residues: usize) -> Dims {
+    Dims { residues, workers: 2, sequence_width: 40, trunk_pair_width: 16, config: SHAPE }
+}
+
+/// `bytes` bytes at a multiple of 64, full of dirt.
+fn aligned(memory: &mut Vec<u8>, bytes: usize) -> &mut [u8] {
+    memory.resize(bytes + 64, 0xa5);
+    let offset = memory.as_ptr().align_offset(64);
+    &mut memory[offset..offset + bytes]
+}
+
+/// What attention of all residues reads.
+struct Case {
+    projections: Vec<i32>,
+    frames: Vec<Frame>,
+    codes: Vec<i16>,
+    bias: Vec<i32>,
+}
+
+impl Case {
+    /// From a source of values below 2^31 in magnitude, cut to the given magnitudes.
+    fn new(residues: usize, mut random: impl FnMut(i32) -> i32, value: i32) -> Self {
+        let mut many = |count: usize, most: i32| (0..count).map(|_| random(most)).collect::<Vec<_>>();
+        let frames = (0..residues).map(|_| {
+            let parts = many(6, 1 << 20);
+            Frame::IDENTITY.update([parts[0], parts[1], parts[2]], [parts[3], parts[4], parts[5]])
+        });
+        let frames = frames.collect();
+        Self {
+            frames,
+            projections: many(residues * SHAPE.projections(), value),
+            codes: many(residues * residues * SHAPE.pair_width, 32_767).iter().map(|&v| v as i16).collect(),
+            bias: many(residues * residues * SHAPE.heads, 1 << 17),
+        }
+    }
+
+    fn rigid(&self, residue: usize) -> Rigid {
+        self.frames[residue].rigid(TO_POINTS)
+    }
+
+    /// Means of values and points, then of pairs, of every residue.
+    fn attended(&self) -> Vec<(Vec<i32>, Vec<i32>)> {
+        let residues = self.frames.len();
+        let dims = dims(residues);
+        let shape = HeadShape::new(&SHAPE);
+        let len = dims.record_len();
+        let mut records = vec![0; residues * len];
+        for (residue, record) in records.chunks_exact_mut(len).enumerate() {
+            shape.store(&self.projections[residue * len..][..len], &self.rigid(residue), record);
+        }
+        let mut memory = Vec::new();
+        let plan = dims.layout().bytes().unwrap();
+        let memory = Memory::carve(&dims, aligned(&mut memory, plan)).unwrap();
+        let scratch = memory.scratch.len() / dims.workers;
+        let mut scratch = ResidueScratch::carve(&dims, &mut memory.scratch[..scratch]).unwrap();
+        let scores = Scores { scalar_weight: SHAPE.scalar_weight, point_weights: &POINT_WEIGHTS };
+        let attend_to_all = |residue: usize| {
+            let row = residue % ROWS;
+            let frame = &self.rigid(residue);
+            let (codes, bias) = (residues * SHAPE.pair_width, residues * SHAPE.heads);
+            let query = Query {
+                records: &records,
+                residue,
+                frame,
+                codes: &self.codes[residue * codes..][..codes],
+                bias: &self.bias[residue * bias..][..bias],
+            };
+            attend(&dims, &scores, &query, row, &mut scratch.attention);
+            let (points, pairs) = (SHAPE.output_part(0), SHAPE.heads * SHAPE.pair_width);
+            (
+                scratch.attention.points[row * points..][..points].to_vec(),
+                scratch.attention.pairs[row * pairs..][..pairs].to_vec(),
+            )
+        };
+        (0..residues).map(attend_to_all).collect()
+    }
+
+    /// Projection `index` of a residue.
+    fn value(&self, residue: usize, index: usize) -> f64 {
+        f64::from(self.projections[residue * SHAPE.projections() + index]) / 65536.0
+    }
+
+    /// A point of the part of the projections that starts at `from` and holds `count` points, in the world.
+    fn point(&self, residue: usize, from: usize, count: usize, index: usize) -> [f64; 3] {
+        let local = [0, 1, 2].map(|axis| self.value(residue, from + axis * count + index));
+        let Rigid { rotation, translation } = self.rigid(residue);
+        [0, 1, 2].map(|i| {
+            let row = rotation.rows()[i].map(|v| f64::from(v) / f64::from(ONE));
+            row[0] * local[0] + row[1] * local[1] + row[2] * local[2] + f64::from(translation[i]) / 65536.0
+        })
+    }
+
+    /// The same as [`attended`](Self::attended), as the definition says it, for one residue and head: values, points in the
+    /// residue's frame with their norms, pairs.
+    fn expected(&self, i: usize, head: usize) -> (Vec<f64>, Vec<[f64; 4]>, Vec<f64>) {
+        let StructureConfig { heads, head_width: width, query_points, value_points, pair_width, .. } = SHAPE;
+        let residues = self.frames.len();
+        let own_points = 3 * heads * width;
+        let other_points = own_points + 3 * heads * query_points;
+        let all = heads * (query_points + value_points);
+        let other =
+            |j: usize, p: usize| self.point(j, other_points, all, head * (query_points + value_points) + p);
+        let real = |m: Multiplier| libm::ldexp(f64::from(m.mantissa), -m.shift);
+        let point_weight = libm::ldexp(f64::from(POINT_WEIGHTS[2 * head]), -POINT_WEIGHTS[2 * head + 1]);
+        let key = |j: usize, c: usize| self.value(j, heads * width + head * 2 * width + c);
+        let logit = |j: usize| {
+            let product: f64 = (0..width).map(|c| self.value(i, head * width + c) * key(j, c)).sum();
+            let squared = |p: usize| {
+                let own = self.point(i, own_points, heads * query_points, head * query_points + p);
+                own.iter().zip(other(j, p)).map(|(a, b)| (a - b) * (a - b)).sum::<f64>()
+            };
+            let distances: f64 = (0..query_points).map(squared).sum();
+            let bias = f64::from(self.bias[(i * heads + head) * residues + j]) / 65536.0;
+            (real(SHAPE.scalar_weight) * product - point_weight * distances) * 65536.0 + bias
+        };
+        let logits: Vec<f64> = (0..residues).map(logit).collect();
+        let largest = logits.iter().copied().fold(f64::MIN, f64::max);
+        let weights: Vec<f64> = logits.iter().map(|l| libm::exp2(l - largest)).collect();
+        let sum: f64 = weights.iter().sum();
+        let mean = |value: &dyn Fn(usize) -> f64| {
+            weights.iter().enumerate().map(|(j, w)| w / sum * value(j)).sum::<f64>()
+        };
+        let values = (0..width).map(|c| mean(&|j| key(j, width + c))).collect();
+        let points = (0..value_points).map(|p| {
+            let world = [0, 1, 2].map(|axis| mean(&|j| other(j, query_points + p)[axis]));
+            let Rigid { rotation, translation } = self.rigid(i);
+            let moved = [0, 1, 2].map(|k| world[k] - f64::from(translation[k]) / 65536.0);
+            let column = |c: usize| {
+                (0..3).map(|r| f64::from(rotation.rows()[r][c]) / f64::from(ONE) * moved[r]).sum::<f64>()
+            };
+            let local = [column(0), column(1), column(2)];
+            let square: f64 = local.iter().map(|v| v * v).sum();
+            [local[0], local[1], local[2], libm::sqrt(square + 1e-8)]
+        });
+        let code = |j: usize, c: usize| f64::from(self.codes[(i * residues + j) * pair_width + c]) / 2048.0;
+        let pairs = (0..pair_width).map(|c| mean(&|j| code(j, c))).collect();
+        (values, points.collect(), pairs)
+    }
+}
+
+fn random(seed: u64) -> impl FnMut(i32) -> i32 {
+    let mut state = seed | 1;
+    move |most| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) as i64 % (2 * i64::from(most) + 1) - i64::from(most)) as i32
+    }
+}
+
+proptest! {
+    #[test]
+    fn attention_equals_its_definition(residues in 1..20usize, seed: u64) {
+        let case = Case::new(residues, random(seed), 3 << 16);
+        let StructureConfig { heads, head_width, value_points, pair_width, .. } = SHAPE;
+        // Scores are rounded to 2^-16, which is 1.1e-5 of a weight; points lie on a grid of 2^-16.
+        let close = |found: i32, exact: f64, what: &str| {
+            let error = (f64::from(found) - exact * 65536.0).abs();
+            prop_assert!(error <= 12.0 + exact.abs() * 4.0, "{what}: {found} instead of {}", exact * 65536.0);
+            Ok(())
+        };
+        for (i, (points, pairs)) in case.attended().iter().enumerate() {
+            for head in 0..heads {
+                let (values, exact_points, exact_pairs) = case.expected(i, head);
+                for (c, &exact) in values.iter().enumerate() {
+                    close(points[head * head_width + c], exact, "value")?;
+                }
+                for (p, exact) in exact_points.iter().enumerate() {
+                    for (part, &exact) in exact.iter().enumerate() {
+                        let at = heads * head_width + part * heads * value_points + head * value_points + p;
+                        close(points[at], exact, "point")?;
+                    }
+                }
+                for (c, &exact) in exact_pairs.iter().enumerate() {
+                    close(pairs[head * pair_width + c], exact, "pair")?;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn torsions_have_length_one(sin in -(1 << 20)..1 << 20i32, cos in 1000..1 << 20i32) {
+        let [s, c] = unit([sin, cos], 43).map(|v| f64::from(v) / f64::from(ONE));
+        let norm = libm::hypot(f64::from(sin), f64::from(cos));
+        prop_assert!((s - f64::from(sin) / norm).abs() < 3e-9 && (c - f64::from(cos) / norm).abs() < 3e-9);
+    }
+}
+
+/// Every value at an end of its range: nothing overflows, and means stay within what they are means of.
+#[test]
+fn extremes_are_defined() {
+    for (seed, ends) in [[i32::MIN, i32::MAX], [i32::MAX, i32::MAX], [i32::MIN, 0]].into_iter().enumerate() {
+        let mut source = random(seed as u64 + 77);
+        let mut case = Case::new(11, &mut source, 1);
+        let mut end = |_: &i32| ends[(source(1) == 0) as usize];
+        case.projections = case.projections.iter().map(&mut end).collect();
+        case.bias = case.bias.iter().map(&mut end).collect();
+        case.codes = case.codes.iter().map(|_| end(&0) as i16).collect();
+        let far = Frame::IDENTITY.update([1 << 20, -3 << 20, i32::MAX], [i32::MIN, i32::MAX, 0]);
+        case.frames[3] = far;
+        for (points, pairs) in case.attended() {
+            let (values, points) = points.split_at(SHAPE.heads * SHAPE.head_width);
+            assert!(values.iter().all(|v| v.unsigned_abs() <= 1 << 26));
+            assert!(points.iter().all(|p| p.unsigned_abs() <= 4 * POINT_MAX.unsigned_abs()));
+            assert!(pairs.iter().all(|p| p.unsigned_abs() <= 1 << 20));
+        }
+    }
+    assert_eq!(unit([0, 0], 0), [0, 0]);
+    assert_eq!(unit([i32::MIN, 0], 0), [-ONE, 0]);
+    let _ = (unit([i32::MIN, i32::MIN], u64::MAX), unit([1, -1], u64::MAX));
+}
+
+#[test]
+fn memory_is_carved_as_it_is_planned() {
+    for residues in [1, 7, 8, 33] {
+        let dims = dims(residues);
+        let plan = dims.layout().bytes().unwrap();
+        let mut bytes = Vec::new();
+        let bytes = aligned(&mut bytes, plan);
+        assert!(Memory::carve(&dims, &mut bytes[..plan - 64]).is_err());
+        let memory = Memory::carve(&dims, bytes).unwrap();
+        assert_eq!(memory.states.len(), residues * dims.state_len());
+        let scratch = memory.scratch.len() / dims.workers;
+        assert!(PairScratch::carve(&dims, &mut memory.scratch[..scratch]).is_ok());
+        assert!(ResidueScratch::carve(&dims, &mut memory.scratch[..scratch]).is_ok());
+        let row = memory.pairs.len() / residues;
+        for (index, chunk) in memory.pairs.chunks_exact_mut(row).enumerate() {
+            let PairRow { codes, bias } = PairRow::carve(&dims, chunk).unwrap();
+            (codes.fill(index as i16), bias.fill(1000 + index as i32));
+        }
+        let (codes, bias) = pair_row(&dims, memory.pairs, residues - 1);
+        assert_eq!(codes, vec![residues as i16 - 1; residues * SHAPE.pair_width]);
+        assert_eq!(bias, vec![999 + residues as i32; residues * SHAPE.heads]);
+    }
+    assert!(Dims { residues: usize::MAX / 3, ..dims(1) }.layout().bytes().is_err());
+}
