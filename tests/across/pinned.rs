@@ -2,10 +2,11 @@
 
 use foldpoint_bare_metal::{Arena, Checksums, model, run};
 use foldpoint_core::Isa;
-use foldpoint_tests::random_model::TINY;
+use foldpoint_tests::random_fold::TINY_FOLD;
 
 /// What the bare-metal example prints on every machine.
-const TINY_CHECKSUMS: Checksums = Checksums { contacts: 0x41a4_124f, logits: 0x10f7_5a3d };
+const TINY_CHECKSUMS: Checksums =
+    Checksums { contacts: 0x41a4_124f, logits: 0x10f7_5a3d, atoms: 0xe2c2_6316, plddt: 0xb162_1d19 };
 
 #[test]
 fn the_bare_metal_example_gives_the_pinned_bits() {
@@ -18,7 +19,7 @@ fn the_bare_metal_example_gives_the_pinned_bits() {
 
 #[test]
 fn the_bare_metal_model_is_what_its_generator_writes() {
-    let written = TINY.model(0).unwrap();
+    let written = TINY_FOLD.model(0).unwrap();
     assert!(
         model() == written,
         "run: cargo run -p foldpoint-tests --bin random-model tiny examples/bare-metal/tiny.fpm"

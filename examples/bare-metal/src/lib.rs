@@ -1,13 +1,14 @@
-//! What runs on the board, and on any other machine: a small random model in the binary, one sequence, working memory
-//! that was set aside at link time.
+//! What runs on the board, and on any other machine: a small random model in the binary, one sequence, whose contact map,
+//! logits and structure are computed in working memory that was set aside at link time.
 //!
-//! Both the board and the machine that you read this on print the same two checksums.
+//! Both the board and the machine that you read this on print the same checksums.
 #![no_std]
 #![deny(unsafe_code)]
 
 use core::fmt;
 
 use foldpoint_core::esm2::{LanguageModel, RunError, Want};
+use foldpoint_core::esmfold::{self, FoldingModel};
 use foldpoint_core::format::{FormatError, ModelFile, checksum};
 use foldpoint_core::{Isa, Serial};
 
@@ -36,7 +37,7 @@ impl Default for Arena {
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
 
-/// Written by `cargo run -p foldpoint-tests --bin random-model`; 2 layers of 32 channels.
+/// Written by `cargo run -p foldpoint-tests --bin random-model`; 2 layers of 32 channels, 2 trunk blocks.
 static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("../tiny.fpm"));
 
 /// Trp-cage (PDB 1L2Y).
@@ -55,11 +56,16 @@ pub struct Checksums {
     pub contacts: u32,
     /// Of the logits, `[22, 33]` i32.
     pub logits: u32,
+    /// Of the atoms' coordinates, `[20, 14, 3]` i32.
+    pub atoms: u32,
+    /// Of their pLDDT, `[20, 37]` u16.
+    pub plddt: u32,
 }
 
 impl fmt::Display for Checksums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "contacts {:08x} logits {:08x}", self.contacts, self.logits)
+        let Self { contacts, logits, atoms, plddt } = self;
+        write!(f, "contacts {contacts:08x} logits {logits:08x} atoms {atoms:08x} plddt {plddt:08x}")
     }
 }
 
@@ -72,6 +78,9 @@ pub enum Error {
     /// The pass can't be run.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// The sequence can't be folded.
+    #[error(transparent)]
+    Fold(#[from] esmfold::RunError),
 }
 
 /// Bytes of the model file.
@@ -86,14 +95,34 @@ pub fn model() -> &'static [u8] {
 pub fn run(arena: &mut Arena, isa: Isa) -> Result<Checksums, Error> {
     let file = ModelFile::parse(model())?;
     file.verify()?;
-    let model = LanguageModel::load(&file)?;
+    let model = FoldingModel::load(&file)?;
+    let (contacts, logits) = predict(model.language_model(), arena, isa)?;
+    let (atoms, plddt) = fold(&model, arena, isa)?;
+    #[cfg(feature = "float-canary")]
+    canary::add_floats();
+    Ok(Checksums { contacts, logits, atoms, plddt })
+}
+
+/// Contact map and logits.
+fn predict(model: &LanguageModel, arena: &mut Arena, isa: Isa) -> Result<(u32, u32), RunError> {
     let want = Want { contacts: true, logits: true, ..Want::default() };
     let outputs = model.run(&tokens(), want, &mut arena.0, isa, &Serial, &mut |_| {})?;
     let contacts = bytemuck::cast_slice(outputs.contacts.unwrap_or_default());
     let logits = bytemuck::cast_slice(outputs.logits.unwrap_or_default());
-    #[cfg(feature = "float-canary")]
-    canary::add_floats();
-    Ok(Checksums { contacts: checksum(contacts), logits: checksum(logits) })
+    Ok((checksum(contacts), checksum(logits)))
+}
+
+/// Atoms and their pLDDT, after two passes.
+fn fold(model: &FoldingModel, arena: &mut Arena, isa: Isa) -> Result<(u32, u32), esmfold::RunError> {
+    let mut residue_index = [0; SEQUENCE.len()];
+    residue_index.iter_mut().zip(0..).for_each(|(number, place)| *number = place);
+    let chains = [0; SEQUENCE.len()];
+    let input = esmfold::Input { tokens: &tokens(), residue_index: &residue_index, chains: &chains };
+    let want = esmfold::Want::default();
+    let structure = model.run(&input, 2, want, &mut arena.0, isa, &Serial, &mut |_| {})?;
+    let atoms = bytemuck::cast_slice(structure.atoms.as_flattened().as_flattened());
+    let plddt = bytemuck::cast_slice(structure.plddt.as_flattened());
+    Ok((checksum(atoms), checksum(plddt)))
 }
 
 fn tokens() -> [u8; SEQUENCE.len() + 2] {

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use foldpoint_tests::random_fold::ESMFOLD_V1_WIDTHS;
-use foldpoint_tests::random_model::TINY;
+use foldpoint_tests::random_fold::{ESMFOLD_V1_WIDTHS, TINY_FOLD};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let [name, path] = arguments.as_slice() else { return usage() };
     let model = match name.to_str() {
-        Some("tiny") => TINY.model(0),
+        Some("tiny") => TINY_FOLD.model(0),
         Some("esmfold-v1-widths") => ESMFOLD_V1_WIDTHS.model(0),
         _ => return usage(),
     };
