@@ -8,6 +8,7 @@ use super::reference::{Reference, ReferenceError};
 use super::structure::{AtomResidue, Point};
 use super::target::{NoTarget, align};
 use crate::alphabet;
+use crate::output::{self, structure::Model};
 
 /// Structures with fewer residues are left out.
 pub const MIN_RESIDUES: usize = 10;
@@ -60,6 +61,20 @@ impl Fold {
             residues[position] = Some(FoldResidue { atoms, plddt });
         }
         Ok(Self(residues))
+    }
+
+    /// A prediction of one chain.
+    pub fn predicted(model: &Model) -> Self {
+        let residue = |residue: &output::structure::Residue| {
+            let mut atoms = [None; ATOM_NAMES.len()];
+            for atom in &residue.atoms {
+                if let Some(place) = ATOM_NAMES.iter().position(|&name| name == atom.name) {
+                    atoms[place] = Some(atom.position);
+                }
+            }
+            Some(FoldResidue { atoms, plddt: residue.plddt()? })
+        };
+        Self(model.chains.iter().flat_map(|chain| &chain.residues).map(residue).collect())
     }
 
     /// The float reference's fold of a sequence of `length` residues.
@@ -139,6 +154,7 @@ fn places(letter: u8, compare: Compare) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::accuracy::structure::Atom;
+    use crate::output::structure;
     use std::collections::BTreeMap;
 
     const SEQUENCE: &[u8] = b"GAGAGAGAGAGA";
@@ -186,6 +202,20 @@ mod tests {
         assert_eq!(all.plddt_difference(&some), Some(0.0));
         assert_eq!(all.mean_plddt(), Some(55.5));
         assert!(Fold::align(SEQUENCE, &chain(0, 0.0)[..9]).is_err());
+    }
+
+    #[test]
+    fn a_prediction() {
+        let atom = |name, x| structure::Atom { name, position: [x, 0.0, 0.0], plddt: 80.0 + x };
+        let residue = |index, atoms| structure::Residue {
+            kind: geometry::Residue::from_index(index).expect("a residue"),
+            atoms,
+        };
+        let residues = vec![residue(7, vec![atom("N", 1.0), atom("CA", 2.0)]), residue(20, vec![])];
+        let chains = vec![structure::Chain { residues }];
+        let fold = Fold::predicted(&Model { id: "a".into(), remarks: vec![], chains });
+        let first = fold.0[0].expect("a residue");
+        assert_eq!((first.atoms[CA], first.plddt, fold.0[1]), (Some([2.0, 0.0, 0.0]), 82.0, None));
     }
 
     #[test]

@@ -93,6 +93,30 @@ fn a_prediction_that_is_missing_or_of_another_sequence_is_named() {
         .stderr(contains("1ABC_B.pdb: there is no such prediction"));
 }
 
+#[test]
+fn folding_scores_as_the_files_that_predict_writes() {
+    const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny-fold.fpm");
+    let folder = folder(&hairpin());
+    let run = |arguments: &[&str]| {
+        let mut command = foldpoint(&folder);
+        let output = command.args(["--model", MODEL]).args(arguments).output().expect("it starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let scores = |arguments: &[&str]| {
+        let json: serde_json::Value = serde_json::from_slice(&run(arguments)).expect("JSON");
+        let number = |key: &str| json["targets"][0]["integer"][key].as_f64().expect("a number");
+        (number("lddt"), number("plddt"))
+    };
+    run(&["predict", "in.fasta", "-o", "predictions", "--recycles", "1"]);
+    let from_files = scores(&[&ARGUMENTS[..], &["--json"]].concat());
+    let folded = scores(&[&ARGUMENTS[..6], &["--json", "--recycles", "1"]].concat());
+    // A file has three decimals of an angstrom and two of the pLDDT.
+    assert!((from_files.0 - folded.0).abs() < 2e-3 && (from_files.1 - folded.1).abs() < 6e-3);
+    let other = scores(&[&ARGUMENTS[..6], &["--json", "--recycles", "0"]].concat());
+    assert_ne!(other, folded);
+}
+
 #[cfg(unix)]
 #[test]
 fn tm_scores_are_those_that_the_program_says() {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use foldpoint_core::esmfold::FoldingModel;
 use std_runner::accuracy::fold::{Compare, Fold};
 use std_runner::accuracy::reference::Reference;
 use std_runner::accuracy::structure;
@@ -13,15 +14,19 @@ use super::structures_report::{self, Agreement, Row, Scores};
 use super::targets::Structures;
 use crate::cli::Outcome;
 use crate::cli::console::Console;
+use crate::cli::input;
 use crate::cli::options::Options;
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     structures: Structures,
-    /// Folder of predictions, ID.pdb or ID.pdb.gz with the pLDDT (0 to 100) as B-factor, as `predict` writes them
+    /// Folder of ready predictions, ID.pdb or ID.pdb.gz with the pLDDT (0 to 100) as B-factor, instead of folding the sequences
     #[arg(long, value_name = "DIR")]
-    predictions: PathBuf,
+    predictions: Option<PathBuf>,
+    /// How often the model's output goes through it again [default: as often as it was trained for]
+    #[arg(long, value_name = "N", conflicts_with = "predictions")]
+    recycles: Option<usize>,
     /// Folder of float reference outputs, ID.safetensors with ID.atom37, ID.atom37_mask and ID.plddt; their accuracy is printed beside
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
@@ -42,19 +47,10 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         let residues = structure::read_atoms(path, chain)?;
         Ok(Fold::align(&sequence.residues, &residues)?)
     })?;
-    let mut rows: Vec<Row> = Vec::new();
-    console.start(targets.iter().map(|(sequence, _)| sequence.residues.len() as u64).sum());
-    for (sequence, target) in &targets {
-        match read_prediction(&args.predictions, sequence).and_then(|fold| args.row(sequence, target, &fold))
-        {
-            Ok(row) => {
-                console.success();
-                rows.push(row);
-            }
-            Err(error) => console.failure(format_args!("{}: {error:#}", sequence.place)),
-        }
-        console.bar().inc(sequence.residues.len() as u64);
-    }
+    let rows = match &args.predictions {
+        Some(dir) => args.read(dir, &targets, &mut console),
+        None => args.fold(options, targets, &mut console)?,
+    };
     if args.json {
         console.line(structures_report::json(&rows));
     } else {
@@ -74,6 +70,53 @@ fn read_prediction(dir: &Path, sequence: &Sequence) -> anyhow::Result<Fold> {
 }
 
 impl Args {
+    /// Rows of the predictions in a folder.
+    fn read(&self, dir: &Path, targets: &[(Sequence, Fold)], console: &mut Console) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (sequence, target) in targets {
+            match read_prediction(dir, sequence).and_then(|fold| self.row(sequence, target, &fold)) {
+                Ok(row) => {
+                    console.success();
+                    rows.push(row);
+                }
+                Err(error) => console.failure(format_args!("{}: {error:#}", sequence.place)),
+            }
+        }
+        rows
+    }
+
+    /// Rows of the model's own predictions.
+    fn fold(
+        &self,
+        options: &Options,
+        targets: Vec<(Sequence, Fold)>,
+        console: &mut Console,
+    ) -> anyhow::Result<Vec<Row>> {
+        let bytes = options.open(None)?;
+        let folds = FoldingModel::is_in(&options.file(&bytes)?);
+        ensure!(
+            folds,
+            "{}: this model does not fold; give another as --model, or --predictions",
+            bytes.name()
+        );
+        let folder = options.folder(&bytes, self.recycles.map(|n| n.saturating_add(1)), false)?;
+        let (sequences, targets): (Vec<Sequence>, Vec<Fold>) = targets.into_iter().unzip();
+        let mut rows = Vec::new();
+        input::run(
+            options,
+            &folder,
+            &sequences,
+            console,
+            |sequence, folded, _| {
+                let index = sequences.iter().position(|s| s.id == sequence.id);
+                let target = index.and_then(|index| targets.get(index)).context("the target is gone")?;
+                self.row(sequence, target, &Fold::predicted(&folded.model(sequence)))
+            },
+            |_, _, row| rows.push(row),
+        )?;
+        Ok(rows)
+    }
+
     /// A target's scores; `fold` is the integer model's.
     fn row(&self, sequence: &Sequence, target: &Fold, fold: &Fold) -> anyhow::Result<Row> {
         let letters = &sequence.residues;
