@@ -261,7 +261,8 @@ fn memory_is_carved_as_it_is_planned() {
         let row = memory.pairs.len() / residues;
         for (index, chunk) in memory.pairs.chunks_exact_mut(row).enumerate() {
             let PairRow { codes, bias } = PairRow::carve(&dims, chunk).unwrap();
-            (codes.fill(index as i16), bias.fill(1000 + index as i32));
+            codes.fill(index as i16);
+            bias.fill(1000 + index as i32);
         }
         let (codes, bias) = pair_row(&dims, memory.pairs, residues - 1);
         assert_eq!(codes, vec![residues as i16 - 1; residues * SHAPE.pair_width]);
