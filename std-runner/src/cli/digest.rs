@@ -22,6 +22,9 @@ pub struct Args {
     /// Print a digest for each sequence too
     #[arg(long)]
     each: bool,
+    /// Leave folding out, which takes most of the time
+    #[arg(long)]
+    no_fold: bool,
 }
 
 /// Everything that a model computes.
@@ -80,7 +83,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         logits: model.has_lm_head(),
         layers: vec![model.config().layers],
     };
-    let folds = FoldingModel::is_in(&bytes.parse()?);
+    let folds = !args.no_fold && FoldingModel::is_in(&bytes.parse()?);
     let folder = if folds { Some(options.folder(&bytes, None, true)?) } else { None };
     let sequences =
         if folds { args.input.read_complexes(&mut console)? } else { args.input.read(&mut console)? };
