@@ -95,7 +95,7 @@ fn a_prediction_that_is_missing_or_of_another_sequence_is_named() {
 
 #[test]
 fn folding_scores_as_the_files_that_predict_writes() {
-    const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny-fold.fpm");
+    const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/bare-metal/tiny.fpm");
     let folder = folder(&hairpin());
     let run = |arguments: &[&str]| {
         let mut command = foldpoint(&folder);

@@ -10,8 +10,8 @@ use pdbtbx::{Format, PDB, ReadOptions, StrictnessLevel};
 use predicates::prelude::*;
 use predicates::str::contains;
 
-/// `TINY_FOLD.model(0)` of the crate `foldpoint-tests`.
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny-fold.fpm");
+/// The bare-metal example's model, which `foldpoint-tests` makes.
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/bare-metal/tiny.fpm");
 
 const GOOD: &str = ">good\nMKVLAAGIVGLCAKAYRERWPDE\n";
 
@@ -64,10 +64,7 @@ fn structures_of_a_chain_and_of_a_complex() {
     assert!(two.atoms().all(|atom| (0.0..=100.0).contains(&atom.b_factor())));
     assert!(two.atoms().any(|atom| atom.b_factor() > 1.0), "pLDDT is of 100, not of 1");
     let text = std::fs::read_to_string(folder.path("out/two.pdb")).expect("text");
-    assert!(
-        text.contains("REMARK 250 MODEL tiny-fold.fpm"),
-        "no path, so that files are the same everywhere"
-    );
+    assert!(text.contains("REMARK 250 MODEL tiny.fpm"), "no path, so that files are the same everywhere");
 
     let text = std::fs::read_to_string(folder.path("out/two.pae.json")).expect("text");
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
