@@ -34,23 +34,39 @@ def coordinates(d):
 
 
 class Chains:
-    def __init__(self, path, designed, dev, crop, designed_share):
+    """COLUMNS designed sequences at most; `load_designed` fills them in, also while training runs. share (a tensor): of the draws, the part
+    with a designed sequence."""
+
+    COLUMNS = 24
+
+    def __init__(self, path, dev, crop, designed_share):
         d = dict(read(path))
         X, M = coordinates(d)
         starts, length, test = d["starts"].astype(np.int64), np.diff(d["starts"]), d["test"]
-        self.dev, self.crop, self.share, self.n = dev, crop, designed_share, len(length)
+        self.dev, self.crop, self.n = dev, crop, len(length)
+        self.share = torch.full((), designed_share, device=dev)
         self.aa, self.alt = torch.from_numpy(d["aatype"].astype(np.int64)).to(dev), torch.from_numpy(d["alt"]).to(dev)
-        des = read(designed) if designed else np.full((len(X), 1), 255, np.uint8)
-        self.designed = torch.from_numpy(des).to(dev)
+        self.designed = torch.full((len(X), self.COLUMNS), 255, dtype=torch.uint8, device=dev)
+        self.loaded = 0
+        self.columns = torch.ones((), device=dev)           # filled so far
         self.X, self.M = torch.from_numpy(X).to(dev), torch.from_numpy(M).to(dev)
         self.start, self.len = torch.from_numpy(starts[:-1]).to(dev), torch.from_numpy(length.astype(np.int64)).to(dev)
         size = np.bincount(d["cluster"])[d["cluster"]]      # a draw per cluster; whole chains more often than crops of long ones
         w = np.sqrt(np.minimum(length, 128)) / np.sqrt(size) * np.where(length > 1.25 * crop, 0.5, 1.0)
         self.cum = torch.from_numpy(np.cumsum(np.where(test, 0, w))).to(dev)
-        held = np.flatnonzero(test & (length <= 1.2 * crop))
-        has_design = des[starts[held], 0] < 20
-        self.held = torch.from_numpy(held[np.argsort(~has_design, kind="stable")]).to(dev)
-        self.held_designed = int(has_design.sum())
+        self.held, self.held_designed = torch.from_numpy(np.flatnonzero(test & (length <= 1.2 * crop))).to(dev), 0
+
+    def load_designed(self, path):
+        """Appends a DESIGNED file's columns, in place: a captured CUDA graph sees them."""
+        des = torch.from_numpy(np.load(path) if path.endswith(".npy") else read(path)).to(self.dev)
+        at = self.loaded
+        des = des[:, :self.COLUMNS - at]
+        self.designed[:, at:at + des.shape[1]] = des
+        self.loaded = at + des.shape[1]
+        self.columns.fill_(max(self.loaded, 1))
+        has = self.designed[self.start[self.held], 0] < 20
+        self.held = self.held[(~has).long().argsort(stable=True)]
+        self.held_designed = int(has.sum())
 
     def crops(self, i, off):
         c = self.len[i].clamp(max=self.crop)
@@ -74,7 +90,7 @@ class Chains:
         v = torch.where(draw(*a.shape) < 0.5, alt[..., 0], alt[..., 1]).long()
         v = torch.where(draw(*a.shape) < rate, v, a)
         # or a sequence designed for this backbone, sometimes with a few of the natural residues
-        k = (draw(b, 1) * self.designed.shape[1]).long().expand(-1, a.shape[1])
+        k = (draw(b, 1) * self.columns).long().expand(-1, a.shape[1])
         w = self.designed[src].gather(2, k[..., None])[..., 0].long()
         use = (draw(b, 1) < self.share) & (draw(*a.shape) > 0.15 * draw(b, 1))
         v = torch.where((w < 20) & use, w, v)

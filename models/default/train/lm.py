@@ -12,15 +12,41 @@ def rotary(x, cos, sin):
     return x * cos + torch.cat([-b, a], -1) * sin
 
 
-def forward(esm, ids, contact=None):
+def layer(m, x, bias, cos, sin, pair, w):
+    """One layer over x [B, T, C]. pair: None, or which pairs of residues count [B, 1, T - 2, T - 2]; then w [H] weighs the heads' attention
+    maps. -> x, the layer's share of the contact logits (None without pair). A function of its own, so that it compiles once for all layers."""
+    B, T, C = x.shape
+    att = m.attention
+    own = getattr(att, "self")
+    H, D = own.num_attention_heads, C // own.num_attention_heads
+    W = torch.cat([own.query.weight, own.key.weight, own.value.weight])
+    b = torch.cat([own.query.bias, own.key.bias, own.value.bias])
+    q, k, v = F.linear(att.LayerNorm(x), W, b).view(B, T, 3, H, D).permute(2, 0, 3, 1, 4).unbind(0)
+    q, k = rotary(q, cos, sin).to(v.dtype), rotary(k, cos, sin).to(v.dtype)
+    logits = None
+    if pair is None:
+        o = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(v.dtype).expand(B, H, T, T))
+    else:
+        a = (q @ k.transpose(-1, -2) * D ** -0.5 + bias).softmax(-1)
+        o = a.to(v.dtype) @ v
+        a = torch.where(pair, a[:, :, 1:-1, 1:-1].float(), 0.0)
+        a = a + a.transpose(-1, -2)
+        a = a - a.sum(-1, keepdim=True) * a.sum(-2, keepdim=True) / (a.sum((-1, -2), keepdim=True) + 1e-6)
+        logits = (a * w.float().view(1, H, 1, 1)).sum(1)
+    x = x + att.output.dense(o.transpose(1, 2).reshape(B, T, C))
+    return x + m.output.dense(F.gelu(m.intermediate.dense(m.LayerNorm(x)))), logits
+
+
+def forward(esm, ids, contact=None, run_layer=layer):
     """esm: EsmModel; ids int64 [B, T] with <cls>, <eos> and trailing <pad>. -> hidden states, list of layers + 1 of [B, T, C]; the last one
-    is after the final LayerNorm. contact: None or a contact head; then also contact logits [B, T - 2, T - 2] (rows without <cls>)."""
+    is after the final LayerNorm. contact: None or a contact head; then also contact logits [B, T - 2, T - 2] (rows without <cls>).
+    run_layer: `layer`, perhaps compiled."""
     cfg = esm.config
     B, T = ids.shape
-    H = cfg.num_attention_heads
-    D = cfg.hidden_size // H
+    D = cfg.hidden_size // cfg.num_attention_heads
     keep = ids != cfg.pad_token_id
-    x = esm.embeddings.word_embeddings.weight[ids]
+    table = esm.embeddings.word_embeddings.weight
+    x = (F.one_hot(ids, len(table)).to(table.dtype) @ table).float()        # a product: its gradient is one too
     if cfg.token_dropout:
         masked = ids == cfg.mask_token_id
         x = x.masked_fill(masked[..., None], 0.0)
@@ -29,31 +55,15 @@ def forward(esm, ids, contact=None):
     f = torch.arange(T, device=ids.device)[:, None].float() / 10000 ** (torch.arange(0, D, 2, device=ids.device).float() / D)
     cos, sin = torch.cat([f, f], -1).cos(), torch.cat([f, f], -1).sin()
     bias = torch.where(keep, 0.0, -30000.0)[:, None, None]
-    hidden, logits = [x], None
+    hidden, logits, pair, w = [x], None, None, None
     if contact is not None:
         res = keep & (ids != 2) & (ids != 0)
-        w = contact.regression.weight.view(len(esm.encoder.layer), H)
+        w = contact.regression.weight.view(len(esm.encoder.layer), cfg.num_attention_heads)
         pair = (res[:, 1:-1, None] & res[:, None, 1:-1])[:, None]
         logits = contact.regression.bias.float().view(1, 1, 1)
-    for i, layer in enumerate(esm.encoder.layer):
-        att = layer.attention
-        h = att.LayerNorm(x)
-        m = getattr(att, "self")
-        W = torch.cat([m.query.weight, m.key.weight, m.value.weight])
-        b = torch.cat([m.query.bias, m.key.bias, m.value.bias])
-        q, k, v = F.linear(h, W, b).view(B, T, 3, H, D).permute(2, 0, 3, 1, 4).unbind(0)
-        q, k = rotary(q, cos, sin).to(v.dtype), rotary(k, cos, sin).to(v.dtype)
-        if contact is None:
-            o = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(v.dtype).expand(B, H, T, T))
-        else:
-            a = (q @ k.transpose(-1, -2) * D ** -0.5 + bias).softmax(-1)
-            o = a.to(v.dtype) @ v
-            a = torch.where(pair, a[:, :, 1:-1, 1:-1].float(), 0.0)
-            a = a + a.transpose(-1, -2)
-            a = a - a.sum(-1, keepdim=True) * a.sum(-2, keepdim=True) / (a.sum((-1, -2), keepdim=True) + 1e-6)
-            logits = logits + torch.einsum("bhij,h->bij", a, w[i].float())
-        x = x + att.output.dense(o.transpose(1, 2).reshape(B, T, H * D))
-        x = x + layer.output.dense(F.gelu(layer.intermediate.dense(layer.LayerNorm(x))))
+    for i, m in enumerate(esm.encoder.layer):
+        x, part = run_layer(m, x, bias, cos, sin, pair, None if w is None else w[i])
+        logits = logits if part is None else logits + part
         hidden.append(x)
     hidden[-1] = esm.encoder.emb_layer_norm_after(x)
     return (hidden, logits) if contact is not None else hidden
@@ -64,9 +74,9 @@ def token_logits(esm, head, x):
     return F.linear(head.layer_norm(F.gelu(head.dense(x))), esm.embeddings.word_embeddings.weight) + head.bias
 
 
-def masked_loss(esm, head, batch):
+def masked_loss(esm, head, batch, run_layer=layer):
     ids, labels = batch
-    logits = token_logits(esm, head, forward(esm, ids)[-1]).float()
+    logits = token_logits(esm, head, forward(esm, ids, None, run_layer)[-1]).float()
     per = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=-100, reduction="sum")
     return per / (labels >= 0).sum()
 

@@ -1,9 +1,11 @@
 """Stage 2: the folding trunk and the language model together, data-parallel over any number of GPUs.
 
 torchrun --standalone --nproc_per_node=N train_fold.py FOLD.npz.xz LM.pt OUT.pt SECONDS [RESUME.pt]
-Environment: DESIGNED (file), SEQUENCES (folder for the masked-LM part of the loss), BATCH (crops per GPU, 32), CROP (128), LR, MUON, LM_RATE
-(the language model's share of the learning rate; 0 freezes it), GRAPH (1: the step is one CUDA graph),
-STEPS (end after so many), MEASURE (steps between measurements). SECONDS counts from the start.
+RESUME may have fewer trunk blocks than config.json (`grow`). Environment: DESIGNED (files, comma-separated; those that do not exist yet are
+loaded when they do), SEQUENCES (folder for the masked-LM part of the loss), BATCH (crops per GPU, 32), CROP (128), LR, MUON, LM_RATE (the
+language model's share of the learning rate; 0 freezes it), SHARE (of the draws, those with a designed sequence, at the start and at the end),
+GRAPH (1: the step is one CUDA graph), STEPS (end after so many), MEASURE (steps between measurements), DEVICE (cpu: slow, to try the script).
+SECONDS counts from the start.
 """
 import json
 import math
@@ -22,6 +24,8 @@ import trunk
 from optim import Optimizer
 
 here = os.path.dirname(os.path.abspath(__file__))
+# probabilities of 1, 2, 3 trunk passes, gradient through the last, in the first and the second half of the run
+PASSES = ((0.7, 0.3, 0.0), (0.4, 0.35, 0.25))
 WEIGHTS = dict(smooth=1.0, full=0.5, inter=0.5, disto=0.5, contact=0.3)
 
 
@@ -30,12 +34,12 @@ class Model:
 
     def __init__(self, fold, head):
         self.fold, self.head = fold, head
-        self.lm, self.block = lm.forward, trunk.block
+        self.layer, self.block = lm.layer, trunk.block
 
     def compile(self):
         def c(f):
             return torch.compile(f, dynamic=False)
-        self.lm, self.block = c(lm.forward), c(trunk.block)
+        self.layer, self.block = c(lm.layer), c(trunk.block)
         for name in ("structure_step", "atom14", "pair_input", "structure_input"):
             setattr(trunk, name, c(getattr(trunk, name)))
 
@@ -50,7 +54,7 @@ class Model:
 
     def __call__(self, aa, ok, res, passes):
         m, L, mask = self.fold, aa.shape[1], ok.float()
-        hidden, contact = self.lm(m.esm, self.ids(aa, ok), m.esm.contact_head)
+        hidden, contact = lm.forward(m.esm, self.ids(aa, ok), m.esm.contact_head, self.layer)
         s0 = trunk.start(m, hidden, aa)
         B, c_z = len(aa), m.trunk.recycle_disto.weight.shape[1]
         rs, rz = torch.zeros_like(s0), s0.new_zeros(B, L, L, c_z, dtype=torch.bfloat16 if s0.is_cuda else torch.float32)
@@ -62,14 +66,36 @@ class Model:
         return trunk.heads(m, rz, r[3]) | dict(bb=r[0], atoms=r[1], angles=r[2], contact=contact[:, :L, :L].float())
 
 
+def grow(sd, blocks):
+    """A state with fewer trunk blocks -> one with `blocks`: some blocks get a copy right behind them whose output layers are zero, so that the
+    model computes what it did."""
+    old = 1 + max(int(k.split(".")[2]) for k in sd if k.startswith("trunk.blocks."))
+    if old >= blocks:
+        return sd
+    source = [i * old // blocks for i in range(blocks)]
+    out = {k: v for k, v in sd.items() if not k.startswith("trunk.blocks.")}
+    last = ("o_proj.weight", "o_proj.bias", "mlp_seq.mlp.3.weight", "mlp_seq.mlp.3.bias", "mlp_pair.mlp.3.weight", "mlp_pair.mlp.3.bias",
+            "linear_z.weight", "linear_z.bias", "linear_o.weight", "linear_o.bias")
+    for k, v in sd.items():
+        if k.startswith("trunk.blocks."):
+            name = k.split(".", 3)[3]
+            for i, j in enumerate(source):
+                if j == int(k.split(".")[2]):
+                    copy = i > 0 and source[i - 1] == j
+                    out[f"trunk.blocks.{i}.{name}"] = torch.zeros_like(v) if copy and name.endswith(last) else v
+    return out
+
+
 def build(lm_path, resume, dev):
     cfg = json.load(open(here + "/config.json"))
     fold = EsmForProteinFolding(EsmConfig(**cfg))
+    cfg_blocks = cfg["esmfold_config"]["trunk"]["num_blocks"]
     cfg.pop("esmfold_config")
     masked = EsmForMaskedLM(EsmConfig(**cfg | {"is_folding_model": False}))
     sd = lm.load(lm_path)
     print("language model:", fold.esm.load_state_dict({k[4:]: v for k, v in sd.items() if k.startswith("esm.")}, strict=False))
-    masked.load_state_dict({k: v for k, v in sd.items() if k.startswith("lm_head.")}, strict=False)
+    if "mlm_head.bias" not in sd:                   # of stage 1; in a checkpoint of this script, lm_head is EsmForProteinFolding's own
+        masked.load_state_dict({k: v for k, v in sd.items() if k.startswith("lm_head.")}, strict=False)
     for m in fold.trunk.modules():                  # as AlphaFold: 'final' layers at zero, gates open
         if getattr(m, "init", None) in ("final", "gating"):
             torch.nn.init.zeros_(m.weight)
@@ -79,7 +105,7 @@ def build(lm_path, resume, dev):
         torch.nn.init.constant_(fold.esm.contact_head.regression.bias, -3.5)
     head = masked.lm_head
     if resume:
-        r = lm.load(resume)
+        r = grow(lm.load(resume), cfg_blocks)
         print("resumed:", fold.load_state_dict({k: v for k, v in r.items() if not k.startswith("mlm_head.")}, strict=False))
         head.load_state_dict({k[9:]: v for k, v in r.items() if k.startswith("mlm_head.")}, strict=False)
     fold.trunk.structure_module._init_residue_constants(torch.float32, torch.device("cpu"))
@@ -106,7 +132,7 @@ def measure(model, data):
         rows = []
         for first in range(0, n - 31, 32):
             b = data.held_out(first, 32, name == "designed")
-            with torch.no_grad(), torch.autocast("cuda", torch.bfloat16):
+            with torch.no_grad(), torch.autocast(torch.device(data.dev).type, torch.bfloat16):
                 o = model(b[0], b[3], b[4], 2)
             with torch.no_grad():
                 info = losses.total(o, b, one, WEIGHTS)[1]
@@ -124,8 +150,11 @@ def main(fold_file, lm_file, out, seconds, resume=None):
     t0 = time.time()
     env = os.environ.get
     rank, world = int(env("RANK", 0)), int(env("WORLD_SIZE", 1))
-    dev = f"cuda:{int(env('LOCAL_RANK', 0))}"
-    torch.cuda.set_device(dev)
+    dev = env("DEVICE", f"cuda:{int(env('LOCAL_RANK', 0))}")
+    on_gpu = dev.startswith("cuda")
+    if on_gpu:
+        torch.cuda.set_device(dev)
+    sync = torch.cuda.synchronize if on_gpu else lambda: None
     if world > 1:
         dist.init_process_group("nccl")
     torch.set_float32_matmul_precision("high")
@@ -134,66 +163,80 @@ def main(fold_file, lm_file, out, seconds, resume=None):
     torch.manual_seed(0)
     fold, head = build(lm_file, resume, dev)
     opt = Optimizer(parameters(fold, head, env("MUON", "1") == "1", lm_rate), 0.01, (0.9, 0.99), clip=0.3, world=world)
-    data = chains.Chains(fold_file, env("DESIGNED"), dev, crop, float(env("SHARE", 0.5)))
+    share = [float(x) for x in env("SHARE", "0.5,0.5").split(",")]
+    data = chains.Chains(fold_file, dev, crop, share[0])
+    waiting = env("DESIGNED").split(",") if env("DESIGNED") else []
+
+    def load_designed():
+        for path in [p for p in waiting if os.path.exists(p)]:
+            data.load_designed(path)
+            waiting.remove(path)
+            if rank == 0:
+                print(f"{path}: {data.loaded} designed sequences a chain at {time.time() - t0:.0f} s", flush=True)
+
+    load_designed()
     texts = lm.Sequences(env("SEQUENCES"), dev) if env("SEQUENCES") and lm_rate else None
-    torch.manual_seed(1000 + rank + (77 if resume else 0))
+    torch.manual_seed(1000 + rank + (77 if resume else 0) + 10 * int(env("SEED", 0)))
+    if rank == 0:
+        print(f"data loaded at {time.time() - t0:.0f} s", flush=True)
     plain = Model(fold, head)
     model = Model(fold, head)
-    total, masked = losses.total, lm.masked_loss
+    total = losses.total
     if env("COMPILE", "1") == "1":
         model.compile()
         plain.block = model.block
-        total, masked = torch.compile(losses.total, dynamic=False), torch.compile(lm.masked_loss, dynamic=False)
+        total = torch.compile(losses.total, dynamic=False)
     frac = torch.zeros((), device=dev)
     shown = {}                                      # the last step's scalars: static tensors, read only when printed
 
     def step(passes):
         b = data.batch(size)
-        with torch.autocast("cuda", torch.bfloat16):
+        with torch.autocast("cuda" if on_gpu else "cpu", torch.bfloat16):
             o = model(b[0], b[3], b[4], passes)
-            extra = masked(fold.esm, head, texts.batch(size)) if texts else torch.zeros((), device=dev)
+            extra = lm.masked_loss(fold.esm, head, texts.batch(size), model.layer) if texts else torch.zeros((), device=dev)
         loss, info = total(o, b, frac, WEIGHTS)
         norm = opt.step(loss + 0.25 * extra)
         shown.update({k: v.detach() for k, v in info.items()} | dict(mlm=extra.detach(), norm=norm))
 
-    kinds = {1: lambda: step(1), 2: lambda: step(2)}
-    for p in kinds:                                 # learning rate 0: compiles
-        for _ in range(2):
-            step(p)
-    torch.cuda.synchronize()
+    kinds = {p: (lambda p=p: step(p)) for p in (1, 2, 3)}
+    for p in (1, 1, 2, 3):                          # learning rate 0: compiles
+        kinds[p]()
+    sync()
     if rank == 0:
         print(f"{len(opt.flat) / 1e6:.2f} M parameters trained, compiled at {time.time() - t0:.0f} s", flush=True)
     if env("GRAPH", "1") == "1":
+        torch.cuda.empty_cache()                    # the graphs have a pool of their own
         pool = None
-        for p in (1, 2):
+        for p in kinds:
             g, kept = torch.cuda.CUDAGraph(), {}
             with torch.cuda.graph(g, pool=pool, capture_error_mode="thread_local"):
                 step(p)
             kept.update(shown)
             pool = g.pool()
             kinds[p] = (lambda g=g, kept=kept: (g.replay(), shown.update(kept)))
-        torch.cuda.synchronize()
-    opt.step_no.zero_(), opt.m.zero_(), opt.v.zero_()
+        sync()
     times = []
-    for p in (1, 2):                                # time of a step, still without learning
+    for p in kinds:                                 # time of a step, still without learning
         kinds[p]()
-        torch.cuda.synchronize()
+        sync()
         t = time.time()
-        for _ in range(10):
+        for _ in range(5):
             kinds[p]()
-        torch.cuda.synchronize()
-        times.append(round((time.time() - t) * 100, 1))
+        sync()
+        times.append(round((time.time() - t) * 200, 1))
     opt.step_no.zero_(), opt.m.zero_(), opt.v.zero_()
     if rank == 0:
-        print(f"ms a step with 1 and 2 passes: {times}; memory {torch.cuda.max_memory_reserved() / 2**30:.1f} GiB; t {time.time() - t0:.0f} s", flush=True)
+        memory = torch.cuda.max_memory_reserved() / 2**30 if on_gpu else 0
+        print(f"ms a step with 1, 2, 3 passes: {times}; memory {memory:.1f} GiB; t {time.time() - t0:.0f} s", flush=True)
     if env("PROFILE") and rank == 0:
         from torch.profiler import ProfilerActivity, profile
         with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as prof:
             kinds[1]()
-            torch.cuda.synchronize()
+            sync()
         open(env("PROFILE"), "w").write(prof.key_averages().table(sort_by="cuda_time_total", row_limit=60, max_name_column_width=110))
     begin, n, coin, clock = time.time() - t0, 0, torch.Generator().manual_seed(5), torch.zeros(1, device=dev)
-    every = int(env("MEASURE", 1000))
+    warmup = int(env("WARMUP", 400))
+    every, chances = int(env("MEASURE", 1000)), torch.tensor(PASSES)
     while True:
         if n % 20 == 0:
             clock.fill_((time.time() - t0 - begin) / (seconds - begin))
@@ -203,9 +246,11 @@ def main(fold_file, lm_file, out, seconds, resume=None):
             if f >= 1:
                 break
             frac.fill_(f)
-            opt.lr.fill_(peak * min(1, (n + 20) / 400) * (0.5 * (1 + math.cos(math.pi * f)) * 0.98 + 0.02))
+            data.share.fill_(share[0] + (share[-1] - share[0]) * f)
+            load_designed()
+            opt.lr.fill_(peak * min(1, (n + 20) / warmup) * (0.5 * (1 + math.cos(math.pi * f)) * 0.98 + 0.02))
             opt.ema_keep.fill_(min(0.998, 1 - 10 / (n + 10)))
-        kinds[2 if torch.rand((), generator=coin) < 0.3 else 1]()
+        kinds[1 + int(torch.multinomial(chances[int(f >= 0.5)], 1, generator=coin))]()
         n += 1
         if n % every == 0 and rank == 0:
             print(f"step {n} t {time.time() - t0:.0f} s", {k: round(v.item(), 3) for k, v in shown.items()}, "HELD OUT", measure(plain, data), flush=True)
