@@ -18,8 +18,8 @@ use crate::cli::input;
 use crate::cli::options::Options;
 
 /// What to expect of the model that is built in.
-const DEMONSTRATION: &str = "the built-in model is a small demonstration: most of its structures are wrong, and their low pLDDT says so; \
-     for real ones, quantize the HuggingFace folder facebook/esmfold_v1 (quantizer) and give it as --model FILE";
+const DEMONSTRATION: &str = "the built-in model is a small demonstration: it folds some small domains and gets others wrong, and its pLDDT says which; \
+     for science, quantize the HuggingFace folder facebook/esmfold_v1 (quantizer) and give it as --model FILE";
 
 /// What is said about a sequence once its files are there.
 struct Summary {
