@@ -21,7 +21,7 @@ fn attention(criterion: &mut Criterion) {
         let bias = bell(QUERY_TILE * stride, 1 << 15);
         let biased = Logits::Biased { factors: &factors, bias: &bias, bias_stride: stride };
         let kinds = [("", Logits::Plain(&input.temperatures)), (", biased", biased)];
-        for (isa, (kind, logits)) in Isa::all().iter().flat_map(|isa| kinds.map(|kind| (isa, kind))) {
+        for (isa, (kind, logits)) in Isa::all().flat_map(|isa| kinds.map(|kind| (isa, kind))) {
             let id = BenchmarkId::new(isa.name(), format!("{keys} keys of {width}{kind}"));
             group.bench_function(id, |bencher| {
                 bencher.iter(|| {

@@ -26,7 +26,7 @@ fn model(criterion: &mut Criterion) {
             let needed = model.plan(tokens.len(), 1, want).expect("a plan");
             let mut arena = Lines::zeroed(needed);
             group.throughput(Throughput::Elements(tokens.len() as u64));
-            for &isa in Isa::all() {
+            for isa in Isa::all() {
                 let id = BenchmarkId::new(isa.name(), format!("{name}, {residues} residues"));
                 group.bench_function(id, |bencher| {
                     bencher.iter(|| {

@@ -19,7 +19,7 @@ const STREAM_ONE: i32 = 1 << 12;
 fn each_isa(criterion: &mut Criterion, operation: &str, mut run: impl FnMut(Isa, BenchmarkId, &mut Group)) {
     let mut group = criterion.benchmark_group("rows");
     group.throughput(Throughput::Elements(CHANNELS as u64));
-    for &isa in Isa::all() {
+    for isa in Isa::all() {
         run(isa, BenchmarkId::new(isa.name(), operation), &mut group);
     }
     group.finish();

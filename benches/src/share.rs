@@ -17,11 +17,11 @@ pub fn print(rows: usize, outputs: usize, inputs: usize) {
     let input = LinearInput::new(rows, outputs, inputs, false);
     let probe = Probe::best();
     let mut peaks = Vec::new();
-    let mut speeds = vec![Vec::new(); Isa::all().len()];
+    let mut speeds = vec![Vec::new(); Isa::all().count()];
     for _ in 0..ROUNDS {
         peaks.extend(probe.map(|probe| probe.measure()));
-        for (isa, speeds) in Isa::all().iter().zip(&mut speeds) {
-            speeds.push(speed(*isa, &input));
+        for (isa, speeds) in Isa::all().zip(&mut speeds) {
+            speeds.push(speed(isa, &input));
         }
     }
     let peak = probe.map(|probe| (probe.name, median(&mut peaks)));
@@ -29,7 +29,7 @@ pub fn print(rows: usize, outputs: usize, inputs: usize) {
         Some((name, peak)) => println!("peak of one core ({name}): {:.1} GMAC/s", peak / 1e9),
         None => println!("peak of one core: no probe for this machine"),
     }
-    for (isa, speeds) in Isa::all().iter().zip(&mut speeds) {
+    for (isa, speeds) in Isa::all().zip(&mut speeds) {
         let speed = median(speeds);
         let share = peak.map_or(String::new(), |(_, peak)| format!(", {:.1}% of peak", 100.0 * speed / peak));
         println!("gemm {rows}x{outputs}x{inputs}, {}: {:.1} GMAC/s{share}", isa.name(), speed / 1e9);

@@ -144,7 +144,7 @@ fn product(input: &mut Unstructured) -> Result<()> {
 /// Holds every backend's result to the specification's.
 fn same<T: PartialEq + std::fmt::Debug>(run: impl Fn(Isa) -> T) {
     let expected = run(Isa::scalar());
-    for &isa in Isa::all() {
+    for isa in Isa::all() {
         assert_eq!(run(isa), expected, "{}", isa.name());
     }
 }

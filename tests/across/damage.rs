@@ -60,7 +60,7 @@ fn damaged(file: &Aligned, tensor: Option<usize>, damage: Damage, seed: u64) -> 
 fn run(file: &Aligned, residues: &[u8]) -> Option<Outputs> {
     let tokens = tokens(residues);
     let expected = everything(file, &tokens, Isa::scalar(), &Serial, 0).ok()?;
-    for &isa in Isa::all() {
+    for isa in Isa::all() {
         let outputs = everything(file, &tokens, isa, &Backwards { workers: 2 }, 0xff).unwrap();
         assert!(outputs == expected, "{} differs", isa.name());
     }
@@ -70,7 +70,7 @@ fn run(file: &Aligned, residues: &[u8]) -> Option<Outputs> {
 /// As [`run`], for a folding model.
 fn run_fold(file: &Aligned, residues: &[u8]) -> Option<Folded> {
     let expected = fold(file, &[residues], 2, Isa::scalar(), &Serial, 0).ok()?;
-    for &isa in Isa::all() {
+    for isa in Isa::all() {
         let outputs = fold(file, &[residues], 2, isa, &Backwards { workers: 2 }, 0xff).unwrap();
         assert!(outputs == expected, "{} differs", isa.name());
     }

@@ -87,7 +87,7 @@ proptest! {
         let file = Aligned::copy_of(&shape.model(seed).unwrap());
         let chains: Vec<&[u8]> = residues.chunks(residues.len().div_ceil(2)).collect();
         let expected = fold(&file, &chains, passes, Isa::scalar(), &Serial, 0).unwrap();
-        for &isa in Isa::all() {
+        for isa in Isa::all() {
             let outputs = fold(&file, &chains, passes, isa, &Backwards { workers }, 0xa5).unwrap();
             prop_assert!(outputs == expected, "{} on {workers} workers differs", isa.name());
         }

@@ -11,7 +11,7 @@ const TINY_CHECKSUMS: Checksums =
 #[test]
 fn the_bare_metal_example_gives_the_pinned_bits() {
     let mut arena = Box::new(Arena::new());
-    for &isa in Isa::all() {
+    for isa in Isa::all() {
         let checksums = run(&mut arena, isa).unwrap();
         assert_eq!(checksums, TINY_CHECKSUMS, "{}: {checksums}", isa.name());
     }

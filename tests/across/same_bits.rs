@@ -50,7 +50,7 @@ proptest! {
         let file = Aligned::copy_of(&shape.model(seed).unwrap());
         let tokens = tokens(&residues);
         let expected = everything(&file, &tokens, Isa::scalar(), &Serial, 0).unwrap();
-        for &isa in Isa::all() {
+        for isa in Isa::all() {
             let outputs = everything(&file, &tokens, isa, &Backwards { workers }, 0xa5).unwrap();
             prop_assert!(outputs == expected, "{} on {workers} workers differs", isa.name());
         }

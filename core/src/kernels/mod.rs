@@ -1,8 +1,9 @@
 //! The operations, each in every backend.
 //!
-//! [`scalar`] is the specification: plain loops, one definition of every rounding. [`wide`] is portable SIMD and equals it
-//! bit for bit (`core/src/kernels/twins.rs` holds every backend of [`Isa::all`] to that). A backend is a table of
-//! functions ([`Backend`]), an [`Isa`] is the proof that the machine can run it.
+//! [`scalar`] is the specification: plain loops, one definition of every rounding. [`wide`] is portable SIMD, and beside it there is a
+//! module for each architecture with a backend for each of its instruction sets. All equal the specification bit for bit
+//! (`core/src/kernels/twins/` holds every backend of [`Isa::all`] to that). A backend is a table of functions ([`Backend`]), an
+//! [`Isa`] is the proof that the machine can run it.
 //!
 //! Shapes: rows are tokens; a slice holds whole rows one after another. Kernels work on as many rows as their shortest
 //! argument holds and never read or write beyond a slice.
@@ -15,6 +16,8 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod twins;
 pub mod wide;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use crate::fixed::TokenScale;
 use crate::quant::Site;
@@ -60,33 +63,50 @@ pub struct Isa {
     backend: &'static Backend,
 }
 
-const SCALAR: Isa = Isa { backend: &scalar::BACKEND };
-const WIDE: Isa = Isa { backend: &wide::BACKEND };
+/// A backend, and whether this machine runs it.
+struct Candidate {
+    backend: &'static Backend,
+    runs: fn() -> bool,
+}
+
+const PORTABLE: &[Candidate] = &[
+    Candidate { backend: &scalar::BACKEND, runs: || true },
+    Candidate { backend: &wide::BACKEND, runs: || true },
+];
+
+/// This architecture's instruction sets, slowest first.
+#[cfg(target_arch = "x86_64")]
+use x86::CANDIDATES as NATIVE;
+#[cfg(not(target_arch = "x86_64"))]
+const NATIVE: &[Candidate] = &[];
 
 impl Isa {
     /// The specification.
     pub const fn scalar() -> Self {
-        SCALAR
+        Self { backend: &scalar::BACKEND }
     }
 
     /// Portable SIMD, for the instruction set that the crate is compiled for.
     pub const fn wide() -> Self {
-        WIDE
+        Self { backend: &wide::BACKEND }
     }
 
     /// The fastest backend that this machine runs.
-    pub const fn best() -> Self {
-        WIDE
+    pub fn best() -> Self {
+        Self::all().last().unwrap_or(Self::scalar())
     }
 
-    /// Every backend that this machine runs; the specification first.
-    pub const fn all() -> &'static [Self] {
-        &[SCALAR, WIDE]
+    /// Every backend that this machine runs; the specification first, the fastest last.
+    ///
+    /// With the feature `std` the machine is asked; without it, what the crate is compiled for decides.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let candidates = PORTABLE.iter().chain(NATIVE);
+        candidates.filter(|candidate| (candidate.runs)()).map(|candidate| Self { backend: candidate.backend })
     }
 
     /// The backend called `name`, if this machine runs it.
     pub fn by_name(name: &str) -> Option<Self> {
-        Self::all().iter().copied().find(|isa| isa.name() == name)
+        Self::all().find(|isa| isa.name() == name)
     }
 
     /// The backend's name.

@@ -11,7 +11,7 @@ static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(Arena::new());
 /// Runs every backend that this machine has; all give the same.
 fn run_all(print: impl Fn(&str, Checksums)) -> Result<(), Error> {
     let arena = ARENA.take();
-    for &isa in Isa::all() {
+    for isa in Isa::all() {
         print(isa.name(), run(arena, isa)?);
     }
     Ok(())

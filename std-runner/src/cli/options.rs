@@ -46,7 +46,7 @@ fn parse_isa(name: &str) -> Result<Isa, String> {
         return Ok(Isa::best());
     }
     Isa::by_name(name).ok_or_else(|| {
-        let names: Vec<&str> = Isa::all().iter().map(Isa::name).collect();
+        let names: Vec<&str> = Isa::all().map(|isa| isa.name()).collect();
         format!("this machine runs auto, {}", names.join(", "))
     })
 }

@@ -156,7 +156,7 @@ proptest! {
         let file = tensors.file();
         let tokens = sequence(seed, residues);
         let runs: Vec<_> =
-            Isa::all().iter().map(|&isa| compute(&file, &tokens, ALL, isa, &Serial)).collect();
+            Isa::all().map(|isa| compute(&file, &tokens, ALL, isa, &Serial)).collect();
         for run in &runs {
             prop_assert_eq!(run, &runs[0]);
             // The configuration may no longer promise a head.

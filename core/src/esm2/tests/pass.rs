@@ -23,9 +23,9 @@ proptest! {
         let (file, tokens) = (small(), sequence(seed, residues));
         let expected = compute(&file, &tokens, ALL, Isa::scalar(), &Serial).unwrap();
         for isa in Isa::all() {
-            prop_assert_eq!(&compute(&file, &tokens, ALL, *isa, &Serial).unwrap(), &expected);
+            prop_assert_eq!(&compute(&file, &tokens, ALL, isa, &Serial).unwrap(), &expected);
             for workers in [1, 2, 3, 7] {
-                let found = compute(&file, &tokens, ALL, *isa, &Threads { workers, seed }).unwrap();
+                let found = compute(&file, &tokens, ALL, isa, &Threads { workers, seed }).unwrap();
                 prop_assert_eq!(&found, &expected);
             }
         }
@@ -64,7 +64,7 @@ fn other_shapes_give_the_same_on_every_backend() {
         let expected = compute(&file, &tokens, ALL, Isa::scalar(), &Serial).unwrap();
         for isa in Isa::all() {
             assert_eq!(
-                compute(&file, &tokens, ALL, *isa, &Threads { workers: 2, seed: 1 }).unwrap(),
+                compute(&file, &tokens, ALL, isa, &Threads { workers: 2, seed: 1 }).unwrap(),
                 expected
             );
         }

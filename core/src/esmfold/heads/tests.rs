@@ -105,7 +105,7 @@ fn plddt_is_the_mean_of_the_bins_centres() {
             out
         };
         let found = run(Isa::scalar(), &Serial);
-        for &isa in Isa::all() {
+        for isa in Isa::all() {
             assert_eq!(run(isa, &Backwards), found);
         }
         let center = |bin: usize| (bin as f64 + 0.5) / 50.0;
@@ -228,7 +228,7 @@ fn aligned_errors_and_tm_scores_are_those_of_the_definition() {
             (scores.unwrap(), errors)
         };
         let (scores, errors) = run(Isa::scalar(), &Serial, true);
-        for &isa in Isa::all() {
+        for isa in Isa::all() {
             assert_eq!(run(isa, &Backwards, true), (scores, errors.clone()));
             assert_eq!(run(isa, &Serial, false), (scores, vec![9; residues * residues]));
         }
@@ -262,7 +262,7 @@ fn a_distogram_is_the_mean_of_both_directions() {
             out
         };
         let found = run(Isa::scalar(), &Serial);
-        for &isa in Isa::all() {
+        for isa in Isa::all() {
             assert_eq!(run(isa, &Backwards), found);
         }
         let logits = pair_logits(&layer, &values);
