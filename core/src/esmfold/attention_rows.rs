@@ -3,6 +3,8 @@
 //!
 //! Rows lie in *records* of a multiple of 16 rows: one for each panel of residues, or one for a whole row of pairs.
 
+use super::pair_bias::Biases;
+use super::rows::piece;
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::fixed::Multiplier;
 use crate::kernels::Backend;
@@ -62,13 +64,6 @@ impl Shape {
     /// Bytes of a record.
     pub fn record(&self) -> Layout {
         self.offsets().all
-    }
-
-    /// `count` values of a record from an offset on; nothing if the record is too short.
-    fn piece<T: bytemuck::Pod>(record: &[u8], at: Layout, count: usize) -> &[T] {
-        let at = at.bytes().unwrap_or(usize::MAX);
-        let bytes = record.get(at..).and_then(|rest| rest.get(..count * size_of::<T>())).unwrap_or_default();
-        bytemuck::try_cast_slice(bytes).unwrap_or_default()
     }
 }
 
@@ -176,7 +171,7 @@ impl<'m> Related<'m> {
                 for (record, out) in
                     records.chunks(record_len).zip(self.gathered[..keys].chunks_mut(rows.max(1)))
                 {
-                    let scales: &[u32] = Shape::piece(record, at, rows * heads);
+                    let scales: &[u32] = piece(record, at, rows * heads);
                     let scales = scales.get(head * rows..).unwrap_or_default();
                     out.iter_mut().zip(scales).for_each(|(out, &scale)| *out = scale);
                 }
@@ -232,14 +227,16 @@ pub struct Keys<'s> {
 }
 
 impl Keys<'_> {
-    /// Attention of the rows from `from` on of record `record`, gated: fills `out`, `[rows, width]` in activation units. `bias` is
-    /// `[rows, heads, stride]` in units of 2^-16 log2.
+    /// Attention of the rows from `from` on of record `record`, gated: fills `out`, `[rows, width]` in activation units. `first_bias` is
+    /// the record of `biases` for the first of them.
+    #[expect(clippy::too_many_arguments, reason = "one tile's inputs and outputs")]
     pub fn attend(
         &self,
         backend: &Backend,
         record: usize,
         from: usize,
-        bias: &[i32],
+        biases: &Biases,
+        first_bias: usize,
         memory: &mut Attending,
         out: &mut [i32],
     ) {
@@ -250,8 +247,8 @@ impl Keys<'_> {
         let offsets = shape.offsets();
         let record_len = offsets.all.bytes().unwrap_or(usize::MAX);
         let own = self.records.get(record.saturating_mul(record_len)..).unwrap_or_default();
-        let queries: &[i8] = Shape::piece(own, Layout::new(), rows * width);
-        let query_scales: &[u32] = Shape::piece(own, offsets.query_scales, rows * heads);
+        let queries: &[i8] = piece(own, Layout::new(), rows * width);
+        let query_scales: &[u32] = piece(own, offsets.query_scales, rows * heads);
         let at =
             |layout: Layout, head: usize| layout.bytes().unwrap_or(usize::MAX / 2) + head * rows * head_width;
         for index in 0..heads {
@@ -284,8 +281,8 @@ impl Keys<'_> {
                         queries: queries.get(..tile_rows * head_width).unwrap_or_default(),
                         logits: Logits::Biased {
                             factors: &factors[..tile_rows],
-                            bias: bias.get((tile * heads + index) * stride..).unwrap_or_default(),
-                            bias_stride: heads * stride,
+                            bias: biases.of(first_bias + tile, index * stride),
+                            bias_stride: biases.row(),
                         },
                         scores: &mut memory.scores[..tile_rows * stride],
                         weights: &mut memory.weights[..tile_rows * stride],
@@ -297,7 +294,7 @@ impl Keys<'_> {
                 );
             }
         }
-        let gates: &[i16] = Shape::piece(own, offsets.gates, rows * width);
+        let gates: &[i16] = piece(own, offsets.gates, rows * width);
         let gates = gates.get(from * width..).unwrap_or_default();
         for (x, gates) in out.chunks_exact_mut(width.max(1)).zip(gates.chunks_exact(width.max(1))) {
             let wide = memory.gate.iter_mut().zip(gates);

@@ -70,6 +70,13 @@ impl<'a> Block<'a> {
         })
     }
 
+    /// Codes of the longest row of pairs that an operation saves.
+    pub fn saved_row(&self) -> usize {
+        let multiplications = [&self.multiplication_out, &self.multiplication_in].map(|m| m.saved_row());
+        let attentions = [&self.attention_start, &self.attention_end].map(|a| a.saved_row());
+        multiplications.into_iter().chain(attentions).fold(0, usize::max)
+    }
+
     /// Updates both representations, which are stored at the given sites before the block.
     #[expect(clippy::too_many_arguments, reason = "a block's inputs and outputs")]
     pub fn run(

@@ -7,7 +7,7 @@ use super::attention_rows::{Attending, Related, Shape};
 use super::config::{ATOM_TYPES, Config, PAIR_BINS};
 use super::rows::{Codes, TILE};
 use super::run::{RunError, Want};
-use super::{triangle_attention, triangle_multiplication};
+use super::{pair_bias, triangle_attention, triangle_multiplication};
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::kernels::linear::PANEL;
 
@@ -29,6 +29,8 @@ pub struct Dims {
     pub sequence_row: usize,
     /// Bytes from one stored row of the pair representation to the next.
     pub pair_row: usize,
+    /// Codes of the longest quantized row of pairs that is saved: see [`rows::Saved`](super::rows::Saved).
+    pub saved_row: usize,
     /// Channels of the language model.
     pub mix_width: usize,
     /// What is asked for.
@@ -86,9 +88,23 @@ impl Dims {
         }
     }
 
-    /// Heads of the attention that has most.
-    pub fn bias_heads(&self) -> usize {
-        self.config.sequence_heads.max(self.config.pair_heads)
+    /// The bias of the attention over the sequence.
+    pub const fn sequence_bias(&self) -> pair_bias::Shape {
+        let Self { stride, config: Config { sequence_heads: heads, .. }, .. } = *self;
+        pair_bias::Shape { heads, stride, saved: 0, row_len: 0 }
+    }
+
+    /// The bias of triangle attention, and what its rows start from.
+    pub const fn triangle_bias(&self) -> pair_bias::Shape {
+        let Self { stride, residues, saved_row, config: Config { pair_heads: heads, .. }, .. } = *self;
+        pair_bias::Shape { heads, stride, saved: residues, row_len: saved_row }
+    }
+
+    /// What the operation that needs most keeps of all pairs while it works.
+    fn pair_records(&self) -> Layout {
+        let rows = |bias: pair_bias::Shape| Layout::new().repeat(bias.record(), self.residues);
+        let operands = Layout::new().repeat(triangle_multiplication::operands(self).all, self.panels);
+        most([rows(self.sequence_bias()), rows(self.triangle_bias()), operands])
     }
 
     /// The bytes that live as long as the pass.
@@ -114,30 +130,31 @@ impl Dims {
     /// The trunk's part of the shared region.
     pub fn trunk_layout(&self) -> Layout {
         let record = self.sequence_attention().record();
-        let layout = Layout::new()
-            .add::<i32>(self.residues.saturating_mul(self.bias_heads() * self.stride))
-            .repeat(record, self.panels);
+        let layout = Layout::new().repeat(self.pair_records(), 1).repeat(record, self.panels);
         Related::layout(layout, &self.sequence_attention())
             .add::<i32>(self.residues * self.config.pair_width)
-            .repeat(triangle_multiplication::operands(self).all, self.panels)
             .repeat(self.scratch_layout(), self.workers)
     }
 
     /// One worker's scratch in the trunk: what the operation that needs most needs.
     fn scratch_layout(&self) -> Layout {
-        let needs = [
+        most([
             SequenceScratch::layout(self),
             PairScratch::layout(self),
             triangle_multiplication::ProjectScratch::layout(self),
             triangle_multiplication::ProductScratch::layout(self),
             triangle_attention::RowScratch::layout(self),
-        ];
-        needs.into_iter().fold(Layout::new(), |most, need| match (most.bytes(), need.bytes()) {
-            (Ok(a), Ok(b)) if a >= b => most,
-            (Err(_), _) => most,
-            _ => need,
-        })
+        ])
     }
+}
+
+/// The largest of layouts, or one that is too large.
+fn most<const N: usize>(needs: [Layout; N]) -> Layout {
+    needs.into_iter().fold(Layout::new(), |most, need| match (most.bytes(), need.bytes()) {
+        (Ok(a), Ok(b)) if a >= b => most,
+        (Err(_), _) => most,
+        _ => need,
+    })
 }
 
 /// What lives as long as the pass.
@@ -191,16 +208,14 @@ impl<'m> Kept<'m> {
 /// The trunk's part of the shared region.
 #[derive(Debug)]
 pub struct Trunk<'m> {
-    /// Attention's bias: `[residues, heads, stride]`, for the queries of each residue.
-    pub bias: &'m mut [i32],
+    /// What an operation keeps of all pairs: attention's bias, or the operands of triangle multiplication.
+    pub pair_records: &'m mut [u8],
     /// Records of the attention over the sequence, one a panel.
     pub records: &'m mut [u8],
     /// Their relative scales.
     pub related: Related<'m>,
     /// Projections of the sequence that make pairs, `[residues, pair_width]`, activation units.
     pub outer: &'m mut [i32],
-    /// Operands of triangle multiplication, one piece a panel.
-    pub operands: &'m mut [u8],
     /// The workers' scratch.
     pub scratch: &'m mut [u8],
 }
@@ -211,11 +226,10 @@ impl<'m> Trunk<'m> {
         let mut arena = Arena::new(memory)?;
         let shape = dims.sequence_attention();
         Ok(Self {
-            bias: arena.take(dims.residues * dims.bias_heads() * dims.stride)?,
+            pair_records: arena.take(dims.pair_records().bytes()?)?,
             records: arena.take(shape.record().bytes()? * dims.panels)?,
             related: Related::carve(&mut arena, &shape)?,
             outer: arena.take(dims.residues * dims.config.pair_width)?,
-            operands: arena.take(triangle_multiplication::operands(dims).all.bytes()? * dims.panels)?,
             scratch: arena.take(dims.scratch_layout().bytes()? * dims.workers)?,
         })
     }

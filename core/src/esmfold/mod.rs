@@ -4,10 +4,12 @@
 //! language model's hidden states; `recycling` and `distances` make what a pass starts from; `block` is the trunk's
 //! (`pair_bias`, `sequence_attention`, `transition`, `sequence_to_pair`, `triangle_multiplication`, `triangle_attention`,
 //! `pair_transition`); [`structure`] makes atoms, [`heads`] say how sure of them the model is. `model` reads the file, `memory` plans
-//! and carves the arena, `run` is the pass. What operations share: `rows` (tiles on their way through Linears), `attention_rows`.
+//! and carves the arena, `run` is the pass. What operations share: `rows` (tiles on their way through Linears), `attention_rows`,
+//! `transpose`; `common_unit` is a part of triangle multiplication.
 
 mod attention_rows;
 mod block;
+mod common_unit;
 mod config;
 mod distances;
 mod embedding;

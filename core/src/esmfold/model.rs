@@ -30,6 +30,8 @@ pub struct FoldingModel<'a> {
     pub(super) distogram: Distogram<'a>,
     /// Bytes of the widest stored value of the sequence and of the pair representation.
     pub(super) code_bytes: [usize; 2],
+    /// Codes of the longest row of pairs that a block saves.
+    pub(super) saved_row: usize,
 }
 
 impl<'a> FoldingModel<'a> {
@@ -49,11 +51,13 @@ impl<'a> FoldingModel<'a> {
         let (sequence_start, pair_start) = (sequence_site(file, &config, 0)?, pair_site(file, &config, 0)?);
         let bytes = |site: &Site| site.codec.bytes_per_value();
         let mut code_bytes = [bytes(&sequence_start), bytes(&pair_start)];
+        let mut saved_row = 0;
         for index in 0..config.blocks {
             let block = Block::load(file, &config, index)?;
             let [sequence, pair] = &mut code_bytes;
             *sequence = (*sequence).max(bytes(&block.sequence));
             *pair = block.pair.iter().map(bytes).fold(*pair, usize::max);
+            saved_row = saved_row.max(block.saved_row());
         }
         Ok(Self {
             file: *file,
@@ -68,6 +72,7 @@ impl<'a> FoldingModel<'a> {
             distogram: Distogram::load(file, &config)?,
             language_model,
             code_bytes,
+            saved_row,
         })
     }
 

@@ -1,41 +1,101 @@
 //! What pairs add to the logits of attention: over the sequence, and within rows of pairs.
 
 use super::memory::{Dims, PairScratch};
-use super::rows::{Stored, TILE, layer_norm};
+use super::rows::{Saved, SavedRows, Stored, TILE, layer_norm};
 use super::run::Pass;
+use crate::arena::{Arena, Layout};
 use crate::esm2::Norm;
 use crate::executor::Executor;
 use crate::kernels::linear::Linear;
 
-/// Fills `bias`, `[residues, heads, stride]` in units of 2^-16 log2: for the query i, `linear` of the LayerNorm of the pairs (i, j). Rows of
-/// i are computed in parallel.
+/// The bias of one kind of attention: a record for each residue, `[heads, stride]` values in units of 2^-16 log2. Triangle attention, which
+/// reads the same LayerNorm of the same pairs, finds them quantized after the bias.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Heads.
+    pub heads: usize,
+    /// Values of a head: keys rounded up to a multiple of 32.
+    pub stride: usize,
+    /// Pairs that are saved: all of the row, or none.
+    pub saved: usize,
+    /// Most codes of a pair that is saved.
+    pub row_len: usize,
+}
+
+impl Shape {
+    fn bias(&self) -> Layout {
+        Layout::new().add::<i32>(self.heads * self.stride)
+    }
+
+    /// Bytes of a record.
+    pub fn record(&self) -> Layout {
+        Saved::layout(self.bias(), self.saved, self.row_len)
+    }
+}
+
+/// All records, to read.
+#[derive(Clone, Copy, Debug)]
+pub struct Biases<'r> {
+    shape: Shape,
+    records: &'r [u8],
+    record: usize,
+}
+
+impl<'r> Biases<'r> {
+    /// The records that [`run`] has filled.
+    pub fn new(shape: Shape, records: &'r [u8]) -> Self {
+        Self { shape, records, record: shape.record().bytes().unwrap_or(usize::MAX) }
+    }
+
+    /// Values from a record's bias to that of the next.
+    pub const fn row(&self) -> usize {
+        self.record / size_of::<i32>()
+    }
+
+    /// The bias of residue `index` and of those after it, from value `from` on.
+    pub fn of(&self, index: usize, from: usize) -> &'r [i32] {
+        let values: &[i32] = bytemuck::try_cast_slice(self.records).unwrap_or_default();
+        values.get(index.saturating_mul(self.row()).saturating_add(from)..).unwrap_or_default()
+    }
+
+    /// The quantized pairs of residue `index`.
+    pub fn saved(&self, index: usize) -> SavedRows<'r> {
+        let record = self.records.get(index.saturating_mul(self.record)..).unwrap_or_default();
+        SavedRows::read(record, self.shape.bias(), self.shape.saved, self.shape.row_len)
+    }
+}
+
+/// Fills `records`: for the query i, `linear` of the LayerNorm of the pairs (i, j). Rows of i are computed in parallel.
 #[expect(clippy::too_many_arguments, reason = "an operation's weights, inputs and outputs")]
-pub fn run(
+pub fn run<'r>(
     pass: &Pass,
+    shape: Shape,
     norm: &Norm,
     linear: &Linear,
     stored: &Stored,
     pair: &[u8],
-    bias: &mut [i32],
+    records: &'r mut [u8],
     scratch: &mut [u8],
     executor: &dyn Executor,
-) {
+) -> Biases<'r> {
     let dims = &pass.dims;
-    let row_len = linear.outputs() * dims.stride;
-    let bias = &mut bias[..dims.residues * row_len];
-    let chunk = row_len * size_of::<i32>();
-    executor.for_each(bytemuck::cast_slice_mut(bias), chunk, scratch, &|i, chunk, scratch| {
+    let record = shape.record().bytes().unwrap_or(usize::MAX);
+    let records = records.get_mut(..dims.residues.saturating_mul(record)).unwrap_or_default();
+    executor.for_each(records, record, scratch, &|i, chunk, scratch| {
         let pairs = pair.get(i * dims.pair_rows()..).unwrap_or_default();
         // Both chunks are as long as the layouts say, so carving them succeeds.
-        if let (Ok(bias), Ok(scratch)) =
-            (bytemuck::try_cast_slice_mut(chunk), PairScratch::carve(dims, scratch))
+        if let (Ok(mut arena), Ok(scratch)) = (Arena::new(chunk), PairScratch::carve(dims, scratch))
+            && let Ok(bias) = arena.take(shape.heads * shape.stride)
+            && let Ok(saved) = Saved::carve(&mut arena, shape.saved, shape.row_len)
         {
-            row(pass, norm, linear, stored, pairs, bias, scratch);
+            row(pass, norm, linear, stored, pairs, bias, (shape.saved > 0).then_some(saved), scratch);
         }
     });
+    Biases::new(shape, records)
 }
 
-/// The bias of one query: `[heads, stride]`.
+/// The record of one query.
+#[expect(clippy::too_many_arguments, reason = "one row's inputs and outputs")]
 fn row(
     pass: &Pass,
     norm: &Norm,
@@ -43,6 +103,7 @@ fn row(
     stored: &Stored,
     pairs: &[u8],
     bias: &mut [i32],
+    mut saved: Option<Saved>,
     scratch: PairScratch,
 ) {
     let Dims { residues, stride, config, .. } = pass.dims;
@@ -56,6 +117,9 @@ fn row(
             layer_norm(pass.backend, norm, config.epsilon_pair, &stream[row * width..][..width], x);
         };
         codes.apply(pass.backend, linear, rows, input, outputs);
+        if let Some(saved) = &mut saved {
+            codes.save(linear, rows, saved, from);
+        }
         for (row, outputs) in outputs.chunks_exact(heads).take(rows).enumerate() {
             for (bias, &output) in bias.chunks_exact_mut(stride).zip(outputs) {
                 bias[from + row] = output;

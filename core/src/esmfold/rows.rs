@@ -4,6 +4,7 @@ use crate::arena::{Arena, ArenaError, Layout};
 use crate::esm2::Norm;
 use crate::fixed::{ACT_FRAC, TokenScale};
 use crate::kernels::Backend;
+use crate::kernels::attention::{pack, unpack};
 use crate::kernels::linear::{Linear, row_len};
 use crate::quant::Site;
 
@@ -55,6 +56,24 @@ impl<'m> Codes<'m> {
         (backend.gemm)(linear, &self.codes[..rows * linear.row_len()], &self.scales[..rows], out);
     }
 
+    /// Writes the `rows` rows that were quantized for `linear` to `out`, where they are rows `from` on.
+    pub fn save(&self, linear: &Linear, rows: usize, out: &mut Saved, from: usize) {
+        let row_len = linear.row_len();
+        out.codes[from * row_len..][..rows * row_len].copy_from_slice(&self.codes[..rows * row_len]);
+        for (out, &scale) in out.scales[from..][..rows].iter_mut().zip(&self.scales) {
+            *out = pack(scale);
+        }
+    }
+
+    /// The reverse of [`save`](Self::save).
+    pub fn restore(&mut self, linear: &Linear, rows: usize, saved: &SavedRows, from: usize) {
+        let row_len = linear.row_len();
+        self.codes[..rows * row_len].copy_from_slice(&saved.codes[from * row_len..][..rows * row_len]);
+        for (scale, &saved) in self.scales.iter_mut().zip(&saved.scales[from..][..rows]) {
+            *scale = unpack(saved);
+        }
+    }
+
     /// [`quantize`](Self::quantize), then [`gemm`](Self::gemm).
     pub fn apply(
         &mut self,
@@ -67,6 +86,47 @@ impl<'m> Codes<'m> {
         self.quantize(backend, linear, rows, fill);
         self.gemm(backend, linear, rows, out);
     }
+}
+
+/// Quantized rows that an operation saves for its next step, so that it makes them once.
+#[derive(Debug)]
+pub struct Saved<'m> {
+    scales: &'m mut [u32],
+    codes: &'m mut [i8],
+}
+
+impl<'m> Saved<'m> {
+    /// For `rows` rows of at most `row_len` codes.
+    pub fn layout(layout: Layout, rows: usize, row_len: usize) -> Layout {
+        layout.add::<u32>(rows).add::<i8>(rows.saturating_mul(row_len))
+    }
+
+    /// Carves what [`layout`](Self::layout) counts.
+    pub fn carve(arena: &mut Arena<'m>, rows: usize, row_len: usize) -> Result<Self, ArenaError> {
+        Ok(Self { scales: arena.take(rows)?, codes: arena.take(rows * row_len)? })
+    }
+}
+
+/// [`Saved`], to read.
+#[derive(Clone, Copy, Debug)]
+pub struct SavedRows<'r> {
+    scales: &'r [u32],
+    codes: &'r [i8],
+}
+
+impl<'r> SavedRows<'r> {
+    /// Those that lie at `at` in `record`.
+    pub fn read(record: &'r [u8], at: Layout, rows: usize, row_len: usize) -> Self {
+        let codes = piece(record, at.add::<u32>(rows), rows * row_len);
+        Self { scales: piece(record, at, rows), codes }
+    }
+}
+
+/// `count` values of a record from an offset on; nothing if the record is too short.
+pub fn piece<T: bytemuck::Pod>(record: &[u8], at: Layout, count: usize) -> &[T] {
+    let at = at.bytes().unwrap_or(usize::MAX);
+    let bytes = record.get(at..).and_then(|rest| rest.get(..count * size_of::<T>())).unwrap_or_default();
+    bytemuck::try_cast_slice(bytes).unwrap_or_default()
 }
 
 /// How rows of a representation are stored: a code row each `code_row` bytes, whatever the site's width.

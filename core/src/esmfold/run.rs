@@ -164,6 +164,7 @@ impl<'a> FoldingModel<'a> {
             workers: workers.max(1),
             sequence_row: config.sequence_width * sequence_bytes,
             pair_row: config.pair_width * pair_bytes,
+            saved_row: self.saved_row,
             mix_width: self.language_model.config().width,
             want,
             config,

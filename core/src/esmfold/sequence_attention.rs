@@ -3,7 +3,7 @@
 
 use super::attention_rows::{Keys, Record};
 use super::memory::{Dims, SequenceScratch, Trunk};
-use super::pair_bias;
+use super::pair_bias::{self, Biases};
 use super::rows::{Stored, add, layer_norm};
 use super::run::{Pass, RunError};
 use super::transition::Transition;
@@ -65,13 +65,14 @@ impl<'a> SequenceAttention<'a> {
         executor: &dyn Executor,
     ) -> Result<(), RunError> {
         let dims = &pass.dims;
-        pair_bias::run(
+        let biases = pair_bias::run(
             pass,
+            dims.sequence_bias(),
             &self.pair_norm,
             &self.pair_bias,
             pair_stored,
             pair,
-            trunk.bias,
+            trunk.pair_records,
             trunk.scratch,
             executor,
         );
@@ -87,11 +88,10 @@ impl<'a> SequenceAttention<'a> {
         });
         trunk.related.fill(&shape, trunk.records);
         let keys = Keys { shape, records: trunk.records, related: &trunk.related };
-        let bias = &*trunk.bias;
         let chunk = PANEL * stored.code_row;
         executor.for_each(sequence, chunk, trunk.scratch, &|panel, codes, scratch| {
             if let Ok(scratch) = SequenceScratch::carve(dims, scratch) {
-                self.transform(pass, panel, stored, next, &keys, bias, codes, scratch);
+                self.transform(pass, panel, stored, next, &keys, &biases, codes, scratch);
             }
         });
         Ok(())
@@ -131,17 +131,16 @@ impl<'a> SequenceAttention<'a> {
         stored: &Stored,
         next: &Stored,
         keys: &Keys,
-        bias: &[i32],
+        biases: &Biases,
         codes: &mut [u8],
         scratch: SequenceScratch,
     ) {
-        let Dims { config, stride, .. } = pass.dims;
+        let Dims { config, .. } = pass.dims;
         let width = config.sequence_width;
         let rows = pass.dims.panel_rows(panel);
         let SequenceScratch { stream, update, codes: mut quantized, outputs, mut attending } = scratch;
         let (stream, context) = (&mut stream[..rows * width], &mut update[..rows * width]);
-        let bias = bias.get(panel * PANEL * config.sequence_heads * stride..).unwrap_or_default();
-        keys.attend(pass.backend, panel, 0, bias, &mut attending, context);
+        keys.attend(pass.backend, panel, 0, biases, panel * PANEL, &mut attending, context);
         stored.decode(pass.backend, codes, stream);
         let attended = &mut outputs[..rows * width];
         let input = |row: usize, x: &mut [i32]| x.copy_from_slice(&context[row * width..][..width]);

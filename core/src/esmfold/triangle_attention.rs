@@ -3,8 +3,8 @@
 use super::attention_rows::{Attending, Keys, Record, Related};
 use super::config::Config;
 use super::memory::{Dims, PairScratch, Trunk};
-use super::pair_bias;
-use super::rows::{Stored, TILE, add, layer_norm};
+use super::pair_bias::{self, Biases};
+use super::rows::{Stored, TILE, add};
 use super::run::{Pass, RunError};
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::esm2::Norm;
@@ -18,7 +18,7 @@ pub struct TriangleAttention<'a> {
     norm: Norm<'a>,
     /// Queries, keys, values and gates: `width` to `4 * width`.
     projections: Linear<'a>,
-    /// `width` to heads.
+    /// `width` to heads; reads the same rows as the projections.
     bias: Linear<'a>,
     /// `width` to `width`, pair units.
     output: Linear<'a>,
@@ -57,12 +57,21 @@ impl<'a> TriangleAttention<'a> {
     /// Reads the tensors below `name`.
     pub fn load(file: &ModelFile<'a>, name: &str, config: &Config) -> Result<Self, FormatError> {
         let width = config.pair_width;
-        Ok(Self {
+        let loaded = Self {
             norm: Norm::load(file, &join(name, "norm")?, width)?,
             projections: Linear::load(file, &join(name, "projections")?, width, 4 * width)?,
             bias: Linear::load(file, &join(name, "bias")?, width, config.pair_heads)?,
             output: Linear::load(file, &join(name, "output")?, width, width)?,
-        })
+        };
+        if loaded.bias.outliers() != loaded.projections.outliers() {
+            return Err(FormatError::bad_value(name, "bias and projections have other outliers"));
+        }
+        Ok(loaded)
+    }
+
+    /// Codes of a row of pairs that is saved.
+    pub const fn saved_row(&self) -> usize {
+        self.projections.row_len()
     }
 
     /// Adds to the pair representation (the transposed one around the ending node), stored at `stored` and then at `next`. Rows
@@ -77,42 +86,49 @@ impl<'a> TriangleAttention<'a> {
         executor: &dyn Executor,
     ) -> Result<(), RunError> {
         let dims = &pass.dims;
-        pair_bias::run(pass, &self.norm, &self.bias, stored, pair, trunk.bias, trunk.scratch, executor);
-        let bias = &*trunk.bias;
-        executor.for_each(pair, dims.pair_rows(), trunk.scratch, &|_, codes, scratch| {
+        let biases = pair_bias::run(
+            pass,
+            dims.triangle_bias(),
+            &self.norm,
+            &self.bias,
+            stored,
+            pair,
+            trunk.pair_records,
+            trunk.scratch,
+            executor,
+        );
+        executor.for_each(pair, dims.pair_rows(), trunk.scratch, &|i, codes, scratch| {
             // The chunk is as long as the layout says, so carving it succeeds.
             if let Ok(scratch) = RowScratch::carve(dims, scratch) {
-                let _ = self.row(pass, bias, stored, next, codes, scratch);
+                let _ = self.row(pass, i, &biases, stored, next, codes, scratch);
             }
         });
         Ok(())
     }
 
-    /// Updates one row of pairs.
+    /// Updates row `i` of the pairs.
+    #[expect(clippy::too_many_arguments, reason = "one row's inputs and outputs")]
     fn row(
         &self,
         pass: &Pass,
-        bias: &[i32],
+        i: usize,
+        biases: &Biases,
         stored: &Stored,
         next: &Stored,
         codes: &mut [u8],
         scratch: RowScratch,
     ) -> Result<(), ArenaError> {
-        let Dims { residues, stride, config, .. } = pass.dims;
+        let Dims { residues, config, .. } = pass.dims;
         let shape = pass.dims.triangle_attention();
         let width = config.pair_width;
         let RowScratch { pairs, record, mut related, mut attending } = scratch;
         let PairScratch { stream, update, codes: mut quantized, outputs } = pairs;
         let mut writing = Record::carve(&shape, record)?;
+        let saved = biases.saved(i);
         for from in (0..residues).step_by(TILE) {
             let rows = TILE.min(residues - from);
-            let stream = &mut stream[..rows * width];
-            stored.decode(pass.backend, &codes[from * stored.code_row..], stream);
-            let input = |row: usize, x: &mut [i32]| {
-                let values = &stream[row * width..][..width];
-                layer_norm(pass.backend, &self.norm, config.epsilon_pair, values, x);
-            };
-            quantized.apply(pass.backend, &self.projections, rows, input, outputs);
+            quantized.restore(&self.projections, rows, &saved, from);
+            quantized.gemm(pass.backend, &self.projections, rows, outputs);
             for (row, projections) in outputs.chunks_exact(4 * width).take(rows).enumerate() {
                 writing.store(pass.backend, from + row, projections);
             }
@@ -122,8 +138,7 @@ impl<'a> TriangleAttention<'a> {
         for from in (0..residues).step_by(TILE) {
             let rows = TILE.min(residues - from);
             let (stream, context) = (&mut stream[..rows * width], &mut update[..rows * width]);
-            let bias = bias.get(from * config.pair_heads * stride..).unwrap_or_default();
-            keys.attend(pass.backend, 0, from, bias, &mut attending, context);
+            keys.attend(pass.backend, 0, from, biases, from, &mut attending, context);
             let attended = &mut outputs[..rows * width];
             let input = |row: usize, x: &mut [i32]| x.copy_from_slice(&context[row * width..][..width]);
             quantized.apply(pass.backend, &self.output, rows, input, attended);

@@ -8,17 +8,25 @@
 //! i32. Its LayerNorm is over channels of different scales, so they are brought to a common unit first, chosen for
 //! each pair so that nothing overflows however large the product is (it exceeds half precision in esmfold_v1).
 
+use super::common_unit::{common_unit, scaled_epsilon};
 use super::config::Config;
 use super::memory::{Dims, PairScratch, Trunk};
-use super::rows::{Stored, TILE, add, layer_norm};
+use super::rows::{Saved, SavedRows, Stored, TILE, add, layer_norm, piece};
 use super::run::{Pass, RunError};
+use super::transpose::turn;
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::esm2::Norm;
 use crate::executor::Executor;
-use crate::fixed::requantize;
 use crate::format::{FormatError, ModelFile, join};
-use crate::kernels::attention::{pack, unpack};
+use crate::kernels::Backend;
+use crate::kernels::attention::pack;
 use crate::kernels::linear::{GROUP, Linear, PANEL};
+
+/// Residues of a panel that are multiplied with a tile of others at a time.
+const ROWS: usize = 8;
+
+/// Products of one channel with a panel.
+const PRODUCTS: usize = ROWS * PANEL;
 
 /// Which edges are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +36,6 @@ pub enum Direction {
     /// Incoming edges: the pair representation is transposed.
     Incoming,
 }
-
-/// Bits of the largest channel of a product in the unit that its LayerNorm reads.
-const PRODUCT_BITS: i32 = 22;
 
 /// The weights.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +55,7 @@ pub struct Operands {
     panels: Layout,
     row_scales: Layout,
     panel_scales: Layout,
+    saved: Layout,
     /// All of it.
     pub all: Layout,
 }
@@ -60,14 +66,16 @@ const fn row_len(dims: &Dims) -> usize {
 }
 
 /// The operands of a panel of 16 residues: rows `[width, 16, row_len]`, panels `[width, row_len / 4, 16, 4]`, scales of both
-/// `[width, 16]`.
+/// `[16, width]`; and the rows that they were made from, quantized, `[16, residues]`, which the output's gate reads.
 pub fn operands(dims: &Dims) -> Operands {
     let width = dims.config.pair_width;
     let codes = width * PANEL * row_len(dims);
     let panels = Layout::new().add::<i8>(codes);
     let row_scales = panels.add::<i8>(codes);
     let panel_scales = row_scales.add::<u32>(width * PANEL);
-    Operands { panels, row_scales, panel_scales, all: panel_scales.add::<u32>(width * PANEL) }
+    let saved = panel_scales.add::<u32>(width * PANEL);
+    let all = Saved::layout(saved, PANEL * dims.residues, dims.saved_row);
+    Operands { panels, row_scales, panel_scales, saved, all }
 }
 
 /// A worker's scratch while it makes operands.
@@ -102,22 +110,17 @@ impl<'m> ProjectScratch<'m> {
 #[derive(Debug)]
 pub struct ProductScratch<'m> {
     pairs: PairScratch<'m>,
-    /// Products of 16 by 16 pairs, `[16, 16, width]`.
+    /// Products of some residues with a tile of others, `[ROWS, TILE, width]`.
     products: &'m mut [i32],
-    /// One channel of a product in the common unit of its pair, `[width]`.
+    /// The channels of a product in the common unit of its pair, `[width]`.
     row: &'m mut [i32],
-    /// Gates of the output, `[16, width]`.
-    gates: &'m mut [i32],
 }
 
 impl<'m> ProductScratch<'m> {
     /// Its bytes.
     pub fn layout(dims: &Dims) -> Layout {
         let width = dims.config.pair_width;
-        PairScratch::layout(dims)
-            .add::<i32>(PANEL * PANEL * width)
-            .add::<i32>(width)
-            .add::<i32>(PANEL * width)
+        PairScratch::layout(dims).add::<i32>(ROWS * TILE * width).add::<i32>(width)
     }
 
     fn carve(dims: &Dims, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
@@ -125,10 +128,38 @@ impl<'m> ProductScratch<'m> {
         let mut arena = Arena::new(chunk)?;
         Ok(Self {
             pairs: PairScratch::take(dims, &mut arena)?,
-            products: arena.take(PANEL * PANEL * width)?,
+            products: arena.take(ROWS * TILE * width)?,
             row: arena.take(width)?,
-            gates: arena.take(PANEL * width)?,
         })
+    }
+
+    /// Fills the products of the rows from `from` on with a panel whose first residue is at `place` in the tile; nothing if there is no
+    /// panel.
+    fn multiply(
+        &mut self,
+        backend: &Backend,
+        [rows, panels]: [&[i8]; 2],
+        row_len: usize,
+        from: usize,
+        place: usize,
+        width: usize,
+    ) {
+        let sums = &mut *self.pairs.outputs;
+        let (len, most) = (PANEL * row_len, sums.len() / PRODUCTS);
+        let groups = rows.chunks(most * len).zip(panels.chunks(most * len));
+        for (group, (rows, panels)) in groups.enumerate() {
+            let channels = rows.chunks_exact(len).zip(panels.chunks_exact(len));
+            for ((rows, panel), sums) in channels.zip(sums.chunks_exact_mut(PRODUCTS)) {
+                let rows = &rows[from * row_len..][..ROWS * row_len];
+                (backend.product)(rows, panel, row_len, sums);
+            }
+            // Each pair's channels together, as its LayerNorm reads them.
+            let channels = rows.len() / len;
+            for (r, products) in self.products.chunks_exact_mut(TILE * width).enumerate() {
+                let products = &mut products[place * width + group * most..];
+                turn(&sums[r * PANEL..], PRODUCTS, products, width, [channels, PANEL]);
+            }
+        }
     }
 }
 
@@ -150,6 +181,11 @@ impl<'a> TriangleMultiplication<'a> {
         Ok(loaded)
     }
 
+    /// Codes of a row of pairs that is saved.
+    pub const fn saved_row(&self) -> usize {
+        self.projections.row_len()
+    }
+
     /// Adds to the pair representation, stored at `stored` and then at `next`.
     #[expect(clippy::too_many_arguments, reason = "an operation's weights, inputs and outputs")]
     pub fn run(
@@ -165,13 +201,14 @@ impl<'a> TriangleMultiplication<'a> {
         let dims = &pass.dims;
         let record = operands(dims).all.bytes()?;
         let read = &*pair;
-        executor.for_each(trunk.operands, record, trunk.scratch, &|panel, chunk, scratch| {
+        let records = trunk.pair_records.get_mut(..record * dims.panels).unwrap_or_default();
+        executor.for_each(records, record, trunk.scratch, &|panel, chunk, scratch| {
             // Both chunks are as long as the layouts say, so carving them succeeds.
             if let Ok(scratch) = ProjectScratch::carve(dims, scratch) {
                 let _ = self.project(pass, direction, panel, stored, read, chunk, scratch);
             }
         });
-        let operands = &*trunk.operands;
+        let operands = &*records;
         executor.for_each(pair, PANEL * dims.pair_rows(), trunk.scratch, &|panel, codes, scratch| {
             if let Ok(scratch) = ProductScratch::carve(dims, scratch) {
                 self.multiply(pass, panel, operands, record, stored, next, codes, scratch);
@@ -199,22 +236,22 @@ impl<'a> TriangleMultiplication<'a> {
         let panels: &mut [i8] = arena.take(width * PANEL * row_len)?;
         let row_scales: &mut [u32] = arena.take(width * PANEL)?;
         let panel_scales: &mut [u32] = arena.take(width * PANEL)?;
+        let mut saved = Saved::carve(&mut arena, PANEL * dims.residues, dims.saved_row)?;
         for r in 0..PANEL {
             let i = panel * PANEL + r;
             if i < dims.residues {
                 let pairs = pair.get(i * dims.pair_rows()..).unwrap_or_default();
-                self.residue(pass, direction, stored, pairs, &mut scratch);
+                self.residue(pass, direction, stored, pairs, &mut saved, r * dims.residues, &mut scratch);
             } else {
                 scratch.operands.iter_mut().for_each(|operands| operands.fill(0));
             }
             let ProjectScratch { operands: [of_rows, of_panels], codes, .. } = &mut scratch;
             for (channel, values) in of_rows.chunks_exact(row_len).enumerate() {
-                let at = channel * PANEL + r;
-                let out = &mut rows[at * row_len..][..row_len];
-                row_scales[at] = pack((pass.backend.quantize_row)(values, &[], out));
+                let out = &mut rows[(channel * PANEL + r) * row_len..][..row_len];
+                row_scales[r * width + channel] = pack((pass.backend.quantize_row)(values, &[], out));
             }
             for (channel, values) in of_panels.chunks_exact(row_len).enumerate() {
-                panel_scales[channel * PANEL + r] = pack((pass.backend.quantize_row)(values, &[], codes));
+                panel_scales[r * width + channel] = pack((pass.backend.quantize_row)(values, &[], codes));
                 let panel = panels[channel * PANEL * row_len..].chunks_exact_mut(PANEL * GROUP);
                 for (out, group) in panel.zip(codes.chunks_exact(GROUP)) {
                     out[r * GROUP..][..GROUP].copy_from_slice(group);
@@ -224,13 +261,16 @@ impl<'a> TriangleMultiplication<'a> {
         Ok(())
     }
 
-    /// Fills `scratch.operands` from the pairs of one residue.
+    /// Fills `scratch.operands` from the pairs of one residue, and saves them quantized as rows `first` on.
+    #[expect(clippy::too_many_arguments, reason = "one residue's inputs and outputs")]
     fn residue(
         &self,
         pass: &Pass,
         direction: Direction,
         stored: &Stored,
         pairs: &[u8],
+        saved: &mut Saved,
+        first: usize,
         scratch: &mut ProjectScratch,
     ) {
         let dims = &pass.dims;
@@ -250,16 +290,14 @@ impl<'a> TriangleMultiplication<'a> {
                 layer_norm(pass.backend, &self.norm_in, epsilon, &stream[row * width..][..width], x);
             };
             codes.apply(pass.backend, &self.projections, count, input, outputs);
-            for (row, outputs) in outputs.chunks_exact_mut(4 * width).take(count).enumerate() {
-                let (of_a, of_b) = outputs.split_at_mut(2 * width);
-                for (values, out) in [(of_a, &mut *a), (of_b, &mut *b)] {
-                    let (values, gate) = values.split_at_mut(width);
-                    (pass.backend.gate)(values, gate);
-                    // Channel by channel, so that a channel's values lie together.
-                    for (out, &value) in out.chunks_exact_mut(row_len).zip(&*values) {
-                        out[from + row] = value;
-                    }
-                }
+            codes.save(&self.projections, count, saved, first + from);
+            for outputs in outputs.chunks_exact_mut(2 * width).take(2 * count) {
+                let (values, gate) = outputs.split_at_mut(width);
+                (pass.backend.gate)(values, gate);
+            }
+            // Channel by channel, so that a channel's values lie together.
+            for (at, out) in [(0, &mut *a), (2 * width, &mut *b)] {
+                turn(&outputs[at..], 4 * width, &mut out[from..], row_len, [count, width]);
             }
         }
         for out in [a, b] {
@@ -287,171 +325,75 @@ impl<'a> TriangleMultiplication<'a> {
         let count = width * PANEL * row_len;
         let rows: &[i8] = piece(of(panel), Layout::new(), count);
         let row_scales: &[u32] = piece(of(panel), offsets.row_scales, width * PANEL);
-        for other in 0..dims.panels {
-            let panels: &[i8] = piece(of(other), offsets.panels, count);
-            let channels = rows.chunks_exact(PANEL * row_len).zip(panels.chunks_exact(PANEL * row_len));
-            for (channel, (rows, panel)) in channels.enumerate() {
-                let mut sums = [0; PANEL * PANEL];
-                (pass.backend.product)(rows, panel, row_len, &mut sums);
-                // Each pair's channels together, as its LayerNorm reads them.
-                for (product, sum) in scratch.products.chunks_exact_mut(width).zip(sums) {
-                    product[channel] = sum;
-                }
-            }
-            let panel_scales: &[u32] = piece(of(other), offsets.panel_scales, width * PANEL);
+        let saved = SavedRows::read(of(panel), offsets.saved, PANEL * dims.residues, dims.saved_row);
+        for first in (0..dims.residues).step_by(TILE) {
+            let others = [0, 1].map(|next| of(first / PANEL + next));
+            let scales = others.map(|other| piece(other, offsets.panel_scales, width * PANEL));
             for r in 0..dims.panel_rows(panel) {
-                let at = r * dims.pair_rows() + other * PANEL * stored.code_row;
+                if r.is_multiple_of(ROWS) {
+                    for (place, other) in others.into_iter().enumerate() {
+                        let operands = [rows, piece(other, offsets.panels, count)];
+                        scratch.multiply(pass.backend, operands, row_len, r, place * PANEL, width);
+                    }
+                }
+                let tile = Tile {
+                    row: r % ROWS,
+                    count: TILE.min(dims.residues - first),
+                    row_scales: row_scales.get(r * width..).unwrap_or_default(),
+                    scales,
+                    saved,
+                    first: r * dims.residues + first,
+                };
+                let at = r * dims.pair_rows() + first * stored.code_row;
                 let pairs = codes.get_mut(at..).unwrap_or_default();
-                let scales = Scales { rows: row_scales, panels: panel_scales, row: r };
-                self.update(pass, dims.panel_rows(other), &scales, stored, next, pairs, &mut scratch);
+                self.update(pass, &tile, stored, next, pairs, &mut scratch);
             }
         }
     }
 
-    /// Updates up to 16 pairs of one residue, whose products are in `scratch.products`.
-    #[expect(clippy::too_many_arguments, reason = "one tile's inputs and outputs")]
+    /// Updates the pairs of a tile, whose products are in `scratch.products`.
     fn update(
         &self,
         pass: &Pass,
-        count: usize,
-        scales: &Scales,
+        tile: &Tile,
         stored: &Stored,
         next: &Stored,
         pairs: &mut [u8],
         scratch: &mut ProductScratch,
     ) {
         let config = &pass.dims.config;
-        let width = config.pair_width;
-        let ProductScratch { pairs: PairScratch { stream, update, codes, .. }, products, row, gates } =
+        let (width, count) = (config.pair_width, tile.count);
+        let ProductScratch { pairs: PairScratch { stream, update, codes, outputs: gates }, products, row } =
             scratch;
         let (stream, update) = (&mut stream[..count * width], &mut update[..count * width]);
-        stored.decode(pass.backend, pairs, stream);
+        codes.restore(&self.gate, count, &tile.saved, tile.first);
+        codes.gemm(pass.backend, &self.gate, count, gates);
+        let products = &products[tile.row * TILE * width..];
         let input = |index: usize, x: &mut [i32]| {
-            let values = &stream[index * width..][..width];
-            layer_norm(pass.backend, &self.norm_in, config.epsilon_pair, values, x);
-        };
-        codes.apply(pass.backend, &self.gate, count, input, gates);
-        let products = &products[scales.row * PANEL * width..];
-        let input = |index: usize, x: &mut [i32]| {
-            let epsilon = scales.common(index, &products[index * width..][..width], row);
-            let epsilon = scaled_epsilon(config.epsilon_product, epsilon);
-            layer_norm(pass.backend, &self.norm_out, epsilon, row, x);
+            let scales = tile.scales[index / PANEL].get(index % PANEL * width..).unwrap_or_default();
+            let product = &products[index * width..][..width];
+            let unit = common_unit(tile.row_scales, scales, product, row);
+            layer_norm(pass.backend, &self.norm_out, scaled_epsilon(config.epsilon_product, unit), row, x);
         };
         codes.apply(pass.backend, &self.output, count, input, update);
         (pass.backend.gate)(update, &gates[..count * width]);
+        stored.decode(pass.backend, pairs, stream);
         add(stream, update);
         next.encode(pass.backend, stream, pairs);
     }
 }
 
-/// Typed values of a panel's operands; nothing if they are too short.
-fn piece<T: bytemuck::Pod>(bytes: &[u8], at: Layout, count: usize) -> &[T] {
-    let at = at.bytes().unwrap_or(usize::MAX);
-    let bytes = bytes.get(at..).and_then(|rest| rest.get(..count * size_of::<T>())).unwrap_or_default();
-    bytemuck::try_cast_slice(bytes).unwrap_or_default()
-}
-
-/// The scales of the products of one residue with a panel of others.
-struct Scales<'s> {
-    /// `[width, 16]`
-    rows: &'s [u32],
-    /// `[width, 16]`
-    panels: &'s [u32],
-    /// The residue's place in its panel.
+/// Pairs of one residue of a panel with up to [`TILE`] others.
+struct Tile<'t> {
+    /// The residue's place in the products.
     row: usize,
-}
-
-impl Scales<'_> {
-    /// Brings the channels of the product with the panel's residue `index` to a common unit `2^E` times that of a product of two
-    /// activations, such that the largest has at most [`PRODUCT_BITS`] bits; returns E.
-    fn common(&self, index: usize, product: &[i32], out: &mut [i32]) -> i32 {
-        let scale = |channel: usize| {
-            let [row, panel] = [(self.rows, self.row), (self.panels, index)]
-                .map(|(scales, place)| unpack(scales.get(channel * PANEL + place).copied().unwrap_or(0)));
-            // Below 2^30.
-            let mantissa = i32::from(row.mantissa & 0x7fff) * i32::from(panel.mantissa & 0x7fff);
-            (mantissa, i32::from(row.exponent) + i32::from(panel.exponent))
-        };
-        let bits = |(channel, &value): (usize, &i32)| {
-            let (mantissa, exponent) = scale(channel);
-            let magnitude = u64::from(value.unsigned_abs()) * u64::from(mantissa.unsigned_abs());
-            if magnitude == 0 { i32::MIN } else { 64 - magnitude.leading_zeros() as i32 + exponent }
-        };
-        let largest = product.iter().enumerate().map(bits).max().unwrap_or(i32::MIN);
-        let unit = if largest == i32::MIN { 0 } else { largest - PRODUCT_BITS };
-        for (channel, (out, &value)) in out.iter_mut().zip(product).enumerate() {
-            let (mantissa, exponent) = scale(channel);
-            *out = requantize(value, mantissa, unit - exponent);
-        }
-        unit
-    }
-}
-
-/// `epsilon` in squares of a unit that is `2^exponent` times as large.
-fn scaled_epsilon(epsilon: u64, exponent: i32) -> u64 {
-    let places = 2 * exponent;
-    if places >= 0 {
-        epsilon.checked_shr(places as u32).unwrap_or(0)
-    } else if places.unsigned_abs() > epsilon.leading_zeros() {
-        u64::MAX
-    } else {
-        epsilon << places.unsigned_abs()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixed::TokenScale;
-    use std::vec::Vec;
-
-    #[test]
-    fn products_come_to_a_unit_that_holds_the_largest() {
-        let packed = |mantissa: u16, exponent: i8| pack(TokenScale { mantissa, exponent });
-        // Three channels; the residue is at place 2, the other at place 5.
-        let mut rows = [0; 3 * PANEL];
-        let mut panels = [0; 3 * PANEL];
-        for (channel, exponent) in [-20i8, 3, -28].into_iter().enumerate() {
-            rows[channel * PANEL + 2] = packed(20_000 + channel as u16, exponent);
-            panels[channel * PANEL + 5] = packed(30_000, -10);
-        }
-        let scales = Scales { rows: &rows, panels: &panels, row: 2 };
-        let product = [1_000_000, -77, 5];
-        let mut out = [0; 3];
-        let unit = scales.common(5, &product, &mut out);
-        let real: Vec<f64> = [-20, 3, -28]
-            .iter()
-            .enumerate()
-            .map(|(c, &e)| {
-                f64::from(product[c]) * (20_000 + c) as f64 * 30_000.0 * libm::exp2(f64::from(e) - 10.0)
-            })
-            .collect();
-        for (out, real) in out.iter().zip(real) {
-            assert!(
-                (f64::from(*out) * libm::exp2(unit.into()) - real).abs() <= 0.5 * libm::exp2(unit.into())
-            );
-        }
-        let largest = out.iter().map(|v| v.unsigned_abs()).max().unwrap();
-        assert!((1 << 21..=1 << 22).contains(&largest), "{out:?}");
-    }
-
-    #[test]
-    fn a_product_of_zeros_stays_zero() {
-        let scales = Scales { rows: &[0; PANEL], panels: &[0; PANEL], row: 0 };
-        let mut out = [7];
-        assert_eq!((scales.common(0, &[0], &mut out), out), (0, [0]));
-    }
-
-    #[test]
-    fn epsilon_follows_the_unit() {
-        assert_eq!(
-            [scaled_epsilon(1000, 2), scaled_epsilon(1000, -2), scaled_epsilon(9, 0)],
-            [62, 16_000, 9]
-        );
-        assert_eq!(
-            [scaled_epsilon(1 << 40, -20), scaled_epsilon(1, 40), scaled_epsilon(1, 32)],
-            [u64::MAX, 0, 0]
-        );
-        assert_eq!(scaled_epsilon(0, -40), u64::MAX);
-    }
+    /// Pairs.
+    count: usize,
+    /// `[width]`
+    row_scales: &'t [u32],
+    /// The others' scales, `[16, width]` for each panel of them.
+    scales: [&'t [u32]; TILE / PANEL],
+    /// What the gate reads; the tile's first pair is row `first`.
+    saved: SavedRows<'t>,
+    first: usize,
 }
