@@ -10,7 +10,7 @@ use foldpoint_core::kernels::attention::{Logits, QUERY_TILE, RowTile};
 
 fn attention(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("attention");
-    for (keys, width) in [(128, 16), (512, 16), (512, 32), (512, 64)] {
+    for (keys, width) in [(128, 16), (1024, 16), (512, 24), (512, 32), (512, 64), (512, 128)] {
         let input = HeadInput::new(keys, width);
         let stride = keys.next_multiple_of(32);
         let mut scores = vec![0; QUERY_TILE * stride];

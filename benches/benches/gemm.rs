@@ -7,8 +7,9 @@ use foldpoint_benches::inputs::LinearInput;
 use foldpoint_benches::share;
 use foldpoint_core::Isa;
 
-/// Rows, outputs and inputs: the default model's width, ESM-2 650M's width, a long sequence.
-const SHAPES: [[usize; 3]; 3] = [[128, 320, 1280], [128, 1280, 1280], [1024, 1280, 1280]];
+/// Rows, outputs and inputs: one row; triangle attention's bias; ESM-2 8M's width, 650M's width; a long sequence.
+const SHAPES: [[usize; 3]; 5] =
+    [[1, 1280, 1280], [128, 4, 128], [128, 320, 1280], [128, 1280, 1280], [1024, 1280, 1280]];
 
 fn gemm(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("gemm");
@@ -42,5 +43,5 @@ criterion_group! {
 fn main() {
     benches();
     Criterion::default().configure_from_args().final_summary();
-    share::print(128, 1280, 1280);
+    share::print(1024, 1280, 1280);
 }

@@ -51,6 +51,36 @@ fn gelu(criterion: &mut Criterion) {
     });
 }
 
+fn relu(criterion: &mut Criterion) {
+    let x = bell(CHANNELS, ONE);
+    let mut y = x.clone();
+    each_isa(criterion, "relu", |isa, id, group| {
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                y.copy_from_slice(&x);
+                (isa.backend().relu)(black_box(&mut y));
+            });
+        });
+    });
+}
+
+fn rotary(criterion: &mut Criterion) {
+    const WIDTH: usize = 64;
+    let angles = [[1 << 29, 1 << 29]; WIDTH / 2];
+    let x = bell(CHANNELS, ONE);
+    let mut y = x.clone();
+    each_isa(criterion, "rotary", |isa, id, group| {
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                y.copy_from_slice(&x);
+                black_box(&mut y)
+                    .chunks_exact_mut(WIDTH)
+                    .for_each(|head| (isa.backend().rotary)(head, &angles));
+            });
+        });
+    });
+}
+
 fn gate(criterion: &mut Criterion) {
     let (x, gates) = (bell(CHANNELS, ONE), bell(CHANNELS, 2 * ONE));
     let mut y = x.clone();
@@ -95,5 +125,5 @@ fn residual(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, layer_norm, gelu, gate, quantize_row, residual);
+criterion_group!(benches, layer_norm, gelu, relu, gate, rotary, quantize_row, residual);
 criterion_main!(benches);

@@ -4,5 +4,6 @@
 //! this machine has.
 
 pub mod inputs;
+pub mod memory;
 pub mod peak;
 pub mod share;

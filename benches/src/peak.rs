@@ -1,5 +1,5 @@
-//! The most products of 8-bit integers that one core can add up in a second, by the best instruction that it has: an upper
-//! bound for every exact int8 gemm on it. Operands stay in registers.
+//! The most products that one core can add up in a second, instruction by instruction: an upper bound for every kernel on it.
+//! Operands stay in registers.
 
 use std::time::Instant;
 
@@ -13,14 +13,15 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// The probe of this machine, if there is one for it.
-    pub fn best() -> Option<Self> {
-        probes::best()
+    /// The probes of exact sums of 8-bit products that this machine can run.
+    pub fn int8() -> Vec<Self> {
+        probes::int8()
     }
 
     /// Products per second.
     pub fn measure(&self) -> f64 {
-        const TURNS: u64 = 4_000_000;
+        // About a millisecond: short enough to be left alone now and then on a busy machine.
+        const TURNS: u64 = 400_000;
         let start = Instant::now();
         (self.run)(TURNS);
         (TURNS * self.products_per_turn) as f64 / start.elapsed().as_secs_f64()
@@ -35,18 +36,16 @@ mod probes {
     /// Sums that don't wait for each other: more than latency times instructions per cycle.
     const SUMS: u64 = 12;
 
-    pub fn best() -> Option<Probe> {
-        if is_x86_feature_detected!("avx512vnni") {
-            return Some(Probe { name: "vpdpbusd, 512 bits", products_per_turn: 64 * SUMS, run: vnni_512 });
-        }
-        if is_x86_feature_detected!("avxvnni") {
-            return Some(Probe { name: "vpdpbusd, 256 bits", products_per_turn: 32 * SUMS, run: vnni_256 });
-        }
-        is_x86_feature_detected!("avx2").then_some(Probe {
-            name: "vpmaddwd and vpaddd, 256 bits",
-            products_per_turn: 16 * SUMS,
-            run: madd_256,
-        })
+    pub fn int8() -> Vec<Probe> {
+        let probe = |there: bool, name, products: u64, run: fn(u64)| {
+            there.then_some(Probe { name, products_per_turn: products * SUMS, run })
+        };
+        let probes = [
+            probe(is_x86_feature_detected!("avx512vnni"), "vpdpbusd, 512 bits", 64, vnni_512),
+            probe(is_x86_feature_detected!("avxvnni"), "vpdpbusd, 256 bits", 32, vnni_256),
+            probe(is_x86_feature_detected!("avx2"), "vpmaddwd and vpaddd, 256 bits", 16, madd_256),
+        ];
+        probes.into_iter().flatten().collect()
     }
 
     macro_rules! probe {
@@ -71,7 +70,7 @@ mod probes {
                         );
                     }
                 }
-                // SAFETY: `best` hands this function out where the machine has the features.
+                // SAFETY: `int8` hands this function out where the machine has the features.
                 unsafe { run(turns) }
             }
         };
@@ -82,12 +81,67 @@ mod probes {
     probe!(madd_256, "avx2", "vpmaddwd ymm13, ymm14, ymm15\nvpaddd ymm\\i, ymm\\i, ymm13");
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+mod probes {
+    use super::Probe;
+    use std::arch::asm;
+    use std::arch::is_aarch64_feature_detected;
+
+    /// Sums that don't wait for each other: more than latency times instructions per cycle.
+    const SUMS: u64 = 16;
+
+    pub fn int8() -> Vec<Probe> {
+        let probe = |there: bool, name, products: u64, run: fn(u64)| {
+            there.then_some(Probe { name, products_per_turn: products * SUMS, run })
+        };
+        let probes = [
+            probe(is_aarch64_feature_detected!("i8mm"), "smmla", 32, smmla),
+            probe(is_aarch64_feature_detected!("dotprod"), "sdot", 16, sdot),
+            probe(true, "smull and sadalp", 8, smull),
+        ];
+        probes.into_iter().flatten().collect()
+    }
+
+    macro_rules! probe {
+        ($name:ident, $features:literal, $instruction:literal) => {
+            fn $name(turns: u64) {
+                #[target_feature(enable = $features)]
+                fn run(turns: u64) {
+                    // SAFETY: the instructions read and write registers alone, all of them declared; the features are enabled.
+                    unsafe {
+                        asm!(
+                            "2:",
+                            concat!(".irp i, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n", $instruction, "\n.endr"),
+                            "subs {turns}, {turns}, #1",
+                            "b.ne 2b",
+                            turns = inout(reg) turns => _,
+                            out("v0") _, out("v1") _, out("v2") _, out("v3") _,
+                            out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+                            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
+                            out("v12") _, out("v13") _, out("v14") _, out("v15") _,
+                            out("v18") _,
+                            in("v16") 0.0f64, in("v17") 0.0f64,
+                            options(nomem, nostack),
+                        );
+                    }
+                }
+                // SAFETY: `int8` hands this function out where the machine has the features.
+                unsafe { run(turns) }
+            }
+        };
+    }
+
+    probe!(smmla, "i8mm", "smmla v\\i\\().4s, v16.16b, v17.16b");
+    probe!(sdot, "dotprod", "sdot v\\i\\().4s, v16.16b, v17.16b");
+    probe!(smull, "neon", "smull v18.8h, v16.8b, v17.8b\nsadalp v\\i\\().4s, v18.8h");
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod probes {
     use super::Probe;
 
-    pub fn best() -> Option<Probe> {
-        None
+    pub fn int8() -> Vec<Probe> {
+        vec![]
     }
 }
 
@@ -96,8 +150,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_probe_of_this_machine_runs() {
-        if let Some(probe) = Probe::best() {
+    fn the_probes_of_this_machine_run() {
+        for probe in Probe::int8() {
             assert!(probe.measure() > 0.0, "{}", probe.name);
         }
     }

@@ -12,26 +12,28 @@ const ROUNDS: usize = 9;
 const SHORTEST: Duration = Duration::from_millis(50);
 
 /// Prints products per second of every backend, for `rows` x `outputs` x `inputs`, and their share of the peak on one core.
-/// Probe and backends take turns, so that all meet the same clock and neighbours.
+/// Probes and backends take turns, so that all meet the same clock and neighbours.
 pub fn print(rows: usize, outputs: usize, inputs: usize) {
     let input = LinearInput::new(rows, outputs, inputs, false);
-    let probe = Probe::best();
-    let mut peaks = Vec::new();
+    let probes = Probe::int8();
+    let mut peaks = vec![Vec::new(); probes.len()];
     let mut speeds = vec![Vec::new(); Isa::all().count()];
     for _ in 0..ROUNDS {
-        peaks.extend(probe.map(|probe| probe.measure()));
+        for (probe, peaks) in probes.iter().zip(&mut peaks) {
+            peaks.push(probe.measure());
+        }
         for (isa, speeds) in Isa::all().zip(&mut speeds) {
             speeds.push(speed(isa, &input));
         }
     }
-    let peak = probe.map(|probe| (probe.name, median(&mut peaks)));
-    match peak {
-        Some((name, peak)) => println!("peak of one core ({name}): {:.1} GMAC/s", peak / 1e9),
-        None => println!("peak of one core: no probe for this machine"),
+    let peaks: Vec<f64> = peaks.iter_mut().map(|peaks| median(peaks)).collect();
+    for (probe, peak) in probes.iter().zip(&peaks) {
+        println!("peak of one core ({}): {:.1} GMAC/s", probe.name, peak / 1e9);
     }
+    let peak = peaks.into_iter().max_by(f64::total_cmp);
     for (isa, speeds) in Isa::all().zip(&mut speeds) {
         let speed = median(speeds);
-        let share = peak.map_or(String::new(), |(_, peak)| format!(", {:.1}% of peak", 100.0 * speed / peak));
+        let share = peak.map_or(String::new(), |peak| format!(", {:.1}% of the best", 100.0 * speed / peak));
         println!("gemm {rows}x{outputs}x{inputs}, {}: {:.1} GMAC/s{share}", isa.name(), speed / 1e9);
     }
 }

@@ -7,7 +7,7 @@ use quantizer::writer::{ModelWriter, WriteError};
 
 use crate::layers::{Inputs, STREAM_FRAC, add_linear, add_norm, add_site};
 use crate::random::Random;
-use crate::random_model::{Shape, TINY, multiplier, temperature};
+use crate::random_model::{ESM2_8M, Shape, TINY, multiplier, temperature};
 
 /// The shape of a random folding model.
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +96,9 @@ pub const ESMFOLD_V1_WIDTHS: FoldShape = FoldShape {
         resnet_width: 128,
     },
 };
+
+/// A trunk as wide as esmfold_v1's, on ESM-2 8M: of several blocks, the time of one can be told from what comes before.
+pub const ESMFOLD_V1_TRUNK: FoldShape = FoldShape { language_model: ESM2_8M, blocks: 3, ..ESMFOLD_V1_WIDTHS };
 
 impl FoldShape {
     /// Channels of the sequence representation.

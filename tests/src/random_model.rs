@@ -43,6 +43,15 @@ pub const TINY: Shape = Shape {
     lm_head: true,
 };
 
+/// ESM-2 8M.
+pub const ESM2_8M: Shape = Shape::esm2(6, 16);
+/// ESM-2 35M.
+pub const ESM2_35M: Shape = Shape::esm2(12, 24);
+/// ESM-2 150M.
+pub const ESM2_150M: Shape = Shape::esm2(30, 32);
+/// ESM-2 650M.
+pub const ESM2_650M: Shape = Shape::esm2(33, 64);
+
 /// ESM-2's alphabet.
 const VOCAB: usize = 33;
 const MASK: u8 = 32;
@@ -61,6 +70,22 @@ pub(crate) fn multiplier(value: f64) -> Multiplier {
 }
 
 impl Shape {
+    /// A published ESM-2, coded as the quantizer does by default: it takes as many products and as many bytes.
+    const fn esm2(layers: usize, head_width: usize) -> Self {
+        let (heads, width) = (20, 20 * head_width);
+        Self {
+            layers,
+            heads,
+            head_width,
+            ffn: 4 * width,
+            // As many second limbs in all as 5% of each layer's inputs: 12 width^2 / 20 in 9 width for each outlier.
+            outliers: width / 15,
+            residual_bits: 16,
+            contact_head: true,
+            lm_head: true,
+        }
+    }
+
     /// Channels of the stream.
     pub const fn width(&self) -> usize {
         self.heads * self.head_width

@@ -1,9 +1,11 @@
-//! Writes a model of random weights to a file: the bare-metal example's, or one as wide as esmfold_v1.
+//! Writes a model of random weights to a file: the bare-metal example's, or one of a published shape. Speed and memory depend on the
+//! shape alone.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use foldpoint_tests::random_fold::{ESMFOLD_V1_WIDTHS, TINY_FOLD};
+use foldpoint_tests::random_fold::{ESMFOLD_V1_TRUNK, ESMFOLD_V1_WIDTHS, TINY_FOLD};
+use foldpoint_tests::random_model::{ESM2_8M, ESM2_35M, ESM2_150M, ESM2_650M};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -11,6 +13,11 @@ fn main() -> ExitCode {
     let model = match name.to_str() {
         Some("tiny") => TINY_FOLD.model(0),
         Some("esmfold-v1-widths") => ESMFOLD_V1_WIDTHS.model(0),
+        Some("esmfold-v1-trunk") => ESMFOLD_V1_TRUNK.model(0),
+        Some("esm2-8m") => ESM2_8M.model(0),
+        Some("esm2-35m") => ESM2_35M.model(0),
+        Some("esm2-150m") => ESM2_150M.model(0),
+        Some("esm2-650m") => ESM2_650M.model(0),
         _ => return usage(),
     };
     let path = PathBuf::from(path);
@@ -25,6 +32,8 @@ fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: random-model (tiny | esmfold-v1-widths) FILE");
+    eprintln!(
+        "usage: random-model (tiny | esmfold-v1-widths | esmfold-v1-trunk | esm2-(8m | 35m | 150m | 650m)) FILE"
+    );
     ExitCode::from(2)
 }

@@ -1,0 +1,163 @@
+//! Foldpoint as `benches/peers` times it: a process that stays warm between its turns. `serve MODEL THREADS` reads one request a
+//! line from the standard input and answers with one line of JSON, as the peers' `engines.py` does.
+
+use std::io::{Write, stdin, stdout};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::esmfold::{FoldingModel, Input, Step, Want};
+use foldpoint_core::executor::{Executor, Serial};
+use foldpoint_core::kernels::Isa;
+use serde::{Deserialize, Serialize};
+use std_runner::alphabet::{RESIDUES, STANDARD, tokenize};
+use std_runner::arena::{Arena, MemoryLimit};
+use std_runner::batch::Runner;
+use std_runner::engine::{Engine, Request, Requests};
+use std_runner::executor::RayonExecutor;
+use std_runner::fasta::Sequence;
+use std_runner::model::ModelBytes;
+
+/// Most repetitions within one turn.
+const REPETITIONS: usize = 20;
+
+/// One turn.
+#[derive(Deserialize)]
+struct Turn {
+    /// Residues of each sequence; several of them are one batch.
+    lengths: Vec<usize>,
+    /// Passes through the trunk, if the sequence is to be folded.
+    #[serde(default)]
+    passes: usize,
+    /// Repeat until so many seconds are over.
+    seconds: f64,
+}
+
+#[derive(Default, Serialize)]
+struct Answer {
+    /// Of each repetition.
+    seconds: Vec<f64>,
+    /// Of each trunk block that followed another.
+    blocks: Vec<f64>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [model, threads] = arguments.as_slice() else { anyhow::bail!("usage: serve MODEL THREADS") };
+    let threads: usize = threads.parse().context("THREADS")?;
+    let bytes = ModelBytes::map(Path::new(model))?;
+    let file = bytes.parse()?;
+    file.verify().map_err(|e| bytes.error(e))?;
+    let isa = match std::env::var("FOLDPOINT_ISA") {
+        Ok(name) => Isa::by_name(&name).with_context(|| format!("FOLDPOINT_ISA={name}"))?,
+        Err(_) => Isa::best(),
+    };
+    let pool = RayonExecutor::new(threads)?;
+    let executor: &dyn Executor = if threads == 1 { &Serial } else { &pool };
+    let language_model = LanguageModel::load(&file).map_err(|e| bytes.error(e))?;
+    let folding = match FoldingModel::is_in(&file) {
+        true => Some(FoldingModel::load(&file).map_err(|e| bytes.error(e))?),
+        false => None,
+    };
+    let engine = Engine::new(language_model, isa);
+    let mut server = Server { engine, folding, executor, threads, arena: Arena::default() };
+    say(&isa.name())?;
+    for line in stdin().lines() {
+        say(&server.take(&serde_json::from_str(&line?)?)?)?;
+    }
+    Ok(())
+}
+
+fn say(answer: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = stdout().lock();
+    serde_json::to_writer(&mut out, answer)?;
+    writeln!(out)?;
+    Ok(out.flush()?)
+}
+
+struct Server<'a> {
+    engine: Engine<'a>,
+    folding: Option<FoldingModel<'a>>,
+    executor: &'a dyn Executor,
+    threads: usize,
+    arena: Arena,
+}
+
+impl Server<'_> {
+    fn take(&mut self, turn: &Turn) -> anyhow::Result<Answer> {
+        let mut answer = Answer::default();
+        let enough = Duration::from_secs_f64(turn.seconds);
+        let start = Instant::now();
+        while answer.seconds.is_empty() || (start.elapsed() < enough && answer.seconds.len() < REPETITIONS) {
+            let repetition = Instant::now();
+            self.run(turn, &mut answer.blocks)?;
+            answer.seconds.push(repetition.elapsed().as_secs_f64());
+        }
+        Ok(answer)
+    }
+
+    fn run(&mut self, turn: &Turn, blocks: &mut Vec<f64>) -> anyhow::Result<()> {
+        match turn.lengths.as_slice() {
+            &[length] if turn.passes > 0 => self.fold(length, turn.passes, blocks),
+            lengths => self.logits(lengths),
+        }
+    }
+
+    /// Logits of one sequence, or of a batch.
+    fn logits(&mut self, lengths: &[usize]) -> anyhow::Result<()> {
+        let request = Request { logits: true, ..Request::default() };
+        if let &[length] = lengths {
+            self.engine.run(&residues(length), &request, &mut self.arena, self.executor)?;
+            return Ok(());
+        }
+        let runner = Runner { threads: self.threads, limit: MemoryLimit::new(None) };
+        let sequences: Vec<_> =
+            lengths.iter().map(|&length| Sequence::from_residues("", residues(length))).collect();
+        let mut done = 0;
+        runner.run(
+            &Requests { engine: &self.engine, request: &request },
+            &sequences,
+            |_, _| {},
+            |_, prediction, _| Ok::<_, std::convert::Infallible>(prediction.logits.is_some()),
+            |_, result| done += usize::from(matches!(result, Ok(true))),
+        )?;
+        ensure!(done == lengths.len(), "{done} of {} sequences", lengths.len());
+        Ok(())
+    }
+
+    /// One structure. Between two blocks of a pass there is nothing but the second one.
+    fn fold(&mut self, length: usize, passes: usize, blocks: &mut Vec<f64>) -> anyhow::Result<()> {
+        let model = self.folding.as_ref().context("the model does not fold")?;
+        let want = Want { aligned_error: true, distogram: false };
+        self.arena.reserve(model.plan(length, self.executor.workers(), want)?)?;
+        let tokens = tokenize(&residues(length));
+        let residue_index: Vec<i32> = (0..length as i32).collect();
+        let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &vec![0; length] };
+        let mut before: Option<Instant> = None;
+        let mut progress = |step| {
+            let now = Instant::now();
+            let Step::Block { block, .. } = step else { return };
+            if let (Some(before), true) = (before, block > 0) {
+                blocks.push(now.duration_since(before).as_secs_f64());
+            }
+            before = Some(now);
+        };
+        model.run(
+            &input,
+            passes,
+            want,
+            self.arena.bytes(),
+            self.engine.isa(),
+            self.executor,
+            &mut progress,
+        )?;
+        Ok(())
+    }
+}
+
+/// The same ones every time.
+fn residues(length: usize) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(1);
+    (0..length).map(|_| RESIDUES[random.usize(..STANDARD)]).collect()
+}
