@@ -5,49 +5,56 @@ use std::sync::{Mutex, PoisonError};
 use foldpoint_core::executor::{ChunkWork, Executor};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-/// Runs chunks on a rayon thread pool.
+/// Runs chunks on the calling thread and a rayon thread pool.
 ///
-/// Every worker takes the next chunk as soon as it is done with its last, so that slow chunks (or slow cores) hold up
+/// The caller is a worker, so that it need not wait until another one wakes up. Every worker takes the next chunk as soon as it is done with its last, so that slow chunks (or slow cores) hold up
 /// nobody; which worker runs a chunk never changes its result.
 #[derive(Debug)]
 pub struct RayonExecutor {
+    /// All workers but the caller.
     pool: ThreadPool,
+    workers: usize,
 }
 
 impl RayonExecutor {
-    /// A pool of `threads` threads (at least one).
+    /// `threads` threads (at least one), the caller included.
     ///
     /// # Errors
     /// The system's, if it refuses a thread.
     pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
+        let workers = threads.max(1);
         let pool = ThreadPoolBuilder::new()
-            .num_threads(threads.max(1))
+            // None would mean all processors.
+            .num_threads((workers - 1).max(1))
             .thread_name(|i| format!("foldpoint-{i}"))
             .build()?;
-        Ok(Self { pool })
+        Ok(Self { pool, workers })
     }
 }
 
 impl Executor for RayonExecutor {
     fn workers(&self) -> usize {
-        self.pool.current_num_threads()
+        self.workers
     }
 
     fn for_each(&self, data: &mut [u8], chunk: usize, scratch: &mut [u8], work: &ChunkWork) {
-        let parts = scratch_parts(scratch, self.workers());
+        let mut parts = scratch_parts(scratch, self.workers);
         let chunk = chunk.max(1);
         let useful = data.len().div_ceil(chunk);
         let queue = Mutex::new(data.chunks_mut(chunk).enumerate());
         // A worker that panicked left the queue whole: it was not holding the lock while it worked.
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-        self.pool.scope(|scope| {
-            for part in parts.into_iter().take(useful) {
-                scope.spawn(|_| {
-                    while let Some((index, piece)) = next() {
-                        work(index, piece, part);
-                    }
-                });
+        let run = |part: &mut [u8]| {
+            while let Some((index, piece)) = next() {
+                work(index, piece, part);
             }
+        };
+        let own = parts.swap_remove(0);
+        self.pool.in_place_scope(|scope| {
+            for part in parts.into_iter().take(useful.saturating_sub(1)) {
+                scope.spawn(|_| run(part));
+            }
+            run(own);
         });
     }
 }
