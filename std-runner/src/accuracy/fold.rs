@@ -5,6 +5,7 @@ use foldpoint_core::geometry::{self, ATOM_NAMES};
 use super::bootstrap::mean;
 use super::lddt::{AtomPair, lddt};
 use super::reference::{Reference, ReferenceError};
+use super::rmsd::rmsd;
 use super::structure::{AtomResidue, Point};
 use super::target::{NoTarget, align};
 use crate::alphabet;
@@ -122,6 +123,14 @@ impl Fold {
         mean(self.plddt().zip(other.plddt()).filter_map(|(a, b)| Some((a? - b?).abs())))
     }
 
+    /// RMSD of the CA atoms that both have, superposed, in ångström.
+    pub fn rmsd(&self, other: &Self) -> Option<f64> {
+        let both = self.0.iter().zip(&other.0);
+        let pairs: Vec<_> =
+            both.filter_map(|(a, b)| a.as_ref()?.atoms[CA].zip(b.as_ref()?.atoms[CA])).collect();
+        rmsd(&pairs)
+    }
+
     /// lDDT to `reference`, a fold of the same sequence, 0 to 1: the mean over its residues.
     pub fn lddt(&self, reference: &Self, sequence: &[u8], compare: Compare) -> Option<f64> {
         let mut pairs = Vec::new();
@@ -200,6 +209,7 @@ mod tests {
         assert_eq!(all.lddt(&some, SEQUENCE, Compare::Backbone), Some(1.0));
         assert!(some.lddt(&all, SEQUENCE, Compare::Backbone).is_some_and(|score| score < 0.95));
         assert_eq!(all.plddt_difference(&some), Some(0.0));
+        assert!(all.rmsd(&some).is_some_and(|rmsd| rmsd < 1e-6));
         assert_eq!(all.mean_plddt(), Some(55.5));
         assert!(Fold::align(SEQUENCE, &chain(0, 0.0)[..9]).is_err());
     }

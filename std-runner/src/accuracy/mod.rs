@@ -5,6 +5,7 @@ pub mod fold;
 pub mod lddt;
 pub mod precision;
 pub mod reference;
+pub mod rmsd;
 pub mod similarity;
 pub mod structure;
 pub mod target;

@@ -128,6 +128,7 @@ impl Args {
             let float = Fold::from_reference(&reference, length)?;
             let agreement = Agreement {
                 lddt: fold.lddt(&float, letters, Compare::Backbone),
+                rmsd: fold.rmsd(&float),
                 plddt_difference: fold.plddt_difference(&float),
             };
             Ok((self.scores(letters, target, &float)?, agreement))

@@ -24,6 +24,8 @@ pub struct Scores {
 pub struct Agreement {
     /// CA lDDT, 0 to 1.
     pub lddt: Option<f64>,
+    /// RMSD of the superposed CA atoms in ångström.
+    pub rmsd: Option<f64>,
     /// Mean absolute difference of the residues' pLDDT, 0 to 100.
     pub plddt_difference: Option<f64>,
 }
@@ -103,8 +105,9 @@ pub fn markdown(rows: &[Row]) -> String {
     }
     let _ = writeln!(
         text,
-        "\ninteger to float: CA lDDT {}, mean difference of a residue's pLDDT {} points",
+        "\ninteger to float: CA lDDT {}, CA RMSD {} A, mean difference of a residue's pLDDT {} points",
         number(agreement(rows, |a| a.lddt), 4),
+        number(agreement(rows, |a| a.rmsd), 3),
         number(agreement(rows, |a| a.plddt_difference), 3),
     );
     text
@@ -124,6 +127,7 @@ pub fn json(rows: &[Row]) -> Value {
         "means": means,
         "agreement": {
             "lddt": agreement(rows, |a| a.lddt),
+            "rmsd": agreement(rows, |a| a.rmsd),
             "plddt_difference": agreement(rows, |a| a.plddt_difference),
         },
         "targets": rows,
@@ -139,7 +143,8 @@ mod tests {
     }
 
     fn row(integer: Scores, float: Option<Scores>) -> Row {
-        let agreement = float.map(|_| Agreement { lddt: Some(0.99), plddt_difference: Some(0.25) });
+        let agreement =
+            float.map(|_| Agreement { lddt: Some(0.99), rmsd: Some(0.5), plddt_difference: Some(0.25) });
         Row { id: "a".into(), length: 100, resolved: 90, integer, float, agreement }
     }
 
@@ -161,7 +166,7 @@ mod tests {
         assert!(text.contains("| CA lDDT | 0.6250 | 0.6875 | -0.0625 (-0.0625 to -0.0625) |"), "{text}");
         assert!(text.contains("| TM-score | 0.2500 | 0.5000 | -0.2500 (-0.2500 to -0.2500) |"), "{text}");
         assert!(
-            text.contains("integer to float: CA lDDT 0.9900, mean difference of a residue's pLDDT 0.250"),
+            text.contains("integer to float: CA lDDT 0.9900, CA RMSD 0.500 A, mean difference of a residue's pLDDT 0.250"),
             "{text}"
         );
         let json = json(&rows);
