@@ -132,7 +132,17 @@ impl Scheme {
 }
 
 /// Share of channels with two limbs in the parts that have 8-bit activations by default.
-pub const OUTLIERS: f64 = 0.05;
+const OUTLIERS: f64 = 0.05;
+
+impl Scheme {
+    /// The choices for a folding checkpoint by default. Nearly all that a fold loses to 8-bit inputs is lost in the language model, whose
+    /// hidden states every pass reads, and there two limbs cost least: it works on residues, the trunk on pairs.
+    pub fn folding() -> Self {
+        let scheme = Self::default();
+        let language_model = PartScheme { activations: Activations::TwoLimbs, ..scheme.language_model };
+        Self { language_model, ..scheme }
+    }
+}
 
 impl Default for Scheme {
     fn default() -> Self {

@@ -253,7 +253,7 @@ fn choices(options: &[&str]) -> ([i32; 2], [usize; 3]) {
 
 #[test]
 fn every_part_has_choices_of_its_own() {
-    assert_eq!(choices(&[]), ([16, 16], [2, 2, 24]));
+    assert_eq!(choices(&[]), ([16, 16], [32, 2, 24]));
     assert_eq!(choices(&["--residual-bits", "8", "--outliers", "25"]), ([8, 8], [8, 8, 24]));
     let parts = [
         "--part=trunk:residual=6-uniform",

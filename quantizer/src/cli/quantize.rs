@@ -14,7 +14,7 @@ use quantizer::encode::{Provenance, encode};
 use quantizer::fasta;
 use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
-use quantizer::scheme::{Activations, OUTLIERS, Part, Residual, Scheme};
+use quantizer::scheme::{Activations, Part, Residual, Scheme};
 use sha2::{Digest, Sha256};
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Sequences that ranges and breakpoints are measured on: some dozens of natural proteins.
     #[arg(long, value_name = "FASTA")]
     calibration: PathBuf,
+    /// Name and version of the model, for `foldpoint info` to show.
+    #[arg(long, value_name = "TEXT")]
+    name: Option<String>,
     /// Bits of a stored residual value, in the language model and in the folding trunk.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = residual_bits)]
     residual_bits: u32,
@@ -42,9 +45,9 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "piecewise")]
     scheme: Kind,
     /// Percentage of each Linear's input channels that have 15 bits instead of 8, in the language model and in the folding
-    /// trunk.
-    #[arg(long, value_name = "PERCENT", default_value_t = 100.0 * OUTLIERS)]
-    outliers: f64,
+    /// trunk [default: 5; in the language model of a folding checkpoint, all channels have].
+    #[arg(long, value_name = "PERCENT")]
+    outliers: Option<f64>,
     /// What one part of the model does otherwise. PART is lm, trunk or structure (the structure module and the heads).
     /// Choices are residual=16, residual=N (piecewise codes of N bits), residual=N-uniform, and activations=16 (15 bits in
     /// all input channels of Linears) or activations=P% (as --outliers). By default structure:activations=16.
@@ -119,8 +122,9 @@ fn residual_bits(text: &str) -> Result<u32, String> {
 
 impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
-        let scheme = self.scheme()?;
+        self.check()?;
         let checkpoint = Checkpoint::open(&self.checkpoint)?;
+        let scheme = self.scheme(checkpoint.fold_config().is_some());
         let sequences = self.sequences()?;
         let reference = Reference::new(&checkpoint)?;
         let residues: usize = sequences.iter().map(|tokens| tokens.len() - 2).sum();
@@ -133,6 +137,7 @@ impl Arguments {
             None => None,
         };
         let provenance = Provenance {
+            name: self.name.clone(),
             checkpoint: file_name(&self.checkpoint),
             sha256: hashes(&checkpoint)?,
             language_model: scheme.language_model.to_string(),
@@ -191,9 +196,9 @@ impl Arguments {
         Ok(folds.len())
     }
 
-    fn scheme(&self) -> anyhow::Result<Scheme> {
+    fn check(&self) -> anyhow::Result<()> {
         ensure!(
-            (0.0..=100.0).contains(&self.outliers),
+            self.outliers.is_none_or(|percent| (0.0..=100.0).contains(&percent)),
             "--outliers: a percentage from 0 to 100 was expected"
         );
         ensure!(
@@ -201,15 +206,21 @@ impl Arguments {
             "--percentile: a percentage from 50 to 100 was expected"
         );
         ensure!((1.0..=64.0).contains(&self.headroom), "--headroom: a factor from 1 to 64 was expected");
+        Ok(())
+    }
+
+    fn scheme(&self, folding: bool) -> Scheme {
         let mut scheme = Scheme {
             compensate: !self.round_to_nearest,
             percentile: self.percentile / 100.0,
             headroom: self.headroom,
-            ..Scheme::default()
+            ..if folding { Scheme::folding() } else { Scheme::default() }
         };
         for part in [Part::LanguageModel, Part::Trunk] {
             let part = scheme.part_mut(part);
-            part.activations = Activations::Outliers(self.outliers / 100.0);
+            if let Some(percent) = self.outliers {
+                part.activations = Activations::Outliers(percent / 100.0);
+            }
             part.residual = match (self.residual_bits, self.scheme) {
                 (16, _) => Residual::Wide,
                 (bits, Kind::Piecewise) => Residual::Piecewise(bits),
@@ -222,7 +233,7 @@ impl Arguments {
                 Choice::Activations(activations) => scheme.part_mut(part).activations = activations,
             }
         }
-        Ok(scheme)
+        scheme
     }
 
     fn sequences(&self) -> anyhow::Result<Vec<Vec<u8>>> {

@@ -9,6 +9,9 @@ use crate::calibrate::Calibration;
 /// Where a model file comes from.
 #[derive(Clone, Debug, Serialize)]
 pub struct Provenance {
+    /// Name and version of the model, if it was given one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Name of the checkpoint.
     pub checkpoint: String,
     /// SHA-256 of each of its files, by file name.
