@@ -124,17 +124,30 @@ impl<'a> Linear<'a> {
         self.outliers
     }
 
-    /// The panels of 16 output channels, each `[groups, 16, 4]`, with the channels' epilogues.
+    /// All panels of 16 output channels, each `[groups, 16, 4]`.
+    pub const fn weight(&self) -> &'a [i8] {
+        self.weight
+    }
+
+    /// The panels of 16 output channels with the channels' epilogues.
     pub fn panels(&self) -> impl Iterator<Item = Panel<'a>> + use<'a> {
-        let high = self.high_groups() * PANEL * GROUP;
-        rows(self.weight, self.panel_len())
-            .zip(self.bias.chunks(PANEL))
-            .zip(self.mantissa.chunks(PANEL))
-            .zip(self.shift.chunks(PANEL))
-            .map(move |(((weight, bias), mantissa), shift)| {
-                let (high, low) = weight.split_at_checked(high).unwrap_or((&[], weight));
-                Panel { high, low, bias, mantissa, shift }
-            })
+        let layer = *self;
+        (0..).map_while(move |index| layer.panel(index))
+    }
+
+    /// The panel with the channels from `16 * index` on.
+    pub fn panel(&self, index: usize) -> Option<Panel<'a>> {
+        let panel_len = self.panel_len();
+        let weight = self.weight.get(index * panel_len..(index + 1) * panel_len)?;
+        let channels = PANEL * index..self.outputs().min(PANEL * (index + 1));
+        let (high, low) = weight.split_at_checked(self.high_groups() * PANEL * GROUP)?;
+        Some(Panel {
+            high,
+            low,
+            bias: self.bias.get(channels.clone())?,
+            mantissa: self.mantissa.get(channels.clone())?,
+            shift: self.shift.get(channels)?,
+        })
     }
 
     /// For every output channel the sum over `128 * high-limb weights + weights`: what `u8 x i8` instructions subtract 128 times.

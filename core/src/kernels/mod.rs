@@ -17,6 +17,10 @@ pub(crate) mod testing;
 mod twins;
 pub mod wide;
 #[cfg(target_arch = "x86_64")]
+#[expect(
+    unsafe_code,
+    reason = "instructions that only some machines have, and reads that the sizes of operands allow"
+)]
 mod x86;
 
 use crate::fixed::TokenScale;

@@ -1,8 +1,42 @@
 //! x86-64: one backend for each instruction set that multiplies 8-bit or 16-bit integers faster than SSE2.
 
+/// The table of a backend whose matrix kernels are those of a [`Vectors`](vectors::Vectors), made for its features.
+macro_rules! backend {
+    ($name:literal, $vectors:ident, $features:literal) => {{
+        use crate::fixed::TokenScale;
+        use crate::kernels::linear::Linear;
+        use crate::kernels::x86::{gemm, product};
+        use crate::kernels::{Backend, wide};
+
+        fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
+            #[target_feature(enable = $features)]
+            fn run(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
+                gemm::gemm($vectors(()), layer, codes, scales, out);
+            }
+            // SAFETY: an `Isa` holds this function only where the machine has the features.
+            unsafe { run(layer, codes, scales, out) }
+        }
+
+        fn product(rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
+            #[target_feature(enable = $features)]
+            fn run(rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
+                product::product($vectors(()), rows, panels, width, out);
+            }
+            // SAFETY: an `Isa` holds this function only where the machine has the features.
+            unsafe { run(rows, panels, width, out) }
+        }
+
+        Backend { name: $name, gemm, product, ..wide::BACKEND }
+    }};
+}
+
 mod avx2;
 mod avx512_vnni;
 mod avx_vnni;
+mod gemm;
+mod matrix;
+mod product;
+mod vectors;
 
 use super::Candidate;
 

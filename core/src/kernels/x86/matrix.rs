@@ -1,0 +1,174 @@
+//! Matrix products of codes, in tiles whose sums stay in registers.
+
+use super::vectors::{Group, Vectors};
+use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use core::ops::Range;
+
+/// Most sums of a tile, in rows by panels.
+const SUMS_MAX: usize = 28;
+
+/// Most rows that are few: they are multiplied with more panels at a time, so that sums don't wait for each other.
+const FEW_ROWS: usize = 3;
+
+/// Most rows that one pass over the panels is for: whole tiles.
+const PASS_ROWS: usize = 126;
+
+/// Bytes of codes that one pass may read again for every panel: they stay in the second level cache.
+const PASS_BYTES: usize = 1 << 20;
+
+/// Rows of codes.
+#[derive(Clone, Copy)]
+pub struct Rows<'c> {
+    /// `[count, groups * 4]`
+    pub codes: &'c [[i8; GROUP]],
+    /// How many.
+    pub count: usize,
+    /// Groups of one row, and of one panel.
+    pub groups: usize,
+    /// Groups of high limbs, which come first.
+    pub high: usize,
+}
+
+/// What becomes of sums.
+pub trait Output {
+    /// Sees the panels `first..first + count` before their sums.
+    fn panels(&mut self, first: usize, count: usize);
+
+    /// Takes the sums of a row with one of the panels that it saw last.
+    fn take(&mut self, row: usize, panel: usize, sums: &[i32; PANEL]);
+}
+
+/// Products of all rows with all panels, `[panels, groups, 16, 4]`.
+#[inline(always)]
+pub fn products<V: Vectors>(v: V, rows: Rows, panels: &[Group], mut output: impl Output) {
+    let count = panels.len().checked_div(rows.groups).unwrap_or(0);
+    let whole = (PASS_BYTES / (rows.groups * GROUP).max(1)).clamp(V::ROWS, PASS_ROWS) / V::ROWS * V::ROWS;
+    let mut sums = [[0; PANEL]; SUMS_MAX];
+    for first in (0..rows.count).step_by(whole) {
+        let pass = rows.part(first, first + whole);
+        let mut excess = [0; PASS_ROWS];
+        for (row, excess) in excess.iter_mut().enumerate().take(pass.count) {
+            *excess = pass.excess(v, row);
+        }
+        let tiles = pass.count.div_ceil(V::ROWS);
+        let wide = if pass.count <= FEW_ROWS { V::PANELS_OF_FEW_ROWS } else { V::PANELS };
+        let mut panel = 0;
+        while panel < count {
+            let together = if count - panel < wide { 1 } else { wide };
+            let panels = &panels[panel * rows.groups..][..together * rows.groups];
+            output.panels(panel, together);
+            for tile in 0..tiles {
+                let (from, end) = (tile * pass.count / tiles, (tile + 1) * pass.count / tiles);
+                multiply(v, pass.part(from, end), panels, together, &excess[from..end], &mut sums);
+                for (row, sums) in sums.chunks_exact(together).take(end - from).enumerate() {
+                    for (panel, sums) in sums.iter().enumerate() {
+                        output.take(first + from + row, panel, sums);
+                    }
+                }
+            }
+            panel += together;
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Rows `from..end`, as far as there are such.
+    #[inline(always)]
+    fn part(self, from: usize, end: usize) -> Self {
+        let (from, end) = (from.min(self.count), end.min(self.count));
+        Self { codes: &self.codes[from * self.groups..end * self.groups], count: end - from, ..self }
+    }
+
+    /// What the sums of a row are too large by.
+    #[inline(always)]
+    fn excess<V: Vectors>(self, v: V, row: usize) -> i32 {
+        let (high, low) = self.codes[row * self.groups..][..self.groups].split_at(self.high);
+        let [high, low] = [high, low].map(|codes| v.excess(codes.as_flattened()));
+        high.wrapping_shl(LIMB_BITS).wrapping_add(low)
+    }
+}
+
+/// Sums of the products of a tile's rows with `together` panels, `[rows, together]`.
+#[inline(always)]
+fn multiply<V: Vectors>(
+    v: V,
+    rows: Rows,
+    panels: &[Group],
+    together: usize,
+    excess: &[i32],
+    sums: &mut [[i32; PANEL]; SUMS_MAX],
+) {
+    macro_rules! by_rows {
+        ($($count:literal)*) => {
+            match rows.count {
+                $($count if $count <= FEW_ROWS && V::PANELS_OF_FEW_ROWS == 4 && together == 4 => {
+                    multiply_tile::<V, { if $count <= FEW_ROWS { $count } else { 1 } }, 4>(v, rows, panels, excess, sums);
+                }
+                $count if $count <= V::ROWS && V::PANELS.max(V::PANELS_OF_FEW_ROWS) > 1 && together == 2 => {
+                    multiply_tile::<V, $count, 2>(v, rows, panels, excess, sums);
+                }
+                $count if $count <= V::ROWS => multiply_tile::<V, $count, 1>(v, rows, panels, excess, sums),)*
+                _ => {}
+            }
+        };
+    }
+    by_rows!(1 2 3 4 5 6 7 8 9 10 11 12 13 14);
+}
+
+/// [`multiply`] for exactly `R` rows and `P` panels.
+#[inline(always)]
+fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
+    v: V,
+    rows: Rows,
+    panels: &[Group],
+    excess: &[i32],
+    out: &mut [[i32; PANEL]; SUMS_MAX],
+) {
+    let mut sums = [[v.zero(); P]; R];
+    if rows.high > 0 {
+        add_groups(v, rows, panels, 0..rows.high, &mut sums);
+        for sums in sums.as_flattened_mut() {
+            *sums = v.shift_limb(*sums);
+        }
+    }
+    add_groups(v, rows, panels, rows.high..rows.groups, &mut sums);
+    for ((out, sums), &excess) in out.chunks_exact_mut(P).zip(&sums).zip(excess) {
+        for (out, &sums) in out.iter_mut().zip(sums) {
+            *out = v.finish(sums, excess);
+        }
+    }
+}
+
+/// Adds the products of some groups.
+#[inline(always)]
+fn add_groups<V: Vectors, const R: usize, const P: usize>(
+    v: V,
+    rows: Rows,
+    panels: &[Group],
+    range: Range<usize>,
+    sums: &mut [[V::Sums; P]; R],
+) {
+    let groups = rows.groups;
+    if rows.codes.len() < R * groups || panels.len() < P * groups || range.end > groups {
+        return;
+    }
+    let mut acc = *sums;
+    for group in range {
+        // SAFETY: a row, and a panel, has as many groups as `range` is in, and there are R of them, and P.
+        let (codes, panel) = unsafe { (rows.codes.as_ptr().add(group), panels.as_ptr().add(group)) };
+        // SAFETY: as above.
+        let mut columns = [v.columns(unsafe { &*panel }); P];
+        for (index, columns) in columns.iter_mut().enumerate().skip(1) {
+            // SAFETY: as above.
+            *columns = v.columns(unsafe { &*panel.add(index * groups) });
+        }
+        for (row, acc) in acc.iter_mut().enumerate() {
+            // SAFETY: as above.
+            let codes = v.codes(unsafe { *codes.add(row * groups) });
+            for (acc, &columns) in acc.iter_mut().zip(&columns) {
+                *acc = v.add(*acc, columns, codes);
+            }
+        }
+    }
+    *sums = acc;
+}

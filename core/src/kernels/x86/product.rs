@@ -1,0 +1,39 @@
+//! Products of two matrices of codes.
+
+use super::matrix::{Output, Rows, products};
+use super::vectors::Vectors;
+use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::scalar;
+
+/// The specification's [`product`](crate::kernels::scalar::product::product).
+#[inline(always)]
+pub fn product<V: Vectors>(v: V, rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
+    if !width.is_multiple_of(GROUP) || width == 0 {
+        return scalar::product::product(rows, panels, width, out);
+    }
+    let groups = width / GROUP;
+    let columns = panels.len() / (PANEL * width) * PANEL;
+    let count = (rows.len() / width).min(out.len().checked_div(columns).unwrap_or(0));
+    let (codes, _) = rows[..count * width].as_chunks();
+    let (panels, _) = panels[..columns * width].as_chunks();
+    products(v, Rows { codes, count, groups, high: 0 }, panels, Sums { out, columns, first: 0 });
+}
+
+/// A matrix of sums.
+struct Sums<'o> {
+    out: &'o mut [i32],
+    columns: usize,
+    first: usize,
+}
+
+impl Output for Sums<'_> {
+    #[inline(always)]
+    fn panels(&mut self, first: usize, _count: usize) {
+        self.first = first;
+    }
+
+    #[inline(always)]
+    fn take(&mut self, row: usize, panel: usize, sums: &[i32; PANEL]) {
+        self.out[row * self.columns + (self.first + panel) * PANEL..][..PANEL].copy_from_slice(sums);
+    }
+}

@@ -1,0 +1,60 @@
+//! What the shapes of the matrix kernels need of an instruction set.
+
+use crate::fixed::TokenScale;
+use crate::kernels::linear::{GROUP, PANEL};
+
+/// A group of four inputs of a packed panel: `[16, 4]`.
+pub type Group = [i8; GROUP * PANEL];
+
+/// An instruction set, as a value that exists only where the machine has it: its functions need no further proof.
+///
+/// All of them are inlined into a function that enables the features.
+pub trait Vectors: Copy {
+    /// Rows whose sums stay in registers while [`PANELS`](Self::PANELS) panels are multiplied.
+    const ROWS: usize;
+    /// Panels that are multiplied at a time: one or two.
+    const PANELS: usize;
+    /// Panels that up to three rows are multiplied with at a time: one, two or four.
+    const PANELS_OF_FEW_ROWS: usize;
+    /// Sums of products of one row with the sixteen columns of a panel.
+    type Sums: Copy;
+    /// A group of a panel, ready to be multiplied.
+    type Columns: Copy;
+    /// Four codes of a row, for every column.
+    type Codes: Copy;
+
+    /// No products.
+    fn zero(self) -> Self::Sums;
+
+    /// Makes a group ready.
+    fn columns(self, group: &Group) -> Self::Columns;
+
+    /// Makes four codes ready.
+    fn codes(self, codes: [i8; GROUP]) -> Self::Codes;
+
+    /// Adds the products of four codes with sixteen columns, and what [`excess`](Self::excess) says for these codes.
+    fn add(self, sums: Self::Sums, columns: Self::Columns, codes: Self::Codes) -> Self::Sums;
+
+    /// What products with these codes are too large by: 128 times the codes' sum where columns are taken as unsigned.
+    fn excess(self, codes: &[i8]) -> i32;
+
+    /// Sums times 128, the unit of the high limbs.
+    fn shift_limb(self, sums: Self::Sums) -> Self::Sums;
+
+    /// The sums of the columns, less `excess`.
+    fn finish(self, sums: Self::Sums, excess: i32) -> [i32; PANEL];
+
+    /// `requantize(acc, mantissa, shift) + bias` for sixteen columns. Shifts are 1 to 62, and nothing saturates.
+    fn requantize(self, acc: &[i32; PANEL], channels: &Channels, row: TokenScale) -> [i32; PANEL];
+}
+
+/// The epilogue of a panel's channels.
+#[derive(Clone, Copy)]
+pub struct Channels {
+    /// Weight scale mantissas, below 2^16.
+    pub mantissa: [i32; PANEL],
+    /// Weight scale shifts, each less 1.
+    pub shift_less_one: [i32; PANEL],
+    /// Bias in output units.
+    pub bias: [i32; PANEL],
+}
