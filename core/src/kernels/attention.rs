@@ -8,7 +8,7 @@ use super::linear::{GROUP, PANEL};
 use crate::fixed::{Multiplier, TokenScale};
 
 /// Query rows that a kernel works on at a time.
-pub const QUERY_TILE: usize = 4;
+pub const QUERY_TILE: usize = 8;
 
 /// The largest number of keys: sums of 15-bit weights then fit 31 bits.
 pub const KEYS_MAX: usize = 65_535;

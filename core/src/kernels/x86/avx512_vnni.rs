@@ -1,14 +1,15 @@
 //! AVX-512 VNNI: groups of four 8-bit products in 512-bit vectors (`vpdpbusd`).
 
-use super::vectors::{Channels, Group, Vectors};
-use crate::fixed::TokenScale;
+use super::vectors::{Channels, Group, Scores, Vectors, Weights};
+use crate::fixed::{EXP2_COEFFICIENTS, TokenScale};
 use crate::kernels::Backend;
+use crate::kernels::attention::Temperature;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use core::arch::x86_64::*;
 
 /// The backend; to be used where the machine has these instructions.
 pub static BACKEND: Backend =
-    backend!("avx512_vnni", Avx512Vnni, "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni");
+    backend!("avx512_vnni", Avx512Vnni, 8, "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni");
 
 /// The proof that the machine has the features.
 #[derive(Clone, Copy)]
@@ -21,6 +22,8 @@ impl Vectors for Avx512Vnni {
     type Sums = __m512i;
     type Columns = __m512i;
     type Codes = __m512i;
+    type Values = __m512i;
+    type Context = __m512i;
 
     #[inline(always)]
     fn zero(self) -> __m512i {
@@ -75,6 +78,97 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
+    fn finish_scaled(self, sums: __m512i, excess: i32, scales: &[i16; PANEL]) -> [i32; PANEL] {
+        // SAFETY: the machine has the features, sixteen i16 have 32 bytes; sixteen i32 and a vector have 64, any of which are allowed.
+        unsafe {
+            let scales = _mm512_cvtepi16_epi32(_mm256_loadu_si256(scales.as_ptr().cast()));
+            let sums = _mm512_sub_epi32(sums, _mm512_set1_epi32(excess));
+            core::mem::transmute(_mm512_mullo_epi32(sums, scales))
+        }
+    }
+
+    #[inline(always)]
+    fn values(self, values: &[i8]) -> __m512i {
+        // SAFETY: the machine has the features; as many bytes are read as the slice is known to have.
+        unsafe {
+            match values.first_chunk::<32>() {
+                Some(values) => _mm512_cvtepi8_epi16(_mm256_loadu_si256(values.as_ptr().cast())),
+                None => match values.first_chunk::<16>() {
+                    Some(values) => {
+                        _mm512_cvtepi8_epi16(_mm256_castsi128_si256(_mm_loadu_si128(values.as_ptr().cast())))
+                    }
+                    None => _mm512_setzero_si512(),
+                },
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn no_values(self) -> __m512i {
+        self.zero()
+    }
+
+    #[inline(always)]
+    fn add_values(self, context: __m512i, values: __m512i, weights: [i16; 2]) -> __m512i {
+        // SAFETY: the machine has the features.
+        unsafe { _mm512_dpwssd_epi32(context, values, _mm512_set1_epi32(bytemuck::cast(weights))) }
+    }
+
+    #[inline(always)]
+    fn context(self, context: __m512i) -> [i32; PANEL] {
+        // SAFETY: both types have 64 bytes, any of which are allowed.
+        unsafe { core::mem::transmute(context) }
+    }
+
+    #[inline(always)]
+    fn weigh(
+        self,
+        scores: &[Scores],
+        largest: i32,
+        temperature: Option<Temperature>,
+        weights: &mut [Weights],
+    ) -> u32 {
+        // SAFETY: the machine has the features; 32 scores are two vectors, 32 weights one.
+        unsafe {
+            let mut sums = _mm512_setzero_si512();
+            let largest = _mm512_set1_epi32(largest);
+            let [a, b, c, d] = EXP2_COEFFICIENTS.map(|coefficient| _mm512_set1_epi16(coefficient as i16));
+            for (scores, weights) in scores.iter().zip(weights) {
+                let scores = scores.as_ptr();
+                let low = _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.cast()));
+                let high = _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.add(16).cast()));
+                let t = if let Some(temperature) = temperature {
+                    let shift = _mm_cvtsi32_si128(i32::from(temperature.shift.min(31)));
+                    let t = saturated_halves(_mm512_srl_epi32(low, shift), _mm512_srl_epi32(high, shift));
+                    let factor = _mm512_set1_epi16(temperature.factor as i16);
+                    _mm512_mulhi_epu16(_mm512_adds_epu16(t, _mm512_set1_epi16(1)), factor)
+                } else {
+                    saturated_halves(rounded_logit(low), rounded_logit(high))
+                };
+                // `exp2_neg`.
+                let f = _mm512_slli_epi16::<5>(t);
+                let inner = _mm512_sub_epi16(c, _mm512_mulhi_epu16(f, d));
+                let slope = _mm512_sub_epi16(b, _mm512_mulhi_epu16(f, inner));
+                let mantissa = _mm512_sub_epi16(a, _mm512_mulhi_epu16(f, slope));
+                let shifted = _mm512_srlv_epi16(mantissa, _mm512_srli_epi16::<11>(t));
+                let weight = _mm512_avg_epu16(shifted, _mm512_setzero_si512());
+                sums = _mm512_dpwssd_epi32(sums, weight, _mm512_set1_epi16(1));
+                _mm512_storeu_si512(weights.as_mut_ptr().cast(), weight);
+            }
+            _mm512_reduce_add_epi32(sums) as u32
+        }
+    }
+
+    #[inline(always)]
+    fn scale(self, weights: &Weights, scales: &Weights) -> Weights {
+        // SAFETY: the machine has the features; 32 i16 and a vector have 64 bytes, any of which are allowed.
+        unsafe {
+            let load = |values: &Weights| _mm512_loadu_si512(values.as_ptr().cast());
+            core::mem::transmute(_mm512_mulhrs_epi16(load(weights), load(scales)))
+        }
+    }
+
+    #[inline(always)]
     fn requantize(self, acc: &[i32; PANEL], channels: &Channels, row: TokenScale) -> [i32; PANEL] {
         // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which are allowed.
         unsafe {
@@ -96,4 +190,19 @@ impl Vectors for Avx512Vnni {
             core::mem::transmute(_mm512_add_epi32(values, load(&channels.bias)))
         }
     }
+}
+
+/// Unsigned numbers in order, those above 65535 as that.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn saturated_halves(low: __m512i, high: __m512i) -> __m512i {
+    let most = _mm512_set1_epi32(0xffff);
+    let halves = _mm512_packus_epi32(_mm512_min_epu32(low, most), _mm512_min_epu32(high, most));
+    _mm512_permutexvar_epi64(_mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0), halves)
+}
+
+/// The difference of logits in units of 2^-11, rounded half up; from 65535 on, at least that.
+#[target_feature(enable = "avx512f")]
+fn rounded_logit(difference: __m512i) -> __m512i {
+    let difference = _mm512_min_epu32(difference, _mm512_set1_epi32(1 << 21));
+    _mm512_srli_epi32::<5>(_mm512_add_epi32(difference, _mm512_set1_epi32(16)))
 }

@@ -83,8 +83,8 @@ impl Rows<'_> {
     #[inline(always)]
     fn excess<V: Vectors>(self, v: V, row: usize) -> i32 {
         let (high, low) = self.codes[row * self.groups..][..self.groups].split_at(self.high);
-        let [high, low] = [high, low].map(|codes| v.excess(codes.as_flattened()));
-        high.wrapping_shl(LIMB_BITS).wrapping_add(low)
+        let high = v.excess(high.as_flattened()).wrapping_shl(LIMB_BITS);
+        high.wrapping_add(v.excess(low.as_flattened()))
     }
 }
 
@@ -139,9 +139,9 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
     }
 }
 
-/// Adds the products of some groups.
+/// Adds the products of some groups of `R` rows and `P` panels.
 #[inline(always)]
-fn add_groups<V: Vectors, const R: usize, const P: usize>(
+pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
     v: V,
     rows: Rows,
     panels: &[Group],

@@ -1,11 +1,13 @@
 //! x86-64: one backend for each instruction set that multiplies 8-bit or 16-bit integers faster than SSE2.
 
-/// The table of a backend whose matrix kernels are those of a [`Vectors`](vectors::Vectors), made for its features.
+/// The table of a backend whose matrix kernels are those of a [`Vectors`](vectors::Vectors), made for its features; attention with
+/// so many queries at a time.
 macro_rules! backend {
-    ($name:literal, $vectors:ident, $features:literal) => {{
+    ($name:literal, $vectors:ident, $queries:literal, $features:literal) => {{
         use crate::fixed::TokenScale;
+        use crate::kernels::attention::{Head, RowTile};
         use crate::kernels::linear::Linear;
-        use crate::kernels::x86::{gemm, product};
+        use crate::kernels::x86::{attention, gemm, product};
         use crate::kernels::{Backend, wide};
 
         fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
@@ -26,10 +28,20 @@ macro_rules! backend {
             unsafe { run(rows, panels, width, out) }
         }
 
-        Backend { name: $name, gemm, product, ..wide::BACKEND }
+        fn attention(head: &Head, tile: RowTile) {
+            #[target_feature(enable = $features)]
+            fn run(head: &Head, tile: RowTile) {
+                attention::attention::<_, $queries>($vectors(()), head, tile);
+            }
+            // SAFETY: an `Isa` holds this function only where the machine has the features.
+            unsafe { run(head, tile) }
+        }
+
+        Backend { name: $name, gemm, product, attention, ..wide::BACKEND }
     }};
 }
 
+mod attention;
 mod avx2;
 mod avx512_vnni;
 mod avx_vnni;

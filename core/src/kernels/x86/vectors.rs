@@ -1,6 +1,7 @@
 //! What the shapes of the matrix kernels need of an instruction set.
 
 use crate::fixed::TokenScale;
+use crate::kernels::attention::Temperature;
 use crate::kernels::linear::{GROUP, PANEL};
 
 /// A group of four inputs of a packed panel: `[16, 4]`.
@@ -23,6 +24,11 @@ pub trait Vectors: Copy {
     /// Four codes of a row, for every column.
     type Codes: Copy;
 
+    /// Two keys' values of sixteen channels, ready to be multiplied.
+    type Values: Copy;
+    /// Sums of products of weights and values for sixteen channels.
+    type Context: Copy;
+
     /// No products.
     fn zero(self) -> Self::Sums;
 
@@ -44,9 +50,42 @@ pub trait Vectors: Copy {
     /// The sums of the columns, less `excess`.
     fn finish(self, sums: Self::Sums, excess: i32) -> [i32; PANEL];
 
+    /// The sums of the columns, less `excess`, times a scale for each.
+    fn finish_scaled(self, sums: Self::Sums, excess: i32, scales: &[i16; PANEL]) -> [i32; PANEL];
+
     /// `requantize(acc, mantissa, shift) + bias` for sixteen columns. Shifts are 1 to 62, and nothing saturates.
     fn requantize(self, acc: &[i32; PANEL], channels: &Channels, row: TokenScale) -> [i32; PANEL];
+
+    /// Two keys' values of sixteen channels (the first eight from eight) in pairs.
+    fn values(self, values: &[i8]) -> Self::Values;
+
+    /// No products of weights and values.
+    fn no_values(self) -> Self::Context;
+
+    /// Adds the products of a pair of weights with sixteen channels' pairs of values.
+    fn add_values(self, context: Self::Context, values: Self::Values, weights: [i16; 2]) -> Self::Context;
+
+    /// The sums of the channels.
+    fn context(self, context: Self::Context) -> [i32; PANEL];
+
+    /// The weights of scores (or, without a temperature, of logits), and their sum.
+    fn weigh(
+        self,
+        scores: &[Scores],
+        largest: i32,
+        temperature: Option<Temperature>,
+        weights: &mut [Weights],
+    ) -> u32;
+
+    /// The specification's [`scaled_weight`](crate::kernels::scalar::attention::scaled_weight).
+    fn scale(self, weights: &Weights, scales: &Weights) -> Weights;
 }
+
+/// Scores, or logits, of as many keys as the rows of a tile are a multiple of.
+pub type Scores = [i32; 32];
+
+/// Weights, or scales, of as many keys.
+pub type Weights = [i16; 32];
 
 /// The epilogue of a panel's channels.
 #[derive(Clone, Copy)]

@@ -1,0 +1,301 @@
+//! Attention of one head.
+
+use super::matrix::{Rows, add_groups};
+use super::vectors::{Channels, Group, Scores, Vectors, Weights};
+use crate::fixed::{Multiplier, TokenScale, requantize};
+use crate::kernels::attention::{Head, RowLogits, RowTile};
+use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::scalar;
+use crate::kernels::scalar::attention::{WIDTH_MAX, output_scale, reduced, scaled_weight};
+
+/// Keys whose scores, or weights, are worked on at a time.
+const KEYS: usize = 32;
+
+/// Pairs of keys whose products a 32-bit sum holds: 255 * 2 * 32767 * 128 < 2^31.
+const PAIRS: usize = 255;
+
+/// The specification's [`attention`](crate::kernels::scalar::attention::attention), `R` rows at a time.
+#[inline(always)]
+pub fn attention<V: Vectors, const R: usize>(v: V, head: &Head, tile: RowTile) {
+    let (stride, width) = (tile.stride, head.width);
+    let rows = tile.logits.rows().min(tile.sums.len());
+    let sized = tile.queries.len() >= rows * width
+        && tile.scores.len() >= rows * stride
+        && tile.weights.len() >= rows * stride
+        && rows.checked_sub(1).is_some_and(|last| tile.out.len() >= last * tile.out_stride + width)
+        && head.key_scale.len() >= head.keys
+        && head.value_scale.len() >= head.keys;
+    let usual = width.is_multiple_of(8) && (8..=WIDTH_MAX).contains(&width) && stride.is_multiple_of(KEYS);
+    if !(sized && usual && head.keys <= stride && head.block_rows.is_multiple_of(PANEL)) {
+        return scalar::attention::attention(head, tile);
+    }
+    let mut row = 0;
+    while row < rows {
+        let part = RowTile {
+            queries: &tile.queries[row * width..],
+            logits: tile.logits.from_row(row),
+            scores: &mut tile.scores[row * stride..],
+            weights: &mut tile.weights[row * stride..],
+            sums: &mut tile.sums[row..],
+            out: &mut tile.out[row * tile.out_stride..],
+            ..tile
+        };
+        row += match rows - row {
+            left if left >= R => attend::<V, R>(v, head, part),
+            2.. => attend::<V, 2>(v, head, part),
+            _ => attend::<V, 1>(v, head, part),
+        };
+    }
+}
+
+/// The first `R` rows of a tile, which has as many; returns how many that are.
+#[inline(always)]
+fn attend<V: Vectors, const R: usize>(v: V, head: &Head, tile: RowTile) -> usize {
+    let stride = tile.stride;
+    score::<V, R>(v, head, tile.queries, stride, tile.scores);
+    let mut scales = [(0, 0, 0); R];
+    let rows = tile.scores.chunks_exact_mut(stride).zip(tile.weights.chunks_exact_mut(stride));
+    let results = tile.sums.iter_mut().zip(&mut scales);
+    for (((scores, weights), logits), (sum, out_scale)) in rows.zip(tile.logits.each()).zip(results) {
+        *sum = weigh(v, head.keys, scores, logits, weights);
+        scale(v, head, weights, scores);
+        *out_scale = output_scale(head, *sum);
+    }
+    let mut first = 0;
+    while first < head.width {
+        let rows = tile.out.chunks_mut(tile.out_stride.max(1));
+        first += if head.width - first >= 2 * PANEL {
+            contexts::<V, R, 2>(v, head, first, tile.scores, stride, &scales, rows)
+        } else {
+            contexts::<V, R, 1>(v, head, first, tile.scores, stride, &scales, rows)
+        };
+    }
+    R
+}
+
+/// The scores of `R` queries, `[R, stride]`.
+#[inline(always)]
+fn score<V: Vectors, const R: usize>(v: V, head: &Head, queries: &[i8], stride: usize, scores: &mut [i32]) {
+    let (width, groups) = (head.width, head.width / GROUP);
+    let queries = &queries[..R * width];
+    let mut excess = [0; R];
+    for (excess, query) in excess.iter_mut().zip(queries.chunks_exact(width)) {
+        *excess = v.excess(query);
+    }
+    let rows = Rows { codes: queries.as_chunks().0, count: R, groups, high: 0 };
+    for block in head.blocks() {
+        let panels: &[Group] = block.keys.as_chunks().0;
+        let scales = block.of(head.key_scale);
+        let mut key = 0;
+        while key < block.count {
+            let panels = &panels[key / PANEL * groups..];
+            let (scales, scores) = (&scales[key..], &mut scores[block.first + key..]);
+            key += if block.count - key > PANEL {
+                score_panels::<V, R, 2>(v, rows, panels, &excess, scales, stride, scores)
+            } else {
+                score_panels::<V, R, 1>(v, rows, panels, &excess, scales, stride, scores)
+            };
+        }
+    }
+}
+
+/// The scores of `P` panels; returns how many keys they hold.
+#[inline(always)]
+fn score_panels<V: Vectors, const R: usize, const P: usize>(
+    v: V,
+    rows: Rows,
+    panels: &[Group],
+    excess: &[i32; R],
+    scales: &[i16],
+    stride: usize,
+    scores: &mut [i32],
+) -> usize {
+    let mut sums = [[v.zero(); P]; R];
+    add_groups(v, rows, panels, 0..rows.groups, &mut sums);
+    for panel in 0..P {
+        let scales = &scales[panel * PANEL..];
+        let mut padded = [0; PANEL];
+        let scales = match scales.first_chunk() {
+            Some(scales) => scales,
+            None => {
+                padded[..scales.len()].copy_from_slice(scales);
+                &padded
+            }
+        };
+        for (row, (sums, &excess)) in sums.iter().zip(excess).enumerate() {
+            scores[row * stride + panel * PANEL..][..PANEL].copy_from_slice(&v.finish_scaled(
+                sums[panel],
+                excess,
+                scales,
+            ));
+        }
+    }
+    P * PANEL
+}
+
+/// The specification's [`weigh`](scalar::attention::weigh); weights beyond the keys are 0.
+#[inline(always)]
+fn weigh<V: Vectors>(v: V, keys: usize, scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
+    let temperature = match logits {
+        RowLogits::Plain(temperature) => Some(temperature),
+        RowLogits::Biased { factor, bias } => {
+            scale_scores(&mut scores[..keys], factor);
+            for (score, &bias) in scores[..keys].iter_mut().zip(bias) {
+                *score = score.saturating_add(bias);
+            }
+            None
+        }
+    };
+    let largest = scores[..keys].iter().copied().max().unwrap_or(0);
+    let end = keys.next_multiple_of(KEYS);
+    let (scores, _): (&[Scores], _) = scores[..end].as_chunks();
+    let (chunks, _): (&mut [Weights], _) = weights[..end].as_chunks_mut();
+    let sum = v.weigh(scores, largest, temperature, chunks);
+    let padding = weights[keys..end].iter().fold(0, |sum, &weight| sum + u32::from(weight.unsigned_abs()));
+    weights[keys..].fill(0);
+    sum.wrapping_sub(padding)
+}
+
+/// [`Multiplier::apply`] to every score. Shifts of a model are 32 to 62: nothing saturates, and only the upper half of a product is
+/// left, so that 32-bit lanes do the shift.
+#[inline(always)]
+fn scale_scores(scores: &mut [i32], factor: Multiplier) {
+    if !(32..=62).contains(&factor.shift) {
+        return scores.iter_mut().for_each(|score| *score = factor.apply(*score));
+    }
+    let (mantissa, half) = (i64::from(factor.mantissa), 1i64 << (factor.shift - 1));
+    for score in scores {
+        // At most 2^62 + 2^61.
+        *score = ((i64::from(*score) * mantissa + half) >> 32) as i32 >> (factor.shift - 32);
+    }
+}
+
+/// Puts each weight times its key's relative value scale where the scores were, two to a score; zeros up to a whole pair.
+#[inline(always)]
+fn scale<V: Vectors>(v: V, head: &Head, weights: &[i16], scores: &mut [i32]) {
+    let scaled: &mut [i16] = bytemuck::cast_slice_mut(scores);
+    let (weights, rest) = weights[..head.keys].as_chunks();
+    let (scales, rest_scales) = head.value_scale[..head.keys].as_chunks();
+    let (whole, after) = scaled.split_at_mut(head.keys - rest.len());
+    for ((scaled, weights), scales) in whole.as_chunks_mut().0.iter_mut().zip(weights).zip(scales) {
+        *scaled = v.scale(weights, scales);
+    }
+    for ((scaled, &weight), &scale) in after.iter_mut().zip(rest).zip(rest_scales) {
+        *scaled = scaled_weight(weight, scale);
+    }
+    after.iter_mut().skip(rest.len()).take(1).for_each(|after| *after = 0);
+}
+
+/// The context of `R` rows in the `W * 16` channels from `first` on, as far as the head has them; returns how many that are.
+#[inline(always)]
+fn contexts<'o, V: Vectors, const R: usize, const W: usize>(
+    v: V,
+    head: &Head,
+    first: usize,
+    scores: &[i32],
+    stride: usize,
+    scales: &[(i32, i32, u32); R],
+    rows: impl Iterator<Item = &'o mut [i32]>,
+) -> usize {
+    let totals = sum_values::<V, R, W>(v, head, first, scores, stride);
+    for ((out, totals), &(mantissa, shift, reduce)) in rows.zip(&totals).zip(scales) {
+        let channels =
+            Channels { mantissa: [mantissa; PANEL], shift_less_one: [shift - 1; PANEL], bias: [0; PANEL] };
+        for (out, totals) in out[..head.width][first..].chunks_mut(PANEL).zip(totals) {
+            let mut values = [0; PANEL];
+            for (value, &total) in values.iter_mut().zip(totals) {
+                *value = reduced(total, reduce);
+            }
+            // Then nothing saturates: a product is at most 2^62.
+            if (32..=62).contains(&shift) {
+                values = v.requantize(&values, &channels, TokenScale { mantissa: 1, exponent: 0 });
+            } else {
+                values.iter_mut().for_each(|value| *value = requantize(*value, mantissa, shift));
+            }
+            match out.first_chunk_mut() {
+                Some(out) => *out = values,
+                None => out.copy_from_slice(&values[..out.len()]),
+            }
+        }
+    }
+    W * PANEL
+}
+
+/// `sum over keys of scaled weight * value`, two keys at a time.
+#[inline(always)]
+fn sum_values<V: Vectors, const R: usize, const W: usize>(
+    v: V,
+    head: &Head,
+    first: usize,
+    scores: &[i32],
+    stride: usize,
+) -> [[[i64; PANEL]; W]; R] {
+    let row_len = 2 * head.width;
+    let mut totals = [[[0; PANEL]; W]; R];
+    let mut sums = [[v.no_values(); W]; R];
+    let mut held = 0;
+    for block in head.blocks() {
+        let (weights, pairs) = (&scores[block.first / 2..], block.count.div_ceil(2));
+        let mut from = 0;
+        while from < pairs {
+            if held == PAIRS {
+                drain(v, &mut sums, &mut totals);
+                held = 0;
+            }
+            let count = (pairs - from).min(PAIRS - held);
+            let values = &block.values[from * row_len..(from + count) * row_len];
+            add_pairs(v, values, row_len, 2 * first, &weights[from..], stride, &mut sums);
+            from += count;
+            held += count;
+        }
+    }
+    drain(v, &mut sums, &mut totals);
+    totals
+}
+
+/// Adds the products of pairs of keys; `values` is `[pairs, row_len]`.
+#[inline(always)]
+fn add_pairs<V: Vectors, const R: usize, const W: usize>(
+    v: V,
+    values: &[i8],
+    row_len: usize,
+    at: usize,
+    weights: &[i32],
+    stride: usize,
+    sums: &mut [[V::Context; W]; R],
+) {
+    if weights.len() < (R - 1) * stride + values.len() / row_len {
+        return;
+    }
+    let mut acc = *sums;
+    for (pair, values) in values.chunks_exact(row_len).enumerate() {
+        let values = &values[at..];
+        let mut vectors = [v.values(values); W];
+        for (index, vector) in vectors.iter_mut().enumerate().skip(1) {
+            *vector = v.values(&values[index * 2 * PANEL..]);
+        }
+        for (row, acc) in acc.iter_mut().enumerate() {
+            // SAFETY: there are as many weights as the last row's last pair is at.
+            let weights = unsafe { *weights.get_unchecked(row * stride + pair) };
+            for (acc, &vector) in acc.iter_mut().zip(&vectors) {
+                *acc = v.add_values(*acc, vector, bytemuck::cast(weights));
+            }
+        }
+    }
+    *sums = acc;
+}
+
+/// Moves sums into totals of 64 bits.
+#[inline(always)]
+fn drain<V: Vectors, const R: usize, const W: usize>(
+    v: V,
+    sums: &mut [[V::Context; W]; R],
+    totals: &mut [[[i64; PANEL]; W]; R],
+) {
+    for (sum, totals) in sums.as_flattened_mut().iter_mut().zip(totals.as_flattened_mut()) {
+        for (total, sum) in totals.iter_mut().zip(v.context(*sum)) {
+            *total += i64::from(sum);
+        }
+        *sum = v.no_values();
+    }
+}
