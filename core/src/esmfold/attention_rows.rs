@@ -12,6 +12,7 @@ use crate::kernels::attention::{
     Head, Logits, QUERY_TILE, RowTile, bias_factor, key_place, key_scale_max, pack, relative_scales, unpack,
     value_place,
 };
+use crate::kernels::linear::{GROUP, PANEL};
 
 /// Fractional bits of a stored gate, before sigmoid.
 const GATE_FRAC: u32 = 11;
@@ -116,13 +117,13 @@ impl<'m> Record<'m> {
             self.query_scales[scale_at] = pack((backend.quantize_row)(query, &[], codes));
             self.queries[at + row * head_width..][..head_width].copy_from_slice(codes);
             self.key_scales[scale_at] = pack((backend.quantize_row)(key, &[], codes));
-            for (channel, &code) in codes.iter().enumerate() {
-                self.keys[at + key_place(row, channel, head_width)] = code;
+            let places = self.keys[at + key_place(row, 0, head_width)..].chunks_mut(PANEL * GROUP);
+            for (place, group) in places.zip(codes.chunks_exact(GROUP)) {
+                place[..GROUP].copy_from_slice(group);
             }
             self.value_scales[scale_at] = pack((backend.quantize_row)(value, &[], codes));
-            for (channel, &code) in codes.iter().enumerate() {
-                self.values[at + value_place(row, channel, head_width)] = code;
-            }
+            let places = self.values[at + value_place(row, 0, head_width)..].iter_mut().step_by(2);
+            places.zip(&*codes).for_each(|(place, &code)| *place = code);
         }
         for (stored, &gate) in self.gates[row * width..][..width].iter_mut().zip(gates) {
             let shift = 16 - GATE_FRAC;

@@ -26,8 +26,8 @@ impl TokenScale {
     /// The arguments are the largest magnitudes of the row's ordinary and outlier channels. When both are 0
     /// the result is `2^14 * 2^-45`.
     pub const fn covering(ordinary_max: u32, outlier_max: u32) -> Self {
-        let ordinary = smallest(ordinary_max, ORDINARY_MAX);
-        let outlier = smallest(outlier_max, OUTLIER_MAX);
+        let ordinary = smallest::<ORDINARY_MAX>(ordinary_max);
+        let outlier = smallest::<OUTLIER_MAX>(outlier_max);
         // Mantissas are normalised, so the exponent decides first.
         let ordinary_rules = if ordinary.exponent == outlier.exponent {
             ordinary.mantissa >= outlier.mantissa
@@ -49,30 +49,33 @@ impl TokenScale {
     }
 }
 
-/// The smallest scale with `levels * scale >= max`; `levels` is [`ORDINARY_MAX`] or [`OUTLIER_MAX`].
-const fn smallest(max: u32, levels: u32) -> TokenScale {
+/// The smallest scale with `LEVELS * scale >= max`. `LEVELS`, [`ORDINARY_MAX`] or [`OUTLIER_MAX`], is a constant so that dividing by it is a
+/// multiplication.
+const fn smallest<const LEVELS: u32>(max: u32) -> TokenScale {
     if max == 0 {
         return TokenScale { mantissa: 1 << (MANTISSA_BITS - 1), exponent: ZERO_EXPONENT };
     }
-    // As many places as bring max * 2^places / levels to 2^14 or more, and to about 2^15 at most.
-    let places = MANTISSA_BITS.wrapping_add(max.leading_zeros()).wrapping_sub(levels.leading_zeros()) as i32;
-    let mantissa = ratio_up(max, places, levels);
+    // As many places as bring max * 2^places / LEVELS to 2^14 or more, and to about 2^15 at most.
+    let places = MANTISSA_BITS.wrapping_add(max.leading_zeros()).wrapping_sub(LEVELS.leading_zeros()) as i32;
+    let mantissa = ratio_up::<LEVELS>(max, places);
     if mantissa >> MANTISSA_BITS == 0 {
         TokenScale { mantissa: mantissa as u16, exponent: places.wrapping_neg() as i8 }
     } else {
         let places = places.wrapping_sub(1);
-        TokenScale { mantissa: ratio_up(max, places, levels) as u16, exponent: places.wrapping_neg() as i8 }
+        TokenScale { mantissa: ratio_up::<LEVELS>(max, places) as u16, exponent: places.wrapping_neg() as i8 }
     }
 }
 
-/// `ceil(max * 2^places / levels)`, for `places` in -11..=28 and a numerator below 2^29.
-const fn ratio_up(max: u32, places: i32, levels: u32) -> u64 {
-    let (numerator, divisor) = if places >= 0 {
-        ((max as u64).wrapping_shl(places as u32), levels as u64)
+/// `ceil(max * 2^places / LEVELS)`, for `places` in -11..=28 and a numerator below 2^29.
+const fn ratio_up<const LEVELS: u32>(max: u32, places: i32) -> u64 {
+    let numerator = if places >= 0 {
+        (max as u64).wrapping_shl(places as u32)
     } else {
-        (max as u64, (levels as u64).wrapping_shl(places.unsigned_abs()))
+        // Rounding up twice is rounding up once.
+        let low = 1u64.wrapping_shl(places.unsigned_abs()).wrapping_sub(1);
+        (max as u64).wrapping_add(low).wrapping_shr(places.unsigned_abs())
     };
-    up(numerator, divisor)
+    up(numerator, LEVELS as u64)
 }
 
 #[cfg(test)]

@@ -159,7 +159,10 @@ pub(super) fn attend(
         *inverse = reciprocal(exponentiate(by_key, weights));
         sums.fill(0);
         for (key, &weight) in heads().zip(&*weights) {
-            accumulate(sums, key.values, weight);
+            // Most weights are 0.
+            if weight != 0 {
+                accumulate(sums, key.values, weight);
+            }
         }
         let (values, means) = sums.split_at(width);
         for (out, &sum) in out_values[head * width..].iter_mut().zip(values) {
@@ -180,7 +183,6 @@ pub(super) fn attend(
     for (key, codes) in query.codes.chunks_exact(config.pair_width).enumerate() {
         let weights = weights.iter().skip(key).step_by(residues);
         for (sums, &weight) in pair_sums.chunks_exact_mut(config.pair_width).zip(weights) {
-            // Most weights are 0.
             if weight != 0 {
                 accumulate(sums, codes, weight);
             }
