@@ -1,4 +1,4 @@
-//! Attention of one head for a tile of four queries. One element is one product: Gelem/s are GMAC/s.
+//! Attention of one head for a tile of queries. One element is one product: Gelem/s are GMAC/s.
 
 use std::hint::black_box;
 

@@ -200,6 +200,37 @@ pub struct RowTile<'t> {
     pub out_stride: usize,
 }
 
+impl RowTile<'_> {
+    /// Rows that have everything, for a head of `width` channels.
+    pub fn rows(&self, width: usize) -> usize {
+        let stride = self.stride.max(1);
+        let counts = [
+            self.queries.len() / width.max(1),
+            self.logits.rows(),
+            self.scores.len() / stride,
+            self.weights.len() / stride,
+            self.sums.len(),
+            self.out.len().div_ceil(self.out_stride.max(1)),
+        ];
+        counts.into_iter().min().unwrap_or(0)
+    }
+
+    /// The rows from `row` on.
+    pub fn from_row(&mut self, row: usize, width: usize) -> RowTile<'_> {
+        let at = |len: usize| row.saturating_mul(len);
+        RowTile {
+            queries: self.queries.get(at(width)..).unwrap_or_default(),
+            logits: self.logits.from_row(row),
+            scores: self.scores.get_mut(at(self.stride)..).unwrap_or_default(),
+            weights: self.weights.get_mut(at(self.stride)..).unwrap_or_default(),
+            stride: self.stride,
+            sums: self.sums.get_mut(row..).unwrap_or_default(),
+            out: self.out.get_mut(at(self.out_stride)..).unwrap_or_default(),
+            out_stride: self.out_stride,
+        }
+    }
+}
+
 /// The largest magnitude of a [`ContactWeight`].
 pub const CONTACT_WEIGHT_MAX: i16 = 1 << 14;
 

@@ -136,7 +136,7 @@ impl Layer {
     }
 }
 
-/// Keys and values of one head, packed into blocks, with four query rows.
+/// Keys and values of one head, packed into blocks.
 #[derive(Clone, Debug)]
 pub struct HeadData {
     pub width: usize,
@@ -227,7 +227,7 @@ pub struct Attended {
 }
 
 impl Attended {
-    /// Runs `kernel` on at most four query rows, in memory that holds garbage.
+    /// Runs `kernel` on at most [`QUERY_TILE`] query rows, in memory that holds garbage.
     pub fn by(
         kernel: fn(&Head, RowTile),
         head: &HeadData,

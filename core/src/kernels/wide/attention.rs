@@ -2,7 +2,7 @@
 
 use super::dot::dot_rows;
 use crate::fixed::{Multiplier, requantize};
-use crate::kernels::attention::{Head, QUERY_TILE, RowLogits, RowTile};
+use crate::kernels::attention::{Head, RowLogits, RowTile};
 use crate::kernels::linear::PANEL;
 use crate::kernels::scalar;
 use crate::kernels::scalar::attention::{output_scale, reduced, scaled_weight, weigh_biased};
@@ -11,6 +11,9 @@ use wide::{i8x16, i16x16, i32x8};
 /// Channels that one vector of products covers.
 const LANES: usize = 8;
 
+/// Query rows that are worked on at a time.
+const ROWS: usize = 4;
+
 /// Vectors of channels that are summed at a time: with four rows, as many sums as hide the latency of an addition.
 const VECTORS: usize = 2;
 
@@ -18,28 +21,19 @@ const VECTORS: usize = 2;
 const PAIRS: usize = 128;
 
 /// The specification's [`attention`](crate::kernels::scalar::attention::attention).
-pub fn attention(head: &Head, tile: RowTile) {
-    let (stride, width) = (tile.stride.max(1), head.width.max(1));
-    let whole = tile.queries.len() == QUERY_TILE * width
-        && [tile.logits.rows(), tile.sums.len()] == [QUERY_TILE; 2]
-        && [tile.scores.len(), tile.weights.len()] == [QUERY_TILE * stride; 2];
-    if whole {
-        return attend::<QUERY_TILE>(head, tile);
+pub fn attention(head: &Head, mut tile: RowTile) {
+    let width = head.width.max(1);
+    let rows = tile.rows(width);
+    let whole = rows / ROWS * ROWS;
+    for row in (0..whole).step_by(ROWS) {
+        attend::<ROWS>(head, tile.from_row(row, width));
     }
-    let rows = tile
-        .queries
-        .chunks_exact(width)
-        .zip((0..tile.logits.rows()).map(|row| tile.logits.from_row(row)))
-        .zip(tile.scores.chunks_exact_mut(stride))
-        .zip(tile.weights.chunks_exact_mut(stride))
-        .zip(tile.sums.chunks_mut(1))
-        .zip(tile.out.chunks_mut(tile.out_stride.max(1)));
-    for (((((queries, logits), scores), weights), sums), out) in rows {
-        attend::<1>(head, RowTile { queries, logits, scores, weights, sums, out, ..tile });
+    for row in whole..rows {
+        attend::<1>(head, tile.from_row(row, width));
     }
 }
 
-/// A tile of exactly `R` rows.
+/// The first `R` rows of a tile, which has as many.
 fn attend<const R: usize>(head: &Head, tile: RowTile) {
     let stride = tile.stride.max(1);
     let keys = head.keys.min(stride);

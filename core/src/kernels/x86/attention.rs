@@ -3,7 +3,7 @@
 use super::matrix::{Rows, add_groups};
 use super::vectors::{Channels, Group, Scores, Vectors, Weights};
 use crate::fixed::{Multiplier, TokenScale, requantize};
-use crate::kernels::attention::{Head, RowLogits, RowTile};
+use crate::kernels::attention::{Head, RowLogits, RowTile, Temperature};
 use crate::kernels::linear::{GROUP, PANEL};
 use crate::kernels::scalar;
 use crate::kernels::scalar::attention::{WIDTH_MAX, output_scale, reduced, scaled_weight};
@@ -16,30 +16,24 @@ const PAIRS: usize = 255;
 
 /// The specification's [`attention`](crate::kernels::scalar::attention::attention), `R` rows at a time.
 #[inline(always)]
-pub fn attention<V: Vectors, const R: usize>(v: V, head: &Head, tile: RowTile) {
+pub fn attention<V: Vectors, const R: usize>(v: V, head: &Head, mut tile: RowTile) {
     let (stride, width) = (tile.stride, head.width);
-    let rows = tile.logits.rows().min(tile.sums.len());
-    let sized = tile.queries.len() >= rows * width
-        && tile.scores.len() >= rows * stride
-        && tile.weights.len() >= rows * stride
+    let rows = tile.rows(width);
+    let sized = tile.out_stride >= width
         && rows.checked_sub(1).is_some_and(|last| tile.out.len() >= last * tile.out_stride + width)
         && head.key_scale.len() >= head.keys
         && head.value_scale.len() >= head.keys;
-    let usual = width.is_multiple_of(8) && (8..=WIDTH_MAX).contains(&width) && stride.is_multiple_of(KEYS);
-    if !(sized && usual && head.keys <= stride && head.block_rows.is_multiple_of(PANEL)) {
+    let usual = width.is_multiple_of(8)
+        && (8..=WIDTH_MAX).contains(&width)
+        && head.block_rows.is_multiple_of(PANEL)
+        && stride.is_multiple_of(KEYS)
+        && (1..=stride).contains(&head.keys);
+    if !(sized && usual) {
         return scalar::attention::attention(head, tile);
     }
     let mut row = 0;
     while row < rows {
-        let part = RowTile {
-            queries: &tile.queries[row * width..],
-            logits: tile.logits.from_row(row),
-            scores: &mut tile.scores[row * stride..],
-            weights: &mut tile.weights[row * stride..],
-            sums: &mut tile.sums[row..],
-            out: &mut tile.out[row * tile.out_stride..],
-            ..tile
-        };
+        let part = tile.from_row(row, width);
         row += match rows - row {
             left if left >= R => attend::<V, R>(v, head, part),
             2.. => attend::<V, 2>(v, head, part),
@@ -64,7 +58,7 @@ fn attend<V: Vectors, const R: usize>(v: V, head: &Head, tile: RowTile) -> usize
     let mut first = 0;
     while first < head.width {
         let rows = tile.out.chunks_mut(tile.out_stride.max(1));
-        first += if head.width - first >= 2 * PANEL {
+        first += if V::VALUES == 2 && head.width - first >= 2 * PANEL {
             contexts::<V, R, 2>(v, head, first, tile.scores, stride, &scales, rows)
         } else {
             contexts::<V, R, 1>(v, head, first, tile.scores, stride, &scales, rows)
@@ -90,7 +84,7 @@ fn score<V: Vectors, const R: usize>(v: V, head: &Head, queries: &[i8], stride: 
         while key < block.count {
             let panels = &panels[key / PANEL * groups..];
             let (scales, scores) = (&scales[key..], &mut scores[block.first + key..]);
-            key += if block.count - key > PANEL {
+            key += if V::PANELS == 2 && block.count - key > PANEL {
                 score_panels::<V, R, 2>(v, rows, panels, &excess, scales, stride, scores)
             } else {
                 score_panels::<V, R, 1>(v, rows, panels, &excess, scales, stride, scores)
@@ -113,30 +107,40 @@ fn score_panels<V: Vectors, const R: usize, const P: usize>(
     let mut sums = [[v.zero(); P]; R];
     add_groups(v, rows, panels, 0..rows.groups, &mut sums);
     for panel in 0..P {
-        let scales = &scales[panel * PANEL..];
-        let mut padded = [0; PANEL];
-        let scales = match scales.first_chunk() {
-            Some(scales) => scales,
-            None => {
-                padded[..scales.len()].copy_from_slice(scales);
-                &padded
-            }
-        };
+        let scales = wide_scales(&scales[panel * PANEL..]);
         for (row, (sums, &excess)) in sums.iter().zip(excess).enumerate() {
             scores[row * stride + panel * PANEL..][..PANEL].copy_from_slice(&v.finish_scaled(
                 sums[panel],
                 excess,
-                scales,
+                &scales,
             ));
         }
     }
     P * PANEL
 }
 
+/// The first sixteen scales; 0 where there are fewer.
+#[inline(always)]
+fn wide_scales(scales: &[i16]) -> [i32; PANEL] {
+    let mut wide = [0; PANEL];
+    if let Some(scales) = scales.first_chunk::<PANEL>() {
+        wide.iter_mut().zip(scales).for_each(|(wide, &scale)| *wide = scale.into());
+    } else {
+        wide.iter_mut().zip(scales).for_each(|(wide, &scale)| *wide = scale.into());
+    }
+    wide
+}
+
 /// The specification's [`weigh`](scalar::attention::weigh); weights beyond the keys are 0.
 #[inline(always)]
 fn weigh<V: Vectors>(v: V, keys: usize, scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
     let temperature = match logits {
+        // A difference that isn't shifted may be above 2^31: not in models, whose scores are finer than exponents.
+        RowLogits::Plain(Temperature { shift: 0, .. }) => {
+            let (weights, padding) = weights.split_at_mut(keys);
+            padding.fill(0);
+            return scalar::attention::weigh(scores, logits, weights);
+        }
         RowLogits::Plain(temperature) => Some(temperature),
         RowLogits::Biased { factor, bias } => {
             scale_scores(&mut scores[..keys], factor);

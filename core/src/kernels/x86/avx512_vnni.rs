@@ -5,6 +5,7 @@ use crate::fixed::{EXP2_COEFFICIENTS, TokenScale};
 use crate::kernels::Backend;
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use core::arch::asm;
 use core::arch::x86_64::*;
 
 /// The backend; to be used where the machine has these instructions.
@@ -19,6 +20,7 @@ impl Vectors for Avx512Vnni {
     const ROWS: usize = 14;
     const PANELS: usize = 2;
     const PANELS_OF_FEW_ROWS: usize = 4;
+    const VALUES: usize = 2;
     type Sums = __m512i;
     type Columns = __m512i;
     type Codes = __m512i;
@@ -78,10 +80,10 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn finish_scaled(self, sums: __m512i, excess: i32, scales: &[i16; PANEL]) -> [i32; PANEL] {
-        // SAFETY: the machine has the features, sixteen i16 have 32 bytes; sixteen i32 and a vector have 64, any of which are allowed.
+    fn finish_scaled(self, sums: __m512i, excess: i32, scales: &[i32; PANEL]) -> [i32; PANEL] {
+        // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which are allowed.
         unsafe {
-            let scales = _mm512_cvtepi16_epi32(_mm256_loadu_si256(scales.as_ptr().cast()));
+            let scales = _mm512_loadu_si512(scales.as_ptr().cast());
             let sums = _mm512_sub_epi32(sums, _mm512_set1_epi32(excess));
             core::mem::transmute(_mm512_mullo_epi32(sums, scales))
         }
@@ -111,7 +113,7 @@ impl Vectors for Avx512Vnni {
     #[inline(always)]
     fn add_values(self, context: __m512i, values: __m512i, weights: [i16; 2]) -> __m512i {
         // SAFETY: the machine has the features.
-        unsafe { _mm512_dpwssd_epi32(context, values, _mm512_set1_epi32(bytemuck::cast(weights))) }
+        unsafe { dpwssd(context, values, _mm512_set1_epi32(bytemuck::cast(weights))) }
     }
 
     #[inline(always)]
@@ -150,9 +152,9 @@ impl Vectors for Avx512Vnni {
                 let inner = _mm512_sub_epi16(c, _mm512_mulhi_epu16(f, d));
                 let slope = _mm512_sub_epi16(b, _mm512_mulhi_epu16(f, inner));
                 let mantissa = _mm512_sub_epi16(a, _mm512_mulhi_epu16(f, slope));
-                let shifted = _mm512_srlv_epi16(mantissa, _mm512_srli_epi16::<11>(t));
+                let shifted = srlvw(mantissa, _mm512_srli_epi16::<11>(t));
                 let weight = _mm512_avg_epu16(shifted, _mm512_setzero_si512());
-                sums = _mm512_dpwssd_epi32(sums, weight, _mm512_set1_epi16(1));
+                sums = dpwssd(sums, weight, _mm512_set1_epi16(1));
                 _mm512_storeu_si512(weights.as_mut_ptr().cast(), weight);
             }
             _mm512_reduce_add_epi32(sums) as u32
@@ -192,12 +194,34 @@ impl Vectors for Avx512Vnni {
     }
 }
 
-/// Unsigned numbers in order, those above 65535 as that.
+/// `vpdpwssd`, which compilers make two instructions of.
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn dpwssd(mut sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+    // SAFETY: the instruction reads and writes only these registers, and the feature is enabled.
+    unsafe {
+        asm!("vpdpwssd {}, {}, {}", inout(zmm_reg) sums, in(zmm_reg) a, in(zmm_reg) b,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    sums
+}
+
+/// `vpsrlvw`, whose zeros for shifts above 15 compilers take two instructions more for.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn srlvw(values: __m512i, shifts: __m512i) -> __m512i {
+    let shifted;
+    // SAFETY: the instruction reads and writes only these registers, and the feature is enabled.
+    unsafe {
+        asm!("vpsrlvw {}, {}, {}", out(zmm_reg) shifted, in(zmm_reg) values, in(zmm_reg) shifts,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    shifted
+}
+
+/// Numbers below 2^31 in order, those above 65535 as that.
 #[target_feature(enable = "avx512f,avx512bw")]
 fn saturated_halves(low: __m512i, high: __m512i) -> __m512i {
-    let most = _mm512_set1_epi32(0xffff);
-    let halves = _mm512_packus_epi32(_mm512_min_epu32(low, most), _mm512_min_epu32(high, most));
-    _mm512_permutexvar_epi64(_mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0), halves)
+    let in_order = _mm512_set_epi64(7, 5, 3, 1, 6, 4, 2, 0);
+    _mm512_permutexvar_epi64(in_order, _mm512_packus_epi32(low, high))
 }
 
 /// The difference of logits in units of 2^-11, rounded half up; from 65535 on, at least that.

@@ -49,6 +49,7 @@ mod gemm;
 mod matrix;
 mod product;
 mod vectors;
+mod ymm;
 
 use super::Candidate;
 

@@ -17,6 +17,8 @@ pub trait Vectors: Copy {
     const PANELS: usize;
     /// Panels that up to three rows are multiplied with at a time: one, two or four.
     const PANELS_OF_FEW_ROWS: usize;
+    /// Vectors of sixteen channels whose values are summed at a time: one or two.
+    const VALUES: usize;
     /// Sums of products of one row with the sixteen columns of a panel.
     type Sums: Copy;
     /// A group of a panel, ready to be multiplied.
@@ -51,7 +53,7 @@ pub trait Vectors: Copy {
     fn finish(self, sums: Self::Sums, excess: i32) -> [i32; PANEL];
 
     /// The sums of the columns, less `excess`, times a scale for each.
-    fn finish_scaled(self, sums: Self::Sums, excess: i32, scales: &[i16; PANEL]) -> [i32; PANEL];
+    fn finish_scaled(self, sums: Self::Sums, excess: i32, scales: &[i32; PANEL]) -> [i32; PANEL];
 
     /// `requantize(acc, mantissa, shift) + bias` for sixteen columns. Shifts are 1 to 62, and nothing saturates.
     fn requantize(self, acc: &[i32; PANEL], channels: &Channels, row: TokenScale) -> [i32; PANEL];
@@ -68,7 +70,7 @@ pub trait Vectors: Copy {
     /// The sums of the channels.
     fn context(self, context: Self::Context) -> [i32; PANEL];
 
-    /// The weights of scores (or, without a temperature, of logits), and their sum.
+    /// The weights of scores (or, without a temperature, of logits), and their sum. A temperature's shift is at least 1.
     fn weigh(
         self,
         scores: &[Scores],

@@ -1,0 +1,145 @@
+//! What the instruction sets with 256-bit vectors have in common: everything but the products of codes.
+
+use super::vectors::{Channels, Scores, Weights};
+use crate::fixed::{EXP2_COEFFICIENTS, TokenScale};
+use crate::kernels::attention::Temperature;
+use crate::kernels::linear::PANEL;
+use core::arch::x86_64::*;
+
+/// Sixteen lanes of 32 bits, or 32 of 16 bits.
+pub type Pair = [__m256i; 2];
+
+/// Sixteen numbers.
+#[target_feature(enable = "avx2")]
+pub fn load(values: &[i32; PANEL]) -> Pair {
+    // SAFETY: an array of sixteen i32 has 64 bytes.
+    unsafe { [_mm256_loadu_si256(values.as_ptr().cast()), _mm256_loadu_si256(values.as_ptr().add(8).cast())] }
+}
+
+/// The reverse of [`load`].
+#[target_feature(enable = "avx2")]
+pub fn store(vectors: Pair) -> [i32; PANEL] {
+    // SAFETY: both types have 64 bytes, any of which are allowed.
+    unsafe { core::mem::transmute(vectors) }
+}
+
+/// `a - b` in every lane.
+#[target_feature(enable = "avx2")]
+pub fn less(a: Pair, b: i32) -> Pair {
+    a.map(|a| _mm256_sub_epi32(a, _mm256_set1_epi32(b)))
+}
+
+/// `a * b`, the lower half.
+#[target_feature(enable = "avx2")]
+pub fn times(a: Pair, b: Pair) -> Pair {
+    [_mm256_mullo_epi32(a[0], b[0]), _mm256_mullo_epi32(a[1], b[1])]
+}
+
+/// Values in pairs of 16 bits: those of `values[..32]`, or `values[..16]` and zeros.
+#[target_feature(enable = "avx2")]
+pub fn values(values: &[i8]) -> Pair {
+    let load = |values: Option<&[i8; 16]>| {
+        // SAFETY: the array has 16 bytes.
+        values.map_or(_mm_setzero_si128(), |values| unsafe { _mm_loadu_si128(values.as_ptr().cast()) })
+    };
+    let (first, second) = (values.first_chunk(), values.get(16..).and_then(<[i8]>::first_chunk));
+    [_mm256_cvtepi8_epi16(load(first)), _mm256_cvtepi8_epi16(load(second))]
+}
+
+/// [`Vectors::requantize`](super::vectors::Vectors::requantize).
+#[target_feature(enable = "avx2")]
+pub fn requantize(acc: &[i32; PANEL], channels: &Channels, row: TokenScale) -> [i32; PANEL] {
+    let mantissa = _mm256_set1_epi32(i32::from(row.mantissa & 0x7fff));
+    let exponent = _mm256_set1_epi32(i32::from(row.exponent));
+    let (acc, mantissas) = (load(acc), load(&channels.mantissa));
+    let (shifts, bias) = (load(&channels.shift_less_one), load(&channels.bias));
+    let mut out = [_mm256_setzero_si256(); 2];
+    for half in 0..2 {
+        let mantissa = _mm256_mullo_epi32(mantissas[half], mantissa);
+        let shift = _mm256_sub_epi32(shifts[half], exponent);
+        let even_shift = _mm256_and_si256(shift, _mm256_set1_epi64x(0xffff_ffff));
+        let even = shifted(_mm256_mul_epi32(acc[half], mantissa), even_shift);
+        let product = _mm256_mul_epi32(_mm256_srli_epi64::<32>(acc[half]), _mm256_srli_epi64::<32>(mantissa));
+        let odd = shifted(product, _mm256_srli_epi64::<32>(shift));
+        let both = _mm256_blend_epi32::<0b1010_1010>(even, _mm256_slli_epi64::<32>(odd));
+        out[half] = _mm256_add_epi32(both, bias[half]);
+    }
+    store(out)
+}
+
+/// Products shifted right by one more than `shift` and rounded half up, in the lower halves. There is no arithmetic shift of 64-bit
+/// lanes, so 2^63 is added before and what is left of it taken off after.
+#[target_feature(enable = "avx2")]
+fn shifted(product: __m256i, shift: __m256i) -> __m256i {
+    let (one, offset) = (_mm256_set1_epi64x(1), _mm256_set1_epi64x(i64::MIN));
+    let places = _mm256_add_epi64(shift, one);
+    let half = _mm256_sllv_epi64(one, shift);
+    let positive = _mm256_add_epi64(_mm256_add_epi64(product, half), offset);
+    _mm256_sub_epi64(_mm256_srlv_epi64(positive, places), _mm256_srlv_epi64(offset, places))
+}
+
+/// [`Vectors::weigh`](super::vectors::Vectors::weigh).
+#[target_feature(enable = "avx2")]
+pub fn weigh(
+    scores: &[Scores],
+    largest: i32,
+    temperature: Option<Temperature>,
+    weights: &mut [Weights],
+) -> u32 {
+    let mut sums = _mm256_setzero_si256();
+    let (largest, zero) = (_mm256_set1_epi32(largest), _mm256_setzero_si256());
+    let [a, b, c, d] = EXP2_COEFFICIENTS.map(|coefficient| _mm256_set1_epi16(coefficient as i16));
+    let scores = scores.as_flattened().as_chunks::<16>().0;
+    let weights = weights.as_flattened_mut().as_chunks_mut::<16>().0;
+    for (scores, weights) in scores.iter().zip(weights) {
+        let [low, high] = load(scores);
+        let (low, high) = (_mm256_sub_epi32(largest, low), _mm256_sub_epi32(largest, high));
+        let t = if let Some(temperature) = temperature {
+            let shift = _mm_cvtsi32_si128(i32::from(temperature.shift.min(31)));
+            let t = saturated_halves(_mm256_srl_epi32(low, shift), _mm256_srl_epi32(high, shift));
+            let factor = _mm256_set1_epi16(temperature.factor as i16);
+            _mm256_mulhi_epu16(_mm256_adds_epu16(t, _mm256_set1_epi16(1)), factor)
+        } else {
+            saturated_halves(rounded_logit(low), rounded_logit(high))
+        };
+        // `exp2_neg`; shifts of different lanes need 32 bits.
+        let f = _mm256_slli_epi16::<5>(t);
+        let inner = _mm256_sub_epi16(c, _mm256_mulhi_epu16(f, d));
+        let slope = _mm256_sub_epi16(b, _mm256_mulhi_epu16(f, inner));
+        let mantissa = _mm256_sub_epi16(a, _mm256_mulhi_epu16(f, slope));
+        let n = _mm256_srli_epi16::<11>(t);
+        let low = _mm256_srlv_epi32(_mm256_unpacklo_epi16(mantissa, zero), _mm256_unpacklo_epi16(n, zero));
+        let high = _mm256_srlv_epi32(_mm256_unpackhi_epi16(mantissa, zero), _mm256_unpackhi_epi16(n, zero));
+        let weight = _mm256_avg_epu16(_mm256_packus_epi32(low, high), zero);
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(weight, _mm256_set1_epi16(1)));
+        // SAFETY: sixteen i16 have 32 bytes.
+        unsafe { _mm256_storeu_si256(weights.as_mut_ptr().cast(), weight) };
+    }
+    let sums: [u32; 8] = bytemuck::cast(sums);
+    sums.iter().fold(0, |sum, &lane| sum.wrapping_add(lane))
+}
+
+/// Numbers below 2^31 in order, those above 65535 as that.
+#[target_feature(enable = "avx2")]
+fn saturated_halves(low: __m256i, high: __m256i) -> __m256i {
+    _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high))
+}
+
+/// The difference of logits in units of 2^-11, rounded half up; from 65535 on, at least that.
+#[target_feature(enable = "avx2")]
+fn rounded_logit(difference: __m256i) -> __m256i {
+    let difference = _mm256_min_epu32(difference, _mm256_set1_epi32(1 << 21));
+    _mm256_srli_epi32::<5>(_mm256_add_epi32(difference, _mm256_set1_epi32(16)))
+}
+
+/// [`Vectors::scale`](super::vectors::Vectors::scale).
+#[target_feature(enable = "avx2")]
+pub fn scale(weights: &Weights, scales: &Weights) -> Weights {
+    let mut scaled = [_mm256_setzero_si256(); 2];
+    for (half, scaled) in scaled.iter_mut().enumerate() {
+        // SAFETY: 32 i16 have 64 bytes.
+        let load = |values: &Weights| unsafe { _mm256_loadu_si256(values.as_ptr().add(16 * half).cast()) };
+        *scaled = _mm256_mulhrs_epi16(load(weights), load(scales));
+    }
+    bytemuck::cast(scaled)
+}
