@@ -26,7 +26,7 @@ pub fn gemm<V: Vectors>(v: V, layer: &Linear, codes: &[i8], scales: &[TokenScale
     let (panels, _) = layer.weight().as_chunks();
     // A column's sum is at most 2^`bits`: products of at most 2^14, high limbs counting 128 times.
     let bits =
-        14 + (layer.inputs() + (high * GROUP << LIMB_BITS)).next_power_of_two().trailing_zeros() as i32;
+        14 + (layer.inputs() + ((high * GROUP) << LIMB_BITS)).next_power_of_two().trailing_zeros() as i32;
     let output =
         Requantized { v, layer, scales, out, bits, first: 0, epilogues: [Epilogue::NONE; PANELS_MAX] };
     products(v, rows, panels, output);
