@@ -8,6 +8,9 @@
 //! Shapes: rows are tokens; a slice holds whole rows one after another. Kernels work on as many rows as their shortest
 //! argument holds and never read or write beyond a slice.
 
+#[cfg(all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"))]
+#[expect(unsafe_code, reason = "instructions that only some machines have")]
+mod aarch64;
 pub mod attention;
 pub mod linear;
 pub mod scalar;
@@ -79,10 +82,11 @@ const PORTABLE: &[Candidate] = &[
 ];
 
 /// This architecture's instruction sets, slowest first.
-#[cfg(target_arch = "x86_64")]
-use x86::CANDIDATES as NATIVE;
-#[cfg(not(target_arch = "x86_64"))]
-const NATIVE: &[Candidate] = &[];
+const NATIVE: &[Candidate] = cfg_select! {
+    target_arch = "x86_64" => x86::CANDIDATES,
+    all(target_arch = "aarch64", target_feature = "neon", target_endian = "little") => aarch64::CANDIDATES,
+    _ => &[],
+};
 
 impl Isa {
     /// The specification.

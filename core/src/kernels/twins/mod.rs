@@ -86,10 +86,11 @@ macro_rules! twins {
     };
 }
 
-#[cfg(target_arch = "x86_64")]
-twins!(wide, avx2, avx_vnni, avx512_vnni);
-#[cfg(not(target_arch = "x86_64"))]
-twins!(wide);
+cfg_select! {
+    target_arch = "x86_64" => { twins!(wide, avx2, avx_vnni, avx512_vnni); }
+    target_arch = "aarch64" => { twins!(wide, neon, dotprod, i8mm); }
+    _ => { twins!(wide); }
+}
 
 #[test]
 fn every_backend_is_stamped() {

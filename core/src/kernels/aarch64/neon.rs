@@ -1,0 +1,127 @@
+//! What every 64-bit ARM machine has: products of eight bits widened to sixteen, and their sums to 32.
+
+use super::values::{KEYS, Values};
+use super::vector::load_i8;
+use super::{Channels, Columns, Products, Weights};
+use crate::kernels::Backend;
+use crate::kernels::attention::Head;
+use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::wide;
+use core::arch::aarch64::*;
+
+/// Chunks of sixteen keys whose products a 32-bit sum holds: 512 * 32767 * 128 < 2^31.
+const CHUNKS: usize = 32;
+
+/// The backend. Four rows' sums stay in registers: two vectors for each four columns, eight columns at a time.
+pub static BACKEND: Backend = backend!("neon", Neon, 4, wide::BACKEND);
+
+/// NEON needs no proof: it is a feature of the target.
+#[derive(Clone, Copy)]
+struct Neon;
+
+impl Products for Neon {
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [Columns; R] {
+        // SAFETY: NEON is a feature of the target.
+        unsafe { dots(rows, weight) }
+    }
+
+    fn weights(self, scaled: [int16x8_t; 2]) -> [int8x16_t; 2] {
+        // SAFETY: NEON is a feature of the target.
+        scaled.map(|scaled| unsafe { vreinterpretq_s8_s16(scaled) })
+    }
+
+    fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [Channels; R] {
+        // SAFETY: NEON is a feature of the target.
+        unsafe { mix(head, first, weights) }
+    }
+}
+
+/// [`Products::dots`], eight columns at a time, so that four rows' sums stay in registers.
+#[target_feature(enable = "neon")]
+#[inline]
+fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [Columns; R] {
+    let weights = weight.as_chunks().0;
+    let rows = rows.map(|row| row.as_chunks().0);
+    // Of one length, so that the loops need not check.
+    let count = rows.iter().fold(weights.len(), |count, row| count.min(row.len()));
+    let (weights, rows) = (&weights[..count], rows.map(|row| &row[..count]));
+    let (first, last) = (half(rows, weights, 0), half(rows, weights, 2));
+    core::array::from_fn(|r| [first[r][0], first[r][1], last[r][0], last[r][1]])
+}
+
+/// Dot products with two of the four vectors of a group, from `first` on. The products of a vector fill two, and two products are
+/// added to each lane of the sums: as many of -128 and -128 would not fit sixteen bits.
+#[target_feature(enable = "neon")]
+#[inline]
+fn half<const R: usize>(
+    rows: [&[[i8; GROUP]]; R],
+    weights: &[[i8; GROUP * PANEL]],
+    first: usize,
+) -> [[int32x4_t; 2]; R] {
+    let mut sums = [[[vdupq_n_s32(0); 2]; 2]; R];
+    for (index, weight) in weights.iter().enumerate() {
+        let codes: [int8x16_t; R] =
+            core::array::from_fn(|r| vreinterpretq_s8_s32(vdupq_n_s32(bytemuck::cast(rows[r][index]))));
+        for (v, weight) in weight.as_chunks().0.iter().skip(first).take(2).enumerate() {
+            let columns = load_i8(weight);
+            for (sums, &codes) in sums.iter_mut().zip(&codes) {
+                let [low, high] = &mut sums[v];
+                *low = vpadalq_s16(*low, vmull_s8(vget_low_s8(columns), vget_low_s8(codes)));
+                *high = vpadalq_s16(*high, vmull_high_s8(columns, codes));
+            }
+        }
+    }
+    sums.map(|sums| sums.map(|[low, high]| vpaddq_s32(low, high)))
+}
+
+/// [`Products::mix`], two keys and eight channels a vector of values.
+#[target_feature(enable = "neon")]
+#[inline]
+fn mix<const R: usize>(head: &Head, first: usize, weights: [&[Weights]; R]) -> [Channels; R] {
+    let mut sums = [[vdupq_n_s64(0); 4]; R];
+    for block in head.blocks() {
+        let mut chunks = Values::of(&block, head.width, first).zip(block.first / KEYS..).peekable();
+        while chunks.peek().is_some() {
+            let mut acc = [[vdupq_n_s32(0); 2]; R];
+            for (values, at) in chunks.by_ref().take(CHUNKS) {
+                let [a, b] = [0, 1].map(|half| {
+                    weights
+                        .map(|row| vreinterpretq_s16_s8(load_i8(&row.get(at).unwrap_or(&[[0; 16]; 2])[half])))
+                });
+                add_pair::<R, 0, 1>(&mut acc, &a, values.pair::<0>());
+                add_pair::<R, 2, 3>(&mut acc, &a, values.pair::<1>());
+                add_pair::<R, 4, 5>(&mut acc, &a, values.pair::<2>());
+                add_pair::<R, 6, 7>(&mut acc, &a, values.pair::<3>());
+                add_pair::<R, 0, 1>(&mut acc, &b, values.pair::<4>());
+                add_pair::<R, 2, 3>(&mut acc, &b, values.pair::<5>());
+                add_pair::<R, 4, 5>(&mut acc, &b, values.pair::<6>());
+                add_pair::<R, 6, 7>(&mut acc, &b, values.pair::<7>());
+            }
+            for (sums, [a, b]) in sums.iter_mut().zip(acc) {
+                sums[0] = vaddw_s32(sums[0], vget_low_s32(a));
+                sums[1] = vaddw_high_s32(sums[1], a);
+                sums[2] = vaddw_s32(sums[2], vget_low_s32(b));
+                sums[3] = vaddw_high_s32(sums[3], b);
+            }
+        }
+    }
+    sums
+}
+
+/// Adds two keys' products, whose weights lie in lanes `A` and `B`.
+#[target_feature(enable = "neon")]
+#[inline]
+fn add_pair<const R: usize, const A: i32, const B: i32>(
+    acc: &mut [[int32x4_t; 2]; R],
+    weights: &[int16x8_t; R],
+    pair: int8x16_t,
+) {
+    let pair = vreinterpretq_s16_s8(pair);
+    let (a, b) = (vshrq_n_s16::<8>(vshlq_n_s16::<8>(pair)), vshrq_n_s16::<8>(pair));
+    for ([low, high], &weights) in acc.iter_mut().zip(weights) {
+        *low = vmlal_laneq_s16::<A>(*low, vget_low_s16(a), weights);
+        *low = vmlal_laneq_s16::<B>(*low, vget_low_s16(b), weights);
+        *high = vmlal_high_laneq_s16::<A>(*high, a, weights);
+        *high = vmlal_high_laneq_s16::<B>(*high, b, weights);
+    }
+}
