@@ -18,6 +18,8 @@ pub mod scalar;
 pub(crate) mod testing;
 #[cfg(test)]
 mod twins;
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+mod wasm;
 pub mod wide;
 #[cfg(target_arch = "x86_64")]
 #[expect(
@@ -85,6 +87,7 @@ const PORTABLE: &[Candidate] = &[
 const NATIVE: &[Candidate] = cfg_select! {
     target_arch = "x86_64" => x86::CANDIDATES,
     all(target_arch = "aarch64", target_feature = "neon", target_endian = "little") => aarch64::CANDIDATES,
+    all(target_arch = "wasm32", target_feature = "simd128") => wasm::CANDIDATES,
     _ => &[],
 };
 

@@ -89,6 +89,7 @@ macro_rules! twins {
 cfg_select! {
     target_arch = "x86_64" => { twins!(wide, avx2, avx_vnni, avx512_vnni); }
     target_arch = "aarch64" => { twins!(wide, neon, dotprod, i8mm); }
+    target_arch = "wasm32" => { twins!(wide, simd128); }
     _ => { twins!(wide); }
 }
 
