@@ -12,6 +12,7 @@ use fixture::golden;
 use foldpoint_core::esmfold::{Config, FoldingModel};
 use foldpoint_core::fixed::Multiplier;
 use foldpoint_core::format::ModelFile;
+use foldpoint_core::kernels::linear::panel_groups;
 use foldpoint_core::quant::Codec;
 use quantizer::checkpoint::Checkpoint;
 use safetensors::SafeTensors;
@@ -48,8 +49,8 @@ fn assert_linear(file: &ModelFile, name: &str, weights: &[f64], bias: &[f64]) {
         (part("mantissa").values().unwrap(), part("shift").values().unwrap());
     let (biases, outliers): (&[i32], &[u16]) =
         (part("bias").values().unwrap(), part("outliers").values().unwrap());
-    let first_group = outliers.len().div_ceil(4);
-    let groups = first_group + inputs.div_ceil(4);
+    let groups = panel_groups(inputs, outliers.len());
+    let first_group = groups - inputs.div_ceil(4);
     assert_eq!(codes.len(), outputs.div_ceil(16) * groups * 64, "{name}");
     for n in 0..outputs {
         let step = f64::from(mantissas[n]) * f64::from(-shifts[n]).exp2();

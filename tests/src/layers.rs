@@ -95,7 +95,7 @@ fn outlier_channels(random: &mut Random, inputs: Inputs) -> Vec<u16> {
     channels
 }
 
-/// The packing of `docs/FORMAT.md`: `[outputs / 16, columns / 4, 16, 4]`, outlier columns first.
+/// The packing of `docs/FORMAT.md`: `[outputs / 16, columns / 4, 16, 4]`, outlier columns first unless all columns are.
 fn pack(matrix: &[Vec<i8>], outliers: &[u16]) -> Vec<i8> {
     let padded = |mut row: Vec<i8>| {
         row.resize(row.len().next_multiple_of(GROUP), 0);
@@ -104,7 +104,8 @@ fn pack(matrix: &[Vec<i8>], outliers: &[u16]) -> Vec<i8> {
     let rows: Vec<Vec<i8>> = matrix
         .iter()
         .map(|row| {
-            let high = padded(outliers.iter().map(|&c| row[usize::from(c)]).collect());
+            let apart = if outliers.len() == row.len() { &[] } else { outliers };
+            let high = padded(apart.iter().map(|&c| row[usize::from(c)]).collect());
             [high, padded(row.clone())].concat()
         })
         .collect();

@@ -7,7 +7,7 @@ use super::error::FormatError;
 pub const MAGIC: [u8; 8] = *b"FOLDPNT\0";
 
 /// The format version that this crate reads and the quantizer writes.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Size of the header in bytes; the directory follows it directly.
 pub const HEADER_BYTES: usize = 64;

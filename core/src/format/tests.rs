@@ -107,7 +107,7 @@ fn the_layout_is_the_documented_one() {
     let u32_at = |at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
     let u64_at = |at: usize| u64::from_le_bytes(file[at..at + 8].try_into().unwrap());
     assert_eq!(&file[..8], b"FOLDPNT\0");
-    assert_eq!((u32_at(8), u32_at(12), u64_at(16)), (1, 3, 576));
+    assert_eq!((u32_at(8), u32_at(12), u64_at(16)), (2, 3, 576));
     assert_eq!(u32_at(24), checksum(&file[64..448]));
     assert!(file[28..60].iter().all(|&b| b == 0));
     assert_eq!(u32_at(60), checksum(&file[..60]));
@@ -131,9 +131,11 @@ fn what_is_not_a_model_is_called_that() {
     assert_eq!(ModelFile::parse(&[]).unwrap_err(), FormatError::Empty);
     assert_eq!(ModelFile::parse(b"PK").unwrap_err(), FormatError::NotAModel);
     assert_eq!(ModelFile::parse(&[0; 4096]).unwrap_err(), FormatError::NotAModel);
-    let version_2 = [&MAGIC[..], &2u32.to_le_bytes()].concat();
-    let unsupported = FormatError::UnsupportedVersion { found: 2, supported: 1 };
-    assert_eq!(ModelFile::parse(&version_2).unwrap_err(), unsupported);
+    for found in [VERSION - 1, VERSION + 1] {
+        let other = [&MAGIC[..], &found.to_le_bytes()].concat();
+        let unsupported = FormatError::UnsupportedVersion { found, supported: VERSION };
+        assert_eq!(ModelFile::parse(&other).unwrap_err(), unsupported);
+    }
 }
 
 #[test]

@@ -14,7 +14,8 @@ pub const LIMB_BITS: u32 = 7;
 /// A linear layer read in place: y = W x + b.
 ///
 /// `weight` is `[ceil(outputs / 16), groups, 16, 4]`; the groups hold the high-limb columns of the outlier channels
-/// first, then the ordinary columns, each part padded with zeros to a multiple of four.
+/// first, then the ordinary columns, each part padded with zeros to a multiple of four. Where all channels are outliers both parts
+/// are the same, and stored once.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a> {
     weight: &'a [i8],
@@ -46,12 +47,7 @@ impl<'a> Linear<'a> {
             row_sum: file.i32s(&join(name, "rowsum")?, &[outputs])?,
             weight: file.i8s(
                 &join(name, "weight")?,
-                &[
-                    outputs.div_ceil(PANEL),
-                    outlier_count.div_ceil(GROUP) + inputs.div_ceil(GROUP),
-                    PANEL,
-                    GROUP,
-                ],
+                &[outputs.div_ceil(PANEL), panel_groups(inputs, outlier_count), PANEL, GROUP],
             )?,
             inputs,
         };
@@ -115,8 +111,13 @@ impl<'a> Linear<'a> {
         row_len(self.inputs, self.outliers.len())
     }
 
+    /// Groups of four columns in a panel.
+    pub const fn panel_groups(&self) -> usize {
+        panel_groups(self.inputs, self.outliers.len())
+    }
+
     const fn panel_len(&self) -> usize {
-        self.row_len() * PANEL
+        self.panel_groups() * PANEL * GROUP
     }
 
     /// The outlier channels, ascending.
@@ -140,7 +141,8 @@ impl<'a> Linear<'a> {
         let panel_len = self.panel_len();
         let weight = self.weight.get(index * panel_len..(index + 1) * panel_len)?;
         let channels = PANEL * index..self.outputs().min(PANEL * (index + 1));
-        let (high, low) = weight.split_at_checked(self.high_groups() * PANEL * GROUP)?;
+        let high = weight.get(..self.high_groups() * PANEL * GROUP)?;
+        let low = weight.get(weight.len() - self.inputs.div_ceil(GROUP) * PANEL * GROUP..)?;
         Some(Panel {
             high,
             low,
@@ -164,6 +166,12 @@ pub fn rows(codes: &[i8], len: usize) -> impl Iterator<Item = &[i8]> {
 /// Codes in a quantized row of `inputs` channels of which `outliers` have a second limb.
 pub const fn row_len(inputs: usize, outliers: usize) -> usize {
     (outliers.div_ceil(GROUP) + inputs.div_ceil(GROUP)) * GROUP
+}
+
+/// Groups of four columns in a panel of weights for `inputs` channels of which `outliers` have a second limb: both parts, or the one
+/// that serves both limbs where all channels have two.
+pub const fn panel_groups(inputs: usize, outliers: usize) -> usize {
+    if outliers == inputs { inputs.div_ceil(GROUP) } else { row_len(inputs, outliers) / GROUP }
 }
 
 /// Sixteen output channels (fewer in the last panel) of a [`Linear`].

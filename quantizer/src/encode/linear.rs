@@ -1,7 +1,7 @@
 //! Linear layers: int8 weights, packed.
 
 use foldpoint_core::fixed::ACT_FRAC;
-use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL, row_len};
+use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL, panel_groups};
 
 use super::compensate::Feedback;
 use super::multiplier::split;
@@ -32,11 +32,12 @@ pub fn quantize_weights(weight: &[f32], inputs: usize, feedback: Option<&Feedbac
     quantized
 }
 
-/// `[panels, groups, 16, 4]`: the columns of the outliers first, then all columns.
+/// `[panels, groups, 16, 4]`: the columns of the outliers first, then all columns; only these if all channels are outliers.
 pub fn pack(codes: &[i8], inputs: usize, outliers: &[u16]) -> Vec<i8> {
     let outputs = codes.len() / inputs.max(1);
+    let apart = if outliers.len() == inputs { &[] } else { outliers };
     let columns: Vec<Option<usize>> =
-        padded(outliers.iter().map(|&c| c.into())).chain(padded(0..inputs)).collect();
+        padded(apart.iter().map(|&c| c.into())).chain(padded(0..inputs)).collect();
     let mut packed = Vec::with_capacity(outputs.next_multiple_of(PANEL) * columns.len());
     for panel in (0..outputs).step_by(PANEL) {
         for group in columns.chunks_exact(GROUP) {
@@ -101,8 +102,7 @@ impl Encoder<'_> {
             shifts.push(i8::try_from(shift).map_err(|_| out_of_range())?);
         }
         let bias = all_fixed(&format!("{name}.bias"), bias.into_iter().map(f64::from), per_one)?;
-        let groups = row_len(inputs, outliers.len()) / GROUP;
-        let shape = [outputs.div_ceil(PANEL), groups, PANEL, GROUP];
+        let shape = [outputs.div_ceil(PANEL), panel_groups(inputs, outliers.len()), PANEL, GROUP];
         let writer = &mut self.writer;
         writer.add_i8(&format!("{name}.weight"), &shape, pack(&codes, inputs, outliers))?;
         writer.add_i32(&format!("{name}.bias"), &[outputs], bias)?;
@@ -140,7 +140,7 @@ mod tests {
         /// The packed layout gives the product that plain matrices give.
         #[test]
         fn packed_weights_multiply(
-            inputs in 1..40usize, outputs in 1..40usize, seed in any::<u64>(), share in 0..3usize,
+            inputs in 1..40usize, outputs in 1..40usize, seed in any::<u64>(), share in 0..4usize,
         ) {
             let byte = |i: usize| (seed.wrapping_mul(i as u64 * 2 + 1).wrapping_add(0x9e37_79b9 * i as u64) >> 29) as i8;
             let codes: Vec<i8> = (0..inputs * outputs).map(|i| byte(i).max(-127)).collect();

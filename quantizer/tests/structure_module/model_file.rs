@@ -4,7 +4,7 @@ use std::f64::consts::LOG2_E;
 
 use candle_core::{Device, Tensor};
 use foldpoint_core::esmfold::StructureConfig;
-use foldpoint_core::kernels::linear::row_len;
+use foldpoint_core::kernels::linear::panel_groups;
 use quantizer::encode::{multiplier, pack, quantize_weights, row_sums, split, to_fixed};
 use quantizer::reference::esmfold::structure_module::StructureModule as Reference;
 use quantizer::reference::{LayerNorm, Linear};
@@ -41,7 +41,7 @@ pub fn model_file(reference: &Reference, config: &StructureConfig) -> Vec<u8> {
         let parts = quantized.scales.iter().map(|scale| split(scale * unit / act, 16));
         let (mantissa, shift): (Vec<u16>, Vec<i8>) = parts.map(|(m, s)| (m as u16, s as i8)).unzip();
         let bias: Vec<i32> = bias.iter().map(|&b| (f64::from(b) * unit).round() as i32).collect();
-        let shape = [outputs.div_ceil(16), row_len(inputs, inputs) / 4, 16, 4];
+        let shape = [outputs.div_ceil(16), panel_groups(inputs, inputs), 16, 4];
         let sums = row_sums(&quantized.codes, inputs, &outliers);
         writer.add_i8(&format!("{name}.weight"), &shape, pack(&quantized.codes, inputs, &outliers)).unwrap();
         writer.add_i32(&format!("{name}.bias"), &[outputs], bias).unwrap();

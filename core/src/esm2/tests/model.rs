@@ -176,7 +176,7 @@ impl Builder {
         layer.shift = vec![shift as i8 + down; outputs];
         layer.bias = random.many(outputs, |r| (r.normal() * libm::ldexp(0.1, 16 - i32::from(down))) as i32);
         let put = |tensors: &mut Tensors| {
-            let groups = layer.view().row_len() / 4;
+            let groups = layer.view().panel_groups();
             tensors.put(&format!("{name}.weight"), &[outputs.div_ceil(16), groups, 16, 4], &layer.weight);
             tensors.put(&format!("{name}.bias"), &[outputs], &layer.bias);
             tensors.put(&format!("{name}.mantissa"), &[outputs], &layer.mantissa);

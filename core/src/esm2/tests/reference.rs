@@ -6,6 +6,7 @@ use super::{ALL, compute, sequence};
 use crate::esm2::Config;
 use crate::executor::Serial;
 use crate::kernels::Isa;
+use crate::kernels::linear::panel_groups;
 use std::format;
 use std::string::String;
 use std::vec;
@@ -33,11 +34,11 @@ impl Reference {
         let shift: Vec<i8> = self.tensors.get(&part("shift"));
         let bias: Vec<i32> = self.tensors.get(&part("bias"));
         let outliers: Vec<u16> = self.tensors.get(&part("outliers"));
-        let high = outliers.len().next_multiple_of(4);
-        let panel = 16 * (high + x.len().next_multiple_of(4));
+        let panel = 64 * panel_groups(x.len(), outliers.len());
+        let low = panel / 16 - x.len().next_multiple_of(4);
         let one = |n: usize| {
             let at = |column: usize| n / 16 * panel + column / 4 * 64 + n % 16 * 4 + column % 4;
-            let sum: f64 = x.iter().enumerate().map(|(c, x)| x * f64::from(weight[at(high + c)])).sum();
+            let sum: f64 = x.iter().enumerate().map(|(c, x)| x * f64::from(weight[at(low + c)])).sum();
             let exact = sum * libm::ldexp(f64::from(mantissa[n]), 16 - i32::from(shift[n]));
             libm::ldexp(exact + f64::from(bias[n]), -out_frac)
         };

@@ -76,7 +76,7 @@ fn score<V: Vectors, const R: usize>(v: V, head: &Head, queries: &[i8], stride: 
     for (excess, query) in excess.iter_mut().zip(queries.chunks_exact(width)) {
         *excess = v.excess(query);
     }
-    let rows = Rows { codes: queries.as_chunks().0, count: R, groups, high: 0 };
+    let rows = Rows { codes: queries.as_chunks().0, count: R, groups, panel_groups: groups, high: 0 };
     for block in head.blocks() {
         let panels: &[Group] = block.keys.as_chunks().0;
         let scales = block.of(head.key_scale);
@@ -105,7 +105,7 @@ fn score_panels<V: Vectors, const R: usize, const P: usize>(
     scores: &mut [i32],
 ) -> usize {
     let mut sums = [[v.zero(); P]; R];
-    add_groups(v, rows, panels, 0..rows.groups, &mut sums);
+    add_groups(v, rows, panels, 0..rows.groups, 0, &mut sums);
     for panel in 0..P {
         let scales = wide_scales(&scales[panel * PANEL..]);
         for (row, (sums, &excess)) in sums.iter().zip(excess).enumerate() {

@@ -22,7 +22,7 @@ pub fn gemm<V: Vectors>(v: V, layer: &Linear, codes: &[i8], scales: &[TokenScale
     let count = scales.len().min(codes.len() / row_len).min(out.len() / outputs);
     let (codes, _) = codes[..count * row_len].as_chunks();
     let high = layer.high_groups();
-    let rows = Rows { codes, count, groups: row_len / GROUP, high };
+    let rows = Rows { codes, count, groups: row_len / GROUP, panel_groups: layer.panel_groups(), high };
     let (panels, _) = layer.weight().as_chunks();
     // A column's sum is at most 2^`bits`: products of at most 2^14, high limbs counting 128 times.
     let bits =

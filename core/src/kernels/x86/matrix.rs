@@ -23,8 +23,10 @@ pub struct Rows<'c> {
     pub codes: &'c [[i8; GROUP]],
     /// How many.
     pub count: usize,
-    /// Groups of one row, and of one panel.
+    /// Groups of one row.
     pub groups: usize,
+    /// Groups of one panel: as many as of a row, or those of the low limbs, which serve the high limbs too.
+    pub panel_groups: usize,
     /// Groups of high limbs, which come first.
     pub high: usize,
 }
@@ -38,10 +40,10 @@ pub trait Output {
     fn take(&mut self, row: usize, panel: usize, sums: &[i32; PANEL]);
 }
 
-/// Products of all rows with all panels, `[panels, groups, 16, 4]`.
+/// Products of all rows with all panels, `[panels, panel_groups, 16, 4]`.
 #[inline(always)]
 pub fn products<V: Vectors>(v: V, rows: Rows, panels: &[Group], mut output: impl Output) {
-    let count = panels.len().checked_div(rows.groups).unwrap_or(0);
+    let count = panels.len().checked_div(rows.panel_groups).unwrap_or(0);
     let whole = (PASS_BYTES / (rows.groups * GROUP).max(1)).clamp(V::ROWS, PASS_ROWS) / V::ROWS * V::ROWS;
     let mut sums = [[0; PANEL]; SUMS_MAX];
     for first in (0..rows.count).step_by(whole) {
@@ -55,7 +57,7 @@ pub fn products<V: Vectors>(v: V, rows: Rows, panels: &[Group], mut output: impl
         let mut panel = 0;
         while panel < count {
             let together = if count - panel < wide { 1 } else { wide };
-            let panels = &panels[panel * rows.groups..][..together * rows.groups];
+            let panels = &panels[panel * rows.panel_groups..][..together * rows.panel_groups];
             output.panels(panel, together);
             for tile in 0..tiles {
                 let (from, end) = (tile * pass.count / tiles, (tile + 1) * pass.count / tiles);
@@ -126,12 +128,14 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
 ) {
     let mut sums = [[v.zero(); P]; R];
     if rows.high > 0 {
-        add_groups(v, rows, panels, 0..rows.high, &mut sums);
+        add_groups(v, rows, panels, 0..rows.high, 0, &mut sums);
         for sums in sums.as_flattened_mut() {
             *sums = v.shift_limb(*sums);
         }
     }
-    add_groups(v, rows, panels, rows.high..rows.groups, &mut sums);
+    // Either the low limbs' columns come after those of the high limbs, or they are the same.
+    let low = rows.high + rows.panel_groups - rows.groups;
+    add_groups(v, rows, panels, rows.high..rows.groups, low, &mut sums);
     for ((out, sums), &excess) in out.chunks_exact_mut(P).zip(&sums).zip(excess) {
         for (out, &sums) in out.iter_mut().zip(sums) {
             *out = v.finish(sums, excess);
@@ -139,28 +143,32 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
     }
 }
 
-/// Adds the products of some groups of `R` rows and `P` panels.
+/// Adds the products of some groups of `R` rows and as many groups, from `first` on, of `P` panels.
 #[inline(always)]
 pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
     v: V,
     rows: Rows,
     panels: &[Group],
     range: Range<usize>,
+    first: usize,
     sums: &mut [[V::Sums; P]; R],
 ) {
-    let groups = rows.groups;
-    if rows.codes.len() < R * groups || panels.len() < P * groups || range.end > groups {
+    let (groups, panel_groups) = (rows.groups, rows.panel_groups);
+    let fits = rows.codes.len() >= R * groups && range.end <= groups;
+    let panels_fit = panels.len() >= P * panel_groups && range.len() <= panel_groups.saturating_sub(first);
+    if !(fits && panels_fit) {
         return;
     }
     let mut acc = *sums;
-    for group in range {
-        // SAFETY: a row, and a panel, has as many groups as `range` is in, and there are R of them, and P.
-        let (codes, panel) = unsafe { (rows.codes.as_ptr().add(group), panels.as_ptr().add(group)) };
+    for (group, column) in range.zip(first..) {
+        // SAFETY: a row has as many groups as `range` is in, a panel those that are as far from `first` as `group` is from the
+        // range's start, and there are R rows and P panels.
+        let (codes, panel) = unsafe { (rows.codes.as_ptr().add(group), panels.as_ptr().add(column)) };
         // SAFETY: as above.
         let mut columns = [v.columns(unsafe { &*panel }); P];
         for (index, columns) in columns.iter_mut().enumerate().skip(1) {
             // SAFETY: as above.
-            *columns = v.columns(unsafe { &*panel.add(index * groups) });
+            *columns = v.columns(unsafe { &*panel.add(index * panel_groups) });
         }
         for (row, acc) in acc.iter_mut().enumerate() {
             // SAFETY: as above.

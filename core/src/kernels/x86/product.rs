@@ -16,7 +16,12 @@ pub fn product<V: Vectors>(v: V, rows: &[i8], panels: &[i8], width: usize, out: 
     let count = (rows.len() / width).min(out.len().checked_div(columns).unwrap_or(0));
     let (codes, _) = rows[..count * width].as_chunks();
     let (panels, _) = panels[..columns * width].as_chunks();
-    products(v, Rows { codes, count, groups, high: 0 }, panels, Sums { out, columns, first: 0 });
+    products(
+        v,
+        Rows { codes, count, groups, panel_groups: groups, high: 0 },
+        panels,
+        Sums { out, columns, first: 0 },
+    );
 }
 
 /// A matrix of sums.

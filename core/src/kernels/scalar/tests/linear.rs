@@ -2,7 +2,7 @@
 
 use super::real;
 use crate::fixed::TokenScale;
-use crate::kernels::linear::{Linear, row_len};
+use crate::kernels::linear::{Linear, panel_groups, row_len};
 use crate::kernels::scalar::gemm::gemm;
 use crate::kernels::scalar::quantize::{limbs, quantize_row};
 use crate::kernels::testing::{Layer, Random};
@@ -161,7 +161,7 @@ fn the_largest_accumulators_fit() {
     assert_eq!(out, [(1 << 14) * 131_071]);
     let mut too_many = layer.clone();
     too_many.outliers.push(outliers as u16);
-    too_many.weight.resize(row_len(inputs, outliers + 1) * 16, 0);
+    too_many.weight.resize(panel_groups(inputs, outliers + 1) * 64, 0);
     assert!(
         Linear::from_parts(
             &too_many.weight,
