@@ -6,6 +6,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foldpoint_benches::inputs::bell;
 use foldpoint_core::Isa;
+use foldpoint_core::kernels::attention::ContactWeight;
 use foldpoint_core::quant::{Codec, Piecewise, Site};
 
 const CHANNELS: usize = 1280;
@@ -125,5 +126,19 @@ fn residual(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, layer_norm, gelu, relu, gate, rotary, quantize_row, residual);
+fn contact(criterion: &mut Criterion) {
+    let weights: Vec<i16> =
+        bell(CHANNELS, 1 << 12).iter().map(|x| x.unsigned_abs().min(32_767) as i16).collect();
+    let (mut row, mut columns) = (vec![0; CHANNELS], vec![0; CHANNELS]);
+    let head = ContactWeight { weight: 9000, shift: 12 };
+    each_isa(criterion, "contact", |isa, id, group| {
+        group.bench_function(id, |bencher| {
+            bencher.iter(|| {
+                (isa.backend().contact)(black_box(&weights), 9_000_000, head, &mut row, &mut columns)
+            });
+        });
+    });
+}
+
+criterion_group!(benches, layer_norm, gelu, relu, gate, rotary, quantize_row, contact, residual);
 criterion_main!(benches);

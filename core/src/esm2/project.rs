@@ -4,7 +4,7 @@ use super::memory::{Dims, HeadRows, Memory, ROW_TILE, Scratch};
 use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
-use crate::kernels::attention::{key_place, key_scale_max, pack, relative_scales, value_place};
+use crate::kernels::attention::{key_scale_max, pack, relative_scales, store_key, store_value};
 use crate::quant::Site;
 
 /// Fills every block's queries, keys and values.
@@ -92,13 +92,9 @@ fn store_row(pass: &Pass, row: usize, outputs: &mut [i32], angles: &[[i32; 2]], 
         rows.queries[at + row * width..][..width].copy_from_slice(codes);
         rows.query_scales[scale_at] = pack(query_scale);
         rows.key_scales[scale_at] = pack((backend.quantize_row)(key, &[], codes));
-        for (channel, &code) in codes.iter().enumerate() {
-            rows.keys[at + key_place(row, channel, width)] = code;
-        }
+        store_key(codes, row, &mut rows.keys[at..]);
         rows.value_scales[scale_at] = pack((backend.quantize_row)(value, &[], codes));
-        for (channel, &code) in codes.iter().enumerate() {
-            rows.values[at + value_place(row, channel, width)] = code;
-        }
+        store_value(codes, row, &mut rows.values[at..]);
     }
 }
 

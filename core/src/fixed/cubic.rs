@@ -49,11 +49,53 @@ impl Cubic16 {
     #[inline(always)]
     pub const fn eval(&self, x: i32) -> i32 {
         let (segment, t) = locate(x);
-        let [c0, c1, c2, c3] = self.c[segment];
-        let h2 = c2.wrapping_add(c3.wrapping_mul(t) >> OFFSET_BITS);
-        let h1 = c1.wrapping_add(h2.wrapping_mul(t) >> OFFSET_BITS);
-        let value = c0.wrapping_add(h1.wrapping_mul(t) >> OFFSET_BITS);
-        value.wrapping_add(1 << (GUARD_BITS - 1)) >> GUARD_BITS
+        polynomial(self.c[segment], t)
+    }
+
+    /// The same function, to be evaluated in many places at a time.
+    pub(crate) const fn columns(&self) -> CubicColumns {
+        let mut columns = [[0; 16]; 4];
+        let mut place = 0;
+        while place < 64 {
+            columns[place % 4][place / 4] = self.c[place / 4][place % 4];
+            place += 1;
+        }
+        CubicColumns(columns)
+    }
+}
+
+#[inline(always)]
+const fn polynomial([c0, c1, c2, c3]: [i32; 4], t: i32) -> i32 {
+    let h2 = c2.wrapping_add(c3.wrapping_mul(t) >> OFFSET_BITS);
+    let h1 = c1.wrapping_add(h2.wrapping_mul(t) >> OFFSET_BITS);
+    let value = c0.wrapping_add(h1.wrapping_mul(t) >> OFFSET_BITS);
+    value.wrapping_add(1 << (GUARD_BITS - 1)) >> GUARD_BITS
+}
+
+/// A [`Cubic16`]'s coefficients of each power side by side.
+pub(crate) struct CubicColumns([[i32; 16]; 4]);
+
+impl CubicColumns {
+    /// The function at every `x`. `look_up(column, indices)` is the entry of a column for every index below 16.
+    #[inline(always)]
+    pub fn eval<const N: usize>(
+        &self,
+        x: [i32; N],
+        look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
+    ) -> [i32; N] {
+        let (mut segments, mut offsets, mut values) = ([0; N], [0; N], x);
+        for ((segment, offset), x) in segments.iter_mut().zip(&mut offsets).zip(x) {
+            let located = locate(x);
+            (*segment, *offset) = (located.0 as i32, located.1);
+        }
+        let [c0, c1, c2, c3] = &self.0;
+        let [c0, c1] = [look_up(c0, segments), look_up(c1, segments)];
+        let [c2, c3] = [look_up(c2, segments), look_up(c3, segments)];
+        let coefficients = c0.iter().zip(c1).zip(c2).zip(c3);
+        for ((value, t), (((&c0, c1), c2), c3)) in values.iter_mut().zip(offsets).zip(coefficients) {
+            *value = polynomial([c0, c1, c2, c3], t);
+        }
+        values
     }
 }
 

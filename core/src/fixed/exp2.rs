@@ -11,7 +11,7 @@ pub use super::tables::EXP2_COEFFICIENTS;
 ///
 /// Error against `32767 * 2^-t`: at most 3.60 units; the mantissa's relative error is at most 1.06e-4. Never
 /// rises with `t`; `exp2_neg(0) = 32767`.
-#[inline]
+#[inline(always)]
 pub const fn exp2_neg(t: u16) -> i16 {
     let n = (t >> 11) as u32;
     let mantissa = cubic(EXP2_COEFFICIENTS, (t & 2047) << 5) as u32;

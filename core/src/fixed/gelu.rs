@@ -10,11 +10,22 @@ const TAIL_END: u32 = 6 << 16;
 /// Computed as `max(x, 0) - g(|x|)`, `g(a) = a * Phi(-a)`, by the cubics of [`GELU_TAIL`] on `|x| < 6`;
 /// beyond, `g` is 0. Error: at most 0.857 units (1.31e-5) in magnitude for every i32, of which half a unit is
 /// the output's rounding.
-#[inline]
+#[inline(always)]
 pub const fn gelu(x: i32) -> i32 {
+    gelu_of_tail(x, GELU_TAIL.eval(gelu_tail_at(x)))
+}
+
+/// Where [`gelu`] needs [`GELU_TAIL`].
+#[inline(always)]
+pub(crate) const fn gelu_tail_at(x: i32) -> i32 {
     let magnitude = x.unsigned_abs();
     let clamped = if magnitude < TAIL_END { magnitude } else { TAIL_END - 1 };
-    let tail = GELU_TAIL.eval((clamped as i32) << 1);
+    (clamped as i32) << 1
+}
+
+/// [`gelu`] from the tail there.
+#[inline(always)]
+pub(crate) const fn gelu_of_tail(x: i32, tail: i32) -> i32 {
     let line = if x > 0 { x } else { 0 };
     line.wrapping_sub(tail)
 }

@@ -21,15 +21,18 @@ mod wide;
 
 pub use cbrt::icbrt;
 pub use cubic::Cubic16;
+pub(crate) use cubic::CubicColumns;
 pub use divide::div_round;
 pub use exp2::{EXP2_COEFFICIENTS, exp2_neg};
 pub use exp2_fine::{EXP2_FINE_FRAC, exp2_fine};
 pub use gelu::gelu;
+pub(crate) use gelu::{gelu_of_tail, gelu_tail_at};
 pub use multiplier::Multiplier;
 pub use reciprocal::reciprocal;
 pub use requantize::requantize;
 pub use rsqrt::{isqrt, rsqrt};
 pub use sigmoid::sigmoid;
+pub(crate) use sigmoid::{sigmoid_of_tail, sigmoid_tail_at};
 pub use token_scale::TokenScale;
 pub use trig::sin_cos;
 

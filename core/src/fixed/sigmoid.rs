@@ -10,11 +10,21 @@ const TAIL_END: u32 = 12 << 16;
 /// The lower half comes from the cubics of [`SIGMOID_TAIL`] on `|x| < 12` (0 beyond), the upper one from
 /// `sigmoid(-x) = 65536 - sigmoid(x)`, which holds exactly. Monotone over all of i32. Error: at most 0.801
 /// units (1.23e-5), of which half a unit is the output's rounding.
-#[inline]
+#[inline(always)]
 pub const fn sigmoid(x: i32) -> i32 {
+    sigmoid_of_tail(x, SIGMOID_TAIL.eval(sigmoid_tail_at(x)))
+}
+
+/// Where [`sigmoid`] needs [`SIGMOID_TAIL`].
+#[inline(always)]
+pub(crate) const fn sigmoid_tail_at(x: i32) -> i32 {
     let magnitude = x.unsigned_abs();
-    let clamped = if magnitude < TAIL_END { magnitude } else { TAIL_END - 1 };
-    let tail = SIGMOID_TAIL.eval(clamped as i32);
+    (if magnitude < TAIL_END { magnitude } else { TAIL_END - 1 }) as i32
+}
+
+/// [`sigmoid`] from the tail there.
+#[inline(always)]
+pub(crate) const fn sigmoid_of_tail(x: i32, tail: i32) -> i32 {
     if x < 0 { tail } else { (1i32 << 16).wrapping_sub(tail) }
 }
 

@@ -266,6 +266,28 @@ pub const fn unpack(word: u32) -> TokenScale {
     TokenScale { mantissa: word as u16, exponent: (word >> 16) as u8 as i8 }
 }
 
+/// Puts one row's codes into a head's packed keys.
+pub(crate) fn store_key(codes: &[i8], row: usize, keys: &mut [i8]) {
+    let places = keys.get_mut(key_place(row, 0, codes.len())..).unwrap_or_default();
+    for (place, codes) in places.chunks_mut(PANEL * GROUP).zip(codes.as_chunks::<GROUP>().0) {
+        if let Some(place) = place.first_chunk_mut() {
+            *place = *codes;
+        }
+    }
+}
+
+/// Puts one row's codes into a head's packed values.
+pub(crate) fn store_value(codes: &[i8], row: usize, values: &mut [i8]) {
+    let pairs = values.get_mut(value_place(row & !1, 0, codes.len())..).unwrap_or_default();
+    // Whole pairs are written, so that compilers write whole vectors.
+    let (place, keep) = if row.is_multiple_of(2) { (0, 0xff00) } else { (8, 0x00ff) };
+    for (pair, &code) in pairs.as_chunks_mut::<2>().0.iter_mut().zip(codes) {
+        let other = u16::from_le_bytes(pair.map(i8::cast_unsigned)) & keep;
+        let both = other | u16::from(code.cast_unsigned()) << place;
+        *pair = both.to_le_bytes().map(u8::cast_signed);
+    }
+}
+
 /// Place of channel `c` of row `r` in a head's packed keys, `[rows / 16, width / 4, 16, 4]`.
 pub(crate) const fn key_place(r: usize, c: usize, width: usize) -> usize {
     (r / PANEL) * PANEL * width + (c / GROUP) * PANEL * GROUP + (r % PANEL) * GROUP + c % GROUP
@@ -274,4 +296,26 @@ pub(crate) const fn key_place(r: usize, c: usize, width: usize) -> usize {
 /// Place of channel `c` of row `r` in a head's packed values, `[rows / 2, width, 2]`.
 pub(crate) const fn value_place(r: usize, c: usize, width: usize) -> usize {
     (r / 2) * 2 * width + c * 2 + r % 2
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_stored_where_they_belong() {
+        for width in [8, 24, 64] {
+            let (mut keys, mut values) = (std::vec![9; 48 * width], std::vec![9; 48 * width]);
+            let code = |row: usize, channel: usize| (row * 31 + channel * 7) as i8;
+            for row in (0..48).rev() {
+                let codes: std::vec::Vec<i8> = (0..width).map(|channel| code(row, channel)).collect();
+                store_key(&codes, row, &mut keys);
+                store_value(&codes, row, &mut values);
+            }
+            for (row, channel) in (0..48).flat_map(|row| (0..width).map(move |channel| (row, channel))) {
+                assert_eq!(keys[key_place(row, channel, width)], code(row, channel));
+                assert_eq!(values[value_place(row, channel, width)], code(row, channel));
+            }
+        }
+    }
 }

@@ -12,6 +12,7 @@
 #[expect(unsafe_code, reason = "instructions that only some machines have")]
 mod aarch64;
 pub mod attention;
+mod lanes;
 pub mod linear;
 pub mod scalar;
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod piecewise;
 
 pub use piecewise::Piecewise;
+pub(crate) use piecewise::{Step, VALUE_MAX};
 
 use crate::format::{FormatError, ModelFile};
 

@@ -21,19 +21,19 @@ pub struct Piecewise {
 
 /// A step in stream units with its exact reciprocal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Step {
-    size: i32,
-    reciprocal: u64,
-    shift: u32,
+pub(crate) struct Step {
+    pub size: i32,
+    pub reciprocal: u64,
+    pub shift: u32,
 }
 
 /// Values are clamped to this before division; levels stay well inside.
-const VALUE_MAX: i32 = (1 << 24) - 1;
+pub(crate) const VALUE_MAX: i32 = (1 << 24) - 1;
 
 impl Step {
     /// Division of n < 2^25 by `size` through a multiplication: with l = ceil(log2 size) and
     /// r = ceil(2^(25+l) / size), floor(n * r / 2^(25+l)) = floor(n / size) (Granlund and Montgomery 1994, theorem 4.2).
-    const fn new(size: i32) -> Self {
+    pub const fn new(size: i32) -> Self {
         let log = if size <= 1 { 0 } else { 32 - (size as u32 - 1).leading_zeros() };
         let shift = 25 + log;
         Self { size, reciprocal: (1u64 << shift).div_ceil(size as u64), shift }
@@ -100,6 +100,17 @@ impl Piecewise {
     /// `[step_neg, step_mid, step_pos]`.
     pub const fn steps(&self) -> [i32; 3] {
         [self.neg.size, self.mid.size, self.pos.size]
+    }
+
+    /// The steps as divisors: `[step_neg, step_mid, step_pos]`.
+    pub(crate) const fn divisions(&self) -> [Step; 3] {
+        [self.neg, self.mid, self.pos]
+    }
+
+    /// The largest magnitude of a level and of a step, at exponent 0.
+    pub(crate) fn largest(&self) -> i32 {
+        let (low, high) = self.range();
+        self.steps().into_iter().fold(high.max(-low), i32::max)
     }
 
     /// Number of codes, at most 256; codes are `0..levels`.

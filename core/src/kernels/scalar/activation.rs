@@ -3,11 +3,13 @@
 use crate::fixed;
 
 /// GELU of every value, in activation units, in place.
+#[inline(always)]
 pub fn gelu(values: &mut [i32]) {
     values.iter_mut().for_each(|value| *value = fixed::gelu(*value));
 }
 
 /// ReLU of every value in place: the larger of it and 0.
+#[inline(always)]
 pub fn relu(values: &mut [i32]) {
     values.iter_mut().for_each(|value| *value = (*value).max(0));
 }

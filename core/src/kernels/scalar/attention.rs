@@ -66,7 +66,7 @@ pub(in crate::kernels) fn weigh(scores: &mut [i32], logits: RowLogits, weights: 
 }
 
 /// The weights of scores in units of 2^-16 log2, after the bias is added to as many as have one.
-pub(in crate::kernels) fn weigh_biased(scores: &mut [i32], bias: &[i32], weights: &mut [i16]) -> u32 {
+fn weigh_biased(scores: &mut [i32], bias: &[i32], weights: &mut [i16]) -> u32 {
     for (score, &bias) in scores.iter_mut().zip(bias) {
         *score = score.saturating_add(bias);
     }
@@ -88,14 +88,14 @@ fn exponentiate(scores: &[i32], weights: &mut [i16], exponent: impl Fn(i32, i32)
 
 /// Q4.11 exponent of one logit, rounded half up.
 #[inline(always)]
-fn exponent_of_logit(largest: i32, logit: i32) -> u16 {
+pub(in crate::kernels) fn exponent_of_logit(largest: i32, logit: i32) -> u16 {
     let difference = largest.wrapping_sub(logit) as u32;
     (difference.saturating_add(16) >> 5).min(65_535) as u16
 }
 
 /// Q4.11 exponent of one score. The `+ 1` centres the rounding of two truncations; the largest score still gets 0.
 #[inline(always)]
-fn exponent(largest: i32, score: i32, temperature: Temperature) -> u16 {
+pub(in crate::kernels) fn exponent(largest: i32, score: i32, temperature: Temperature) -> u16 {
     let difference = largest.wrapping_sub(score) as u32;
     let scaled = ((difference >> temperature.shift.min(31)).saturating_add(1)).min(65_535);
     ((scaled * u32::from(temperature.factor)) >> 16) as u16

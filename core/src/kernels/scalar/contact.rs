@@ -6,6 +6,7 @@ use crate::kernels::attention::{CONTACT_WEIGHT_MAX, ContactWeight};
 /// Normalises one query's attention weights to 16-bit probabilities `A[j] = weights[j] / sum` (unit 2^-16, at most
 /// 65535), adds `(A[j] * weight) >> shift` (rounded) to `row[j]` and `A[j]` to `columns[j]`, and returns the sum of `A`.
 /// All slices cover the residues only: the caller leaves out `<cls>` and `<eos>`. 65,536 rows can't overflow a column.
+#[inline(always)]
 pub fn accumulate(
     weights: &[i16],
     sum: u32,
@@ -37,6 +38,7 @@ pub(in crate::kernels) fn probability_scale(sum: u32) -> (u32, u32) {
 }
 
 /// One probability; the product is below 2^31.
+#[inline(always)]
 pub(in crate::kernels) fn probability(weight: i16, factor: u32, shift: u32) -> u32 {
     let product = u32::from(weight.unsigned_abs()) * factor;
     ((product + (1 << (shift - 1))) >> shift).min(65_535)

@@ -3,6 +3,7 @@
 use crate::quant::{Codec, Site};
 
 /// Decodes a row of codes (u8, or little-endian i16 for 16-bit sites) to stream units.
+#[inline(always)]
 pub fn decode(site: &Site, codes: &[u8], x: &mut [i32]) {
     let channels = x.iter_mut().zip(site.exponents);
     match &site.codec {
@@ -16,6 +17,7 @@ pub fn decode(site: &Site, codes: &[u8], x: &mut [i32]) {
 }
 
 /// Encodes a row of stream units to codes; the reverse of [`decode`].
+#[inline(always)]
 pub fn encode(site: &Site, x: &[i32], codes: &mut [u8]) {
     let channels = x.iter().zip(site.exponents);
     match &site.codec {

@@ -1,11 +1,11 @@
 //! Attention of one head.
 
 use super::dot::dot_rows;
-use crate::fixed::{Multiplier, requantize};
-use crate::kernels::attention::{Head, RowLogits, RowTile};
+use crate::fixed::requantize;
+use crate::kernels::attention::{Head, RowTile};
+use crate::kernels::lanes::weigh::{scale_weights, weigh};
 use crate::kernels::linear::PANEL;
-use crate::kernels::scalar;
-use crate::kernels::scalar::attention::{output_scale, reduced, scaled_weight, weigh_biased};
+use crate::kernels::scalar::attention::{output_scale, reduced};
 use wide::{i8x16, i16x16, i32x8};
 
 /// Channels that one vector of products covers.
@@ -86,38 +86,6 @@ fn score<const R: usize>(head: &Head, queries: &[i8], stride: usize, scores: &mu
                     *score = dot.wrapping_mul(i32::from(scale));
                 }
             }
-        }
-    }
-}
-
-/// The specification's [`weigh`](scalar::attention::weigh).
-fn weigh(scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
-    match logits {
-        RowLogits::Biased { factor, bias } if (32..=62).contains(&factor.shift) => {
-            scale(scores, factor);
-            weigh_biased(scores, bias, weights)
-        }
-        _ => scalar::attention::weigh(scores, logits, weights),
-    }
-}
-
-/// [`requantize`] for shifts of 32 to 62, which those of a model are: nothing saturates, and only the upper half of a product is left,
-/// so that 32-bit lanes do the shift.
-fn scale(scores: &mut [i32], factor: Multiplier) {
-    let (mantissa, half) = (i64::from(factor.mantissa), 1i64 << (factor.shift - 1));
-    // At most 2^62 + 2^61.
-    let upper = |score: i32| ((i64::from(score) * mantissa + half) >> 32) as i32;
-    scores.iter_mut().for_each(|score| *score = upper(*score) >> (factor.shift - 32));
-}
-
-/// Puts each weight times its key's relative value scale where the scores were, two to a score and a zero after the last.
-fn scale_weights(head: &Head, weights: &[i16], scores: &mut [i32]) {
-    let scaled: &mut [i16] = bytemuck::cast_slice_mut(scores);
-    scaled.iter_mut().skip(weights.len()).take(1).for_each(|after| *after = 0);
-    for block in head.blocks() {
-        let weights = block.of(weights).iter().zip(block.of(head.value_scale));
-        for (scaled, (&weight, &scale)) in block.of_mut(scaled).iter_mut().zip(weights) {
-            *scaled = scaled_weight(weight, scale);
         }
     }
 }

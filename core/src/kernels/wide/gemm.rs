@@ -3,10 +3,13 @@
 use super::dot::Sums;
 use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, rows};
-use crate::kernels::scalar::gemm::finish;
+use crate::kernels::{lanes, scalar};
 
 /// Rows whose accumulators stay in registers: each takes four vectors of eight lanes.
 const ROWS: usize = if cfg!(target_feature = "avx512vl") { 4 } else { 2 };
+
+/// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
+const SHIFTS_LANES: bool = cfg!(any(target_feature = "avx2", target_feature = "neon"));
 
 /// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm).
 pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
@@ -54,7 +57,12 @@ impl Tile<'_> {
         sums.add(rows.map(|(_, low)| low), self.panel.low);
         let rows = sums.finish();
         for ((acc, &scale), out) in rows.iter().zip(scales).zip(out.chunks_exact_mut(self.outputs)) {
-            finish(self.panel, acc, scale, out.get_mut(self.column..).unwrap_or_default());
+            let out = out.get_mut(self.column..).unwrap_or_default();
+            if SHIFTS_LANES {
+                lanes::epilogue::finish(self.panel, acc, scale, out);
+            } else {
+                scalar::gemm::finish(self.panel, acc, scale, out);
+            }
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Portable SIMD through the `wide` crate: whatever the target has at compile time (SSE2, AVX2, NEON, wasm simd128).
 //!
-//! The operations that take the time (dot products) are written for it; the others are the specification's loops, which the
-//! compiler vectorises.
+//! Dot products are written for it; the other operations are [`lanes`](super::lanes) and the specification's loops, which the compiler
+//! vectorises.
 
 mod attention;
 mod dot;
 mod gemm;
 mod product;
 
-use super::scalar::{activation, contact, layer_norm, quantize, residual, rotary};
+use super::lanes::{layer_norm, quantize, rotary};
+use super::scalar::{activation, contact, residual};
 
 /// Portable SIMD as a backend.
 pub static BACKEND: super::Backend = super::Backend {

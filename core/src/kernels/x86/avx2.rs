@@ -9,7 +9,7 @@ use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use core::arch::x86_64::*;
 
 /// The backend; to be used where the machine has these instructions.
-pub static BACKEND: Backend = backend!("avx2", Avx2, 2, "avx2");
+pub static BACKEND: Backend = backend!("avx2", Avx2, 2, avx2, "avx2");
 
 /// The proof that the machine has the features.
 #[derive(Clone, Copy)]

@@ -9,8 +9,13 @@ use core::arch::asm;
 use core::arch::x86_64::*;
 
 /// The backend; to be used where the machine has these instructions.
-pub static BACKEND: Backend =
-    backend!("avx512_vnni", Avx512Vnni, 8, "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni");
+pub static BACKEND: Backend = backend!(
+    "avx512_vnni",
+    Avx512Vnni,
+    8,
+    avx512,
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni"
+);
 
 /// The proof that the machine has the features.
 #[derive(Clone, Copy)]

@@ -10,7 +10,7 @@ use core::arch::asm;
 use core::arch::x86_64::*;
 
 /// The backend; to be used where the machine has these instructions.
-pub static BACKEND: Backend = backend!("avx_vnni", AvxVnni, 4, "avx2,avxvnni");
+pub static BACKEND: Backend = backend!("avx_vnni", AvxVnni, 4, avx2, "avx2,avxvnni");
 
 /// The proof that the machine has the features.
 #[derive(Clone, Copy)]

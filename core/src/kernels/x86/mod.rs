@@ -1,43 +1,85 @@
 //! x86-64: one backend for each instruction set that multiplies 8-bit or 16-bit integers faster than SSE2.
 
-/// The table of a backend whose matrix kernels are those of a [`Vectors`](vectors::Vectors), made for its features; attention with
-/// so many queries at a time.
-macro_rules! backend {
-    ($name:literal, $vectors:ident, $queries:literal, $features:literal) => {{
+/// Safe functions that are compiled for features that the crate isn't.
+macro_rules! with_features {
+    ($features:literal; $(fn $name:ident($($argument:ident: $type:ty),*) $(-> $out:ty)? $body:block)*) => {
+        $(fn $name($($argument: $type),*) $(-> $out)? {
+            #[target_feature(enable = $features)]
+            fn run($($argument: $type),*) $(-> $out)? $body
+            // SAFETY: an `Isa` holds this function only where the machine has the features.
+            unsafe { run($($argument),*) }
+        })*
+    };
+}
+
+/// The operations on rows of a backend, made for its features: [`lanes`](super::lanes), with a [`lookup`] in tables.
+macro_rules! rows {
+    ($lookup:ident, $features:literal) => {{
         use crate::fixed::TokenScale;
+        use crate::kernels::attention::ContactWeight;
+        use crate::kernels::x86::lookup;
+        use crate::kernels::{Backend, lanes, scalar, wide};
+        use crate::quant::Site;
+
+        with_features! { $features;
+            fn quantize_row(values: &[i32], outliers: &[u16], codes: &mut [i8]) -> TokenScale {
+                lanes::quantize::quantize_row(values, outliers, codes)
+            }
+            fn layer_norm(x: &[i32], gain: &[i32], bias: &[i32], epsilon: u64, y: &mut [i32]) {
+                lanes::layer_norm::layer_norm(x, gain, bias, epsilon, y)
+            }
+            fn gelu(values: &mut [i32]) {
+                lanes::activation::gelu(values, |table, indices| lookup::$lookup(table, indices))
+            }
+            fn relu(values: &mut [i32]) {
+                scalar::activation::relu(values)
+            }
+            fn gate(x: &mut [i32], gates: &[i32]) {
+                lanes::activation::gate(x, gates, |table, indices| lookup::$lookup(table, indices))
+            }
+            fn rotary(row: &mut [i32], cos_sin: &[[i32; 2]]) {
+                lanes::rotary::rotary(row, cos_sin)
+            }
+            fn contact(weights: &[i16], sum: u32, head: ContactWeight, row: &mut [i32], columns: &mut [u32]) -> u32 {
+                scalar::contact::accumulate(weights, sum, head, row, columns)
+            }
+            fn decode(site: &Site, codes: &[u8], x: &mut [i32]) {
+                lanes::residual::decode(site, codes, x)
+            }
+            fn encode(site: &Site, x: &[i32], codes: &mut [u8]) {
+                lanes::residual::encode(site, x, codes)
+            }
+        }
+
+        Backend {
+            quantize_row, layer_norm, gelu, relu, gate, rotary, contact, decode, encode, ..wide::BACKEND
+        }
+    }};
+}
+
+/// The table of a backend, made for its features: matrix kernels are those of a [`Vectors`](vectors::Vectors), attention with so many
+/// queries at a time; operations on rows are [`rows`].
+macro_rules! backend {
+    ($name:literal, $vectors:ident, $queries:literal, $lookup:ident, $features:literal) => {{
+        use crate::fixed::TokenScale;
+        use crate::kernels::Backend;
         use crate::kernels::attention::{Head, RowTile};
         use crate::kernels::linear::Linear;
         use crate::kernels::x86::{attention, gemm, product};
-        use crate::kernels::{Backend, wide};
 
-        fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
-            #[target_feature(enable = $features)]
-            fn run(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
-                gemm::gemm($vectors(()), layer, codes, scales, out);
+        with_features! { $features;
+            fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
+                gemm::gemm($vectors(()), layer, codes, scales, out)
             }
-            // SAFETY: an `Isa` holds this function only where the machine has the features.
-            unsafe { run(layer, codes, scales, out) }
+            fn product(rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
+                product::product($vectors(()), rows, panels, width, out)
+            }
+            fn attention(head: &Head, tile: RowTile) {
+                attention::attention::<_, $queries>($vectors(()), head, tile)
+            }
         }
 
-        fn product(rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
-            #[target_feature(enable = $features)]
-            fn run(rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
-                product::product($vectors(()), rows, panels, width, out);
-            }
-            // SAFETY: an `Isa` holds this function only where the machine has the features.
-            unsafe { run(rows, panels, width, out) }
-        }
-
-        fn attention(head: &Head, tile: RowTile) {
-            #[target_feature(enable = $features)]
-            fn run(head: &Head, tile: RowTile) {
-                attention::attention::<_, $queries>($vectors(()), head, tile);
-            }
-            // SAFETY: an `Isa` holds this function only where the machine has the features.
-            unsafe { run(head, tile) }
-        }
-
-        Backend { name: $name, gemm, product, attention, ..wide::BACKEND }
+        Backend { name: $name, gemm, product, attention, ..rows!($lookup, $features) }
     }};
 }
 
@@ -46,6 +88,7 @@ mod avx2;
 mod avx512_vnni;
 mod avx_vnni;
 mod gemm;
+mod lookup;
 mod matrix;
 mod product;
 mod vectors;

@@ -1,0 +1,48 @@
+//! Activation functions.
+
+use crate::fixed::tables::{GELU_TAIL, SIGMOID_TAIL};
+use crate::fixed::{ACT_FRAC, CubicColumns, gelu_of_tail, gelu_tail_at, sigmoid_of_tail, sigmoid_tail_at};
+use crate::kernels::scalar;
+
+/// The specification's [`gelu`](scalar::activation::gelu), `N` values at a time. `look_up(column, indices)` is the entry of a table for every
+/// index below 16.
+#[inline(always)]
+pub fn gelu<const N: usize>(values: &mut [i32], look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N]) {
+    const COLUMNS: CubicColumns = GELU_TAIL.columns();
+    let (chunks, rest) = values.as_chunks_mut::<N>();
+    for values in chunks {
+        let mut at = *values;
+        at.iter_mut().for_each(|x| *x = gelu_tail_at(*x));
+        let tails = COLUMNS.eval(at, &look_up);
+        values.iter_mut().zip(tails).for_each(|(value, tail)| *value = gelu_of_tail(*value, tail));
+    }
+    scalar::activation::gelu(rest);
+}
+
+/// The specification's [`gate`](scalar::activation::gate), as [`gelu`].
+#[inline(always)]
+pub fn gate<const N: usize>(
+    x: &mut [i32],
+    gates: &[i32],
+    look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
+) {
+    const COLUMNS: CubicColumns = SIGMOID_TAIL.columns();
+    let count = x.len().min(gates.len()) / N * N;
+    let ((x, rest), (gates, rest_of_gates)) = (x.split_at_mut(count), gates.split_at(count));
+    for (x, gates) in x.as_chunks_mut::<N>().0.iter_mut().zip(gates.as_chunks::<N>().0) {
+        let mut at = *gates;
+        at.iter_mut().for_each(|x| *x = sigmoid_tail_at(*x));
+        let tails = COLUMNS.eval(at, &look_up);
+        for ((x, &gate), tail) in x.iter_mut().zip(gates).zip(tails) {
+            *x = share(*x, sigmoid_of_tail(gate, tail));
+        }
+    }
+    scalar::activation::gate(rest, rest_of_gates);
+}
+
+/// `x * sigmoid` rounded half up, the sigmoid in `0..=65536`: times the upper half of `x` it is whole.
+#[inline(always)]
+fn share(x: i32, sigmoid: i32) -> i32 {
+    let lower = (x & 0xffff).wrapping_mul(sigmoid).wrapping_add(1 << (ACT_FRAC - 1));
+    (x >> ACT_FRAC).wrapping_mul(sigmoid).wrapping_add((lower.cast_unsigned() >> ACT_FRAC).cast_signed())
+}
