@@ -4,6 +4,14 @@ use crate::fixed::tables::{GELU_TAIL, SIGMOID_TAIL};
 use crate::fixed::{ACT_FRAC, CubicColumns, gelu_of_tail, gelu_tail_at, sigmoid_of_tail, sigmoid_tail_at};
 use crate::kernels::scalar;
 
+/// Looks entries up in memory: for any instructions.
+#[inline(always)]
+pub fn look_up<const N: usize>(table: &[i32; 16], indices: [i32; N]) -> [i32; N] {
+    let mut entries = indices;
+    entries.iter_mut().for_each(|entry| *entry = table[(*entry & 15) as usize]);
+    entries
+}
+
 /// The specification's [`gelu`](scalar::activation::gelu), `N` values at a time. `look_up(column, indices)` is the entry of a table for every
 /// index below 16.
 #[inline(always)]

@@ -1,5 +1,6 @@
 //! Linear layers.
 
+use super::SHIFTS_LANES;
 use super::dot::Sums;
 use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, rows};
@@ -7,9 +8,6 @@ use crate::kernels::{lanes, scalar};
 
 /// Rows whose accumulators stay in registers: each takes four vectors of eight lanes.
 const ROWS: usize = if cfg!(target_feature = "avx512vl") { 4 } else { 2 };
-
-/// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
-const SHIFTS_LANES: bool = cfg!(any(target_feature = "avx2", target_feature = "neon"));
 
 /// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm).
 pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {

@@ -8,8 +8,12 @@ mod dot;
 mod gemm;
 mod product;
 
-use super::lanes::{layer_norm, quantize, rotary};
-use super::scalar::{activation, contact, residual};
+use super::lanes::activation::{gate, gelu, look_up};
+use super::lanes::{self, layer_norm, quantize, rotary};
+use super::scalar::{self, activation, contact};
+
+/// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
+const SHIFTS_LANES: bool = cfg!(any(target_feature = "avx2", target_feature = "neon"));
 
 /// Portable SIMD as a backend.
 pub static BACKEND: super::Backend = super::Backend {
@@ -17,13 +21,13 @@ pub static BACKEND: super::Backend = super::Backend {
     gemm: gemm::gemm,
     quantize_row: quantize::quantize_row,
     layer_norm: layer_norm::layer_norm,
-    gelu: activation::gelu,
+    gelu: |values| gelu(values, look_up::<8>),
     relu: activation::relu,
-    gate: activation::gate,
+    gate: |x, gates| gate(x, gates, look_up::<8>),
     product: product::product,
     rotary: rotary::rotary,
     attention: attention::attention,
     contact: contact::accumulate,
-    decode: residual::decode,
-    encode: residual::encode,
+    decode: if SHIFTS_LANES { lanes::residual::decode } else { scalar::residual::decode },
+    encode: if SHIFTS_LANES { lanes::residual::encode } else { scalar::residual::encode },
 };
