@@ -15,9 +15,13 @@ pub fn quantize_row(values: &[i32], outliers: &[u16], codes: &mut [i8]) -> Token
         return scalar::quantize::quantize_row(values, outliers, codes);
     }
     let (high, low) = codes.split_at_mut(outliers.len().div_ceil(GROUP) * GROUP);
-    let ordinary = ordinary_max(values, outliers, low);
-    let loud = outliers.iter().filter_map(|&c| values.get(usize::from(c))).map(|v| v.unsigned_abs()).max();
-    let loud = loud.unwrap_or(0);
+    let all_loud = outliers.len() == values.len();
+    let (ordinary, loud) = if all_loud {
+        (0, largest(values))
+    } else {
+        let loud = outliers.iter().filter_map(|&c| values.get(usize::from(c))).map(|v| v.unsigned_abs());
+        (ordinary_max(values, outliers, low), loud.max().unwrap_or(0))
+    };
     let scale = TokenScale::covering(ordinary, loud);
     let inverse = scale.inverse();
     let Some(lanes) = Lanes::new(inverse, ordinary.max(loud)) else {
@@ -28,7 +32,7 @@ pub fn quantize_row(values: &[i32], outliers: &[u16], codes: &mut [i8]) -> Token
     padding.fill(0);
     let (limbs_of, padding) = high.split_at_mut(outliers.len());
     padding.fill(0);
-    if outliers.len() == values.len() {
+    if all_loud {
         for ((high, low), &value) in limbs_of.iter_mut().zip(ordinary).zip(values) {
             (*high, *low) = limbs(lanes.apply(value));
         }
@@ -51,10 +55,7 @@ pub fn quantize_row(values: &[i32], outliers: &[u16], codes: &mut [i8]) -> Token
 #[inline(always)]
 fn ordinary_max(values: &[i32], outliers: &[u16], mask: &mut [i8]) -> u32 {
     if outliers.is_empty() {
-        return values.iter().fold(0, |largest, value| largest.max(value.unsigned_abs()));
-    }
-    if outliers.len() == values.len() {
-        return 0;
+        return largest(values);
     }
     mask.fill(-1);
     for &outlier in outliers {
@@ -64,4 +65,9 @@ fn ordinary_max(values: &[i32], outliers: &[u16], mask: &mut [i8]) -> u32 {
     }
     let masked = values.iter().zip(mask).map(|(value, mask)| value.unsigned_abs() & i32::from(*mask) as u32);
     masked.fold(0, u32::max)
+}
+
+#[inline(always)]
+fn largest(values: &[i32]) -> u32 {
+    values.iter().fold(0, |largest, value| largest.max(value.unsigned_abs()))
 }
