@@ -5,11 +5,10 @@
 //! (`pair_bias`, `sequence_attention`, `transition`, `sequence_to_pair`, `triangle_multiplication`, `triangle_attention`,
 //! `pair_transition`); [`structure`] makes atoms, [`heads`] say how sure of them the model is. `model` reads the file, `memory` plans
 //! and carves the arena, `run` is the pass. What operations share: `rows` (tiles on their way through Linears), `attention_rows`,
-//! `transpose`; `common_unit` is a part of triangle multiplication.
+//! `transpose`; `scaled_epsilon` is a part of triangle multiplication.
 
 mod attention_rows;
 mod block;
-mod common_unit;
 mod config;
 mod distances;
 mod embedding;
@@ -21,6 +20,7 @@ mod pair_transition;
 mod recycling;
 mod rows;
 mod run;
+mod scaled_epsilon;
 mod sequence_attention;
 mod sequence_to_pair;
 pub mod structure;

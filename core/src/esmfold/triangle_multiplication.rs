@@ -8,11 +8,11 @@
 //! i32. Its LayerNorm is over channels of different scales, so they are brought to a common unit first, chosen for
 //! each pair so that nothing overflows however large the product is (it exceeds half precision in esmfold_v1).
 
-use super::common_unit::{common_unit, scaled_epsilon};
 use super::config::Config;
 use super::memory::{Dims, PairScratch, Trunk};
 use super::rows::{Saved, SavedRows, Stored, TILE, add, layer_norm, piece};
 use super::run::{Pass, RunError};
+use super::scaled_epsilon::scaled_epsilon;
 use super::transpose::turn;
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::esm2::Norm;
@@ -372,7 +372,7 @@ impl<'a> TriangleMultiplication<'a> {
         let input = |index: usize, x: &mut [i32]| {
             let scales = tile.scales[index / PANEL].get(index % PANEL * width..).unwrap_or_default();
             let product = &products[index * width..][..width];
-            let unit = common_unit(tile.row_scales, scales, product, row);
+            let unit = (pass.backend.common_unit)(tile.row_scales, scales, product, row);
             layer_norm(pass.backend, &self.norm_out, scaled_epsilon(config.epsilon_product, unit), row, x);
         };
         codes.apply(pass.backend, &self.output, count, input, update);

@@ -2,6 +2,7 @@
 
 pub mod activation;
 pub mod attention;
+pub mod common_unit;
 pub mod contact;
 pub mod gemm;
 pub mod layer_norm;
@@ -22,6 +23,7 @@ pub static BACKEND: super::Backend = super::Backend {
     relu: activation::relu,
     gate: activation::gate,
     product: product::product,
+    common_unit: common_unit::common_unit,
     rotary: rotary::rotary,
     attention: attention::attention,
     contact: contact::accumulate,

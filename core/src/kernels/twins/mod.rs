@@ -57,6 +57,11 @@ macro_rules! twins {
                 }
 
                 #[test]
+                fn common_unit(case in product::unit_case()) {
+                    product::check_common_unit(isa(), &case);
+                }
+
+                #[test]
                 fn activations_and_rotary(case in rows::row_case()) {
                     rows::check_activations(isa(), &case);
                     rows::check_rotary(isa(), &case);

@@ -1,9 +1,12 @@
 //! Products of two matrices of codes.
 
+use crate::fixed::TokenScale;
 use crate::kernels::Isa;
+use crate::kernels::attention::pack;
 use crate::kernels::linear::PANEL;
-use crate::kernels::testing::{CODES, Codes, Random};
+use crate::kernels::testing::{CODES, Codes, Random, any_magnitude};
 use proptest::prelude::*;
+use std::vec;
 
 #[derive(Clone, Debug)]
 pub struct ProductCase {
@@ -56,4 +59,41 @@ pub fn check_every_small_product(isa: Isa) {
             }
         }
     }
+}
+
+#[derive(Clone, Debug)]
+pub struct UnitCase {
+    pub seed: u64,
+    pub channels: usize,
+    /// Any scales, instead of those of rows of activations.
+    pub wild: bool,
+    /// Most bits that a product loses.
+    pub cut: usize,
+}
+
+pub fn unit_case() -> impl Strategy<Value = UnitCase> {
+    let channels = prop_oneof![0..70usize, Just(128)];
+    (any::<u64>(), channels, any::<bool>(), 0..32usize).prop_map(|(seed, channels, wild, cut)| UnitCase {
+        seed,
+        channels,
+        wild,
+        cut,
+    })
+}
+
+pub fn check_common_unit(isa: Isa, case: &UnitCase) {
+    let mut random = Random(case.seed);
+    let scales = |random: &mut Random| {
+        random.many(case.channels, |r| match case.wild {
+            true => r.next() as u32,
+            false => pack(TokenScale::covering(any_magnitude(r).unsigned_abs(), 0)),
+        })
+    };
+    let (rows, columns) = (scales(&mut random), scales(&mut random));
+    let product = random.many(case.channels, |r| r.next() as i32 >> r.below(case.cut + 1));
+    let by = |isa: Isa| {
+        let mut out = vec![-9; case.channels + 1];
+        ((isa.backend().common_unit)(&rows, &columns, &product, &mut out), out)
+    };
+    assert_eq!(by(isa), by(Isa::scalar()));
 }

@@ -10,7 +10,7 @@ mod product;
 
 use super::lanes::activation::{gate, gelu, look_up};
 use super::lanes::{self, layer_norm, quantize, rotary};
-use super::scalar::{self, activation, contact};
+use super::scalar::{self, activation, common_unit, contact};
 
 /// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
 const SHIFTS_LANES: bool = cfg!(any(target_feature = "avx2", target_feature = "neon"));
@@ -25,6 +25,7 @@ pub static BACKEND: super::Backend = super::Backend {
     relu: activation::relu,
     gate: |x, gates| gate(x, gates, look_up::<8>),
     product: product::product,
+    common_unit: common_unit::common_unit,
     rotary: rotary::rotary,
     attention: attention::attention,
     contact: contact::accumulate,

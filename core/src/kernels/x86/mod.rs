@@ -37,6 +37,9 @@ macro_rules! rows {
             fn gate(x: &mut [i32], gates: &[i32]) {
                 lanes::activation::gate(x, gates, |table, indices| lookup::$lookup(table, indices))
             }
+            fn common_unit(rows: &[u32], columns: &[u32], product: &[i32], out: &mut [i32]) -> i32 {
+                scalar::common_unit::common_unit(rows, columns, product, out)
+            }
             fn rotary(row: &mut [i32], cos_sin: &[[i32; 2]]) {
                 lanes::rotary::rotary(row, cos_sin)
             }
@@ -52,7 +55,7 @@ macro_rules! rows {
         }
 
         Backend {
-            quantize_row, layer_norm, gelu, relu, gate, rotary, contact, decode, encode, ..wide::BACKEND
+            quantize_row, layer_norm, gelu, relu, gate, common_unit, rotary, contact, decode, encode, ..wide::BACKEND
         }
     }};
 }

@@ -6,6 +6,7 @@ use crate::kernels::attention::unpack;
 const PRODUCT_BITS: i32 = 22;
 
 /// The scale of a channel's product, from those of its operands: a mantissa of 29 or 30 bits, and an exponent.
+#[inline(always)]
 const fn product_scale(row: u32, column: u32) -> (i32, i32) {
     let (row, column) = (unpack(row), unpack(column));
     let mantissa = (row.mantissa & 0x7fff) as i32 * (column.mantissa & 0x7fff) as i32;
@@ -14,6 +15,7 @@ const fn product_scale(row: u32, column: u32) -> (i32, i32) {
 
 /// Brings the channels of `product` to a common unit, `2^E` times that of a product of two activations, such that the largest has at most
 /// [`PRODUCT_BITS`] bits; returns E. `rows` and `columns` are the operands' scales.
+#[inline(always)]
 pub fn common_unit(rows: &[u32], columns: &[u32], product: &[i32], out: &mut [i32]) -> i32 {
     let channels = || {
         let scales = rows.iter().zip(columns).map(|(&row, &column)| product_scale(row, column));
@@ -41,18 +43,6 @@ pub fn common_unit(rows: &[u32], columns: &[u32], product: &[i32], out: &mut [i3
         *out = ((i64::from(value) * i64::from(mantissa) + (1 << (shift - 1))) >> shift) as i32;
     }
     unit
-}
-
-/// `epsilon` in squares of a unit that is `2^exponent` times as large.
-pub fn scaled_epsilon(epsilon: u64, exponent: i32) -> u64 {
-    let places = 2 * exponent;
-    if places >= 0 {
-        epsilon.checked_shr(places as u32).unwrap_or(0)
-    } else if places.unsigned_abs() > epsilon.leading_zeros() {
-        u64::MAX
-    } else {
-        epsilon << places.unsigned_abs()
-    }
 }
 
 #[cfg(test)]
@@ -122,18 +112,5 @@ mod tests {
                 prop_assert_eq!(out, requantize(c.0, mantissa, unit - exponent));
             }
         }
-    }
-
-    #[test]
-    fn epsilon_follows_the_unit() {
-        assert_eq!(
-            [scaled_epsilon(1000, 2), scaled_epsilon(1000, -2), scaled_epsilon(9, 0)],
-            [62, 16_000, 9]
-        );
-        assert_eq!(
-            [scaled_epsilon(1 << 40, -20), scaled_epsilon(1, 40), scaled_epsilon(1, 32)],
-            [u64::MAX, 0, 0]
-        );
-        assert_eq!(scaled_epsilon(0, -40), u64::MAX);
     }
 }
