@@ -14,7 +14,7 @@ const fn product_scale(row: u32, column: u32) -> (i32, i32) {
 }
 
 /// Brings the channels of `product` to a common unit, `2^E` times that of a product of two activations, such that the largest has at most
-/// [`PRODUCT_BITS`] bits; returns E. `rows` and `columns` are the operands' scales.
+/// 22 bits; returns E. `rows` and `columns` are the operands' scales.
 #[inline(always)]
 pub fn common_unit(rows: &[u32], columns: &[u32], product: &[i32], out: &mut [i32]) -> i32 {
     let channels = || {
