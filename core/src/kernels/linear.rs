@@ -138,6 +138,10 @@ impl<'a> Linear<'a> {
 
     /// The panel with the channels from `16 * index` on.
     pub fn panel(&self, index: usize) -> Option<Panel<'a>> {
+        // Panels of a layer without inputs are empty: only their channels tell where they end.
+        if PANEL * index >= self.outputs() {
+            return None;
+        }
         let panel_len = self.panel_len();
         let weight = self.weight.get(index * panel_len..(index + 1) * panel_len)?;
         let channels = PANEL * index..self.outputs().min(PANEL * (index + 1));
