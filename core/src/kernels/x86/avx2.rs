@@ -1,10 +1,8 @@
 //! AVX2: pairs of 16-bit products in 256-bit vectors (`vpmaddwd`).
 
-use super::vectors::{Channels, Group, Scores, Vectors, Weights};
+use super::vectors::{Group, Vectors};
 use super::ymm::{self, Pair};
-use crate::fixed::TokenScale;
 use crate::kernels::Backend;
-use crate::kernels::attention::Temperature;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use core::arch::x86_64::*;
 
@@ -25,8 +23,6 @@ impl Vectors for Avx2 {
     /// Codes widened to 16 bits.
     type Columns = [__m256i; 4];
     type Codes = __m256i;
-    type Values = Pair;
-    type Context = Pair;
 
     #[inline(always)]
     fn zero(self) -> [__m256i; 4] {
@@ -86,24 +82,6 @@ impl Vectors for Avx2 {
     }
 
     #[inline(always)]
-    fn requantize(self, acc: &[i32; PANEL], channels: &Channels, row: TokenScale) -> [i32; PANEL] {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::requantize(acc, channels, row) }
-    }
-
-    #[inline(always)]
-    fn values(self, values: &[i8]) -> Pair {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::values(values) }
-    }
-
-    #[inline(always)]
-    fn no_values(self) -> Pair {
-        // SAFETY: the machine has the features.
-        unsafe { [_mm256_setzero_si256(); 2] }
-    }
-
-    #[inline(always)]
     fn add_values(self, context: Pair, values: Pair, weights: [i16; 2]) -> Pair {
         // SAFETY: the machine has the features.
         unsafe {
@@ -115,29 +93,7 @@ impl Vectors for Avx2 {
         }
     }
 
-    #[inline(always)]
-    fn context(self, context: Pair) -> [i32; PANEL] {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::store(context) }
-    }
-
-    #[inline(always)]
-    fn weigh(
-        self,
-        scores: &[Scores],
-        largest: i32,
-        temperature: Option<Temperature>,
-        weights: &mut [Weights],
-    ) -> u32 {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::weigh(scores, largest, temperature, weights) }
-    }
-
-    #[inline(always)]
-    fn scale(self, weights: &Weights, scales: &Weights) -> Weights {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::scale(weights, scales) }
-    }
+    ymm::without_codes!();
 }
 
 /// The sums of the columns, in order.

@@ -1,10 +1,8 @@
 //! AVX-VNNI: groups of four 8-bit products in 256-bit vectors (`vpdpbusd`).
 
-use super::vectors::{Channels, Group, Scores, Vectors, Weights};
+use super::vectors::{Group, Vectors};
 use super::ymm::{self, Pair};
-use crate::fixed::TokenScale;
 use crate::kernels::Backend;
-use crate::kernels::attention::Temperature;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use core::arch::asm;
 use core::arch::x86_64::*;
@@ -24,8 +22,6 @@ impl Vectors for AvxVnni {
     type Sums = Pair;
     type Columns = Pair;
     type Codes = __m256i;
-    type Values = Pair;
-    type Context = Pair;
 
     #[inline(always)]
     fn zero(self) -> Pair {
@@ -103,23 +99,6 @@ impl Vectors for AvxVnni {
     }
 
     #[inline(always)]
-    fn requantize(self, acc: &[i32; PANEL], channels: &Channels, row: TokenScale) -> [i32; PANEL] {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::requantize(acc, channels, row) }
-    }
-
-    #[inline(always)]
-    fn values(self, values: &[i8]) -> Pair {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::values(values) }
-    }
-
-    #[inline(always)]
-    fn no_values(self) -> Pair {
-        self.zero()
-    }
-
-    #[inline(always)]
     fn add_values(self, context: Pair, values: Pair, weights: [i16; 2]) -> Pair {
         // SAFETY: the machine has the features.
         unsafe {
@@ -128,29 +107,7 @@ impl Vectors for AvxVnni {
         }
     }
 
-    #[inline(always)]
-    fn context(self, context: Pair) -> [i32; PANEL] {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::store(context) }
-    }
-
-    #[inline(always)]
-    fn weigh(
-        self,
-        scores: &[Scores],
-        largest: i32,
-        temperature: Option<Temperature>,
-        weights: &mut [Weights],
-    ) -> u32 {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::weigh(scores, largest, temperature, weights) }
-    }
-
-    #[inline(always)]
-    fn scale(self, weights: &Weights, scales: &Weights) -> Weights {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::scale(weights, scales) }
-    }
+    ymm::without_codes!();
 }
 
 /// `vpdpwssd`, which compilers make two instructions of.

@@ -9,6 +9,72 @@ use core::arch::x86_64::*;
 /// Sixteen lanes of 32 bits, or 32 of 16 bits.
 pub type Pair = [__m256i; 2];
 
+/// What [`Vectors`](super::vectors::Vectors) asks for beside products, for a type that is the proof of AVX2.
+macro_rules! without_codes {
+    () => {
+        type Values = $crate::kernels::x86::ymm::Pair;
+        type Context = $crate::kernels::x86::ymm::Pair;
+
+        #[inline(always)]
+        fn requantize(
+            self,
+            acc: &[i32; $crate::kernels::linear::PANEL],
+            channels: &$crate::kernels::x86::vectors::Channels,
+            row: $crate::fixed::TokenScale,
+        ) -> [i32; $crate::kernels::linear::PANEL] {
+            // SAFETY: the machine has the features.
+            unsafe { $crate::kernels::x86::ymm::requantize(acc, channels, row) }
+        }
+
+        #[inline(always)]
+        fn values(self, values: &[i8]) -> $crate::kernels::x86::ymm::Pair {
+            // SAFETY: the machine has the features.
+            unsafe { $crate::kernels::x86::ymm::values(values) }
+        }
+
+        #[inline(always)]
+        fn no_values(self) -> $crate::kernels::x86::ymm::Pair {
+            // SAFETY: the machine has the features.
+            unsafe { $crate::kernels::x86::ymm::zero() }
+        }
+
+        #[inline(always)]
+        fn context(self, context: $crate::kernels::x86::ymm::Pair) -> [i32; $crate::kernels::linear::PANEL] {
+            // SAFETY: the machine has the features.
+            unsafe { $crate::kernels::x86::ymm::store(context) }
+        }
+
+        #[inline(always)]
+        fn weigh(
+            self,
+            scores: &[$crate::kernels::x86::vectors::Scores],
+            largest: i32,
+            temperature: Option<$crate::kernels::attention::Temperature>,
+            weights: &mut [$crate::kernels::x86::vectors::Weights],
+        ) -> u32 {
+            // SAFETY: the machine has the features.
+            unsafe { $crate::kernels::x86::ymm::weigh(scores, largest, temperature, weights) }
+        }
+
+        #[inline(always)]
+        fn scale(
+            self,
+            weights: &$crate::kernels::x86::vectors::Weights,
+            scales: &$crate::kernels::x86::vectors::Weights,
+        ) -> $crate::kernels::x86::vectors::Weights {
+            // SAFETY: the machine has the features.
+            unsafe { $crate::kernels::x86::ymm::scale(weights, scales) }
+        }
+    };
+}
+pub(super) use without_codes;
+
+/// Zeros.
+#[target_feature(enable = "avx2")]
+pub fn zero() -> Pair {
+    [_mm256_setzero_si256(); 2]
+}
+
 /// Sixteen numbers.
 #[target_feature(enable = "avx2")]
 pub fn load(values: &[i32; PANEL]) -> Pair {
