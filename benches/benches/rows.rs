@@ -6,7 +6,9 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foldpoint_benches::inputs::bell;
 use foldpoint_core::Isa;
+use foldpoint_core::fixed::TokenScale;
 use foldpoint_core::kernels::attention::ContactWeight;
+use foldpoint_core::kernels::rows::Rows;
 use foldpoint_core::quant::{Codec, Piecewise, Site};
 
 const CHANNELS: usize = 1280;
@@ -101,9 +103,26 @@ fn quantize_row(criterion: &mut Criterion) {
     let mut codes = vec![0; CHANNELS + outliers.len()];
     each_isa(criterion, "quantize_row", |isa, id, group| {
         group.bench_function(id, |bencher| {
-            bencher.iter(|| (isa.backend().quantize_row)(black_box(&x), &outliers, &mut codes));
+            bencher.iter(|| isa.backend().quantize_row(black_box(&x), &outliers, &mut codes));
         });
     });
+}
+
+/// Short rows, as heads have them.
+fn quantize_rows(criterion: &mut Criterion) {
+    let x = bell(CHANNELS, ONE);
+    for width in [16, 64] {
+        let mut codes = vec![0; CHANNELS];
+        let mut scales = vec![TokenScale::covering(0, 0); CHANNELS / width];
+        each_isa(criterion, &format!("quantize_rows of {width}"), |isa, id, group| {
+            group.bench_function(id, |bencher| {
+                let rows = Rows::new(&x, width);
+                bencher.iter(|| {
+                    (isa.backend().quantize_rows)(black_box(rows), &[], &mut codes, &mut scales);
+                });
+            });
+        });
+    }
 }
 
 fn residual(criterion: &mut Criterion) {
@@ -140,5 +159,16 @@ fn contact(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, layer_norm, gelu, relu, gate, rotary, quantize_row, contact, residual);
+criterion_group!(
+    benches,
+    layer_norm,
+    gelu,
+    relu,
+    gate,
+    rotary,
+    quantize_row,
+    quantize_rows,
+    contact,
+    residual
+);
 criterion_main!(benches);

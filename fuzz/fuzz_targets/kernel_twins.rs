@@ -56,7 +56,7 @@ fn linear(input: &mut Unstructured) -> Result<()> {
     same(|isa| {
         let mut codes = vec![1; row];
         let values = repeated(input, inputs, |byte, at| i32::from(byte as i8) << (at % 25));
-        let scale = (isa.backend().quantize_row)(&values, &outliers, &mut codes);
+        let scale = isa.backend().quantize_row(&values, &outliers, &mut codes);
         (codes, pack(scale))
     });
     Ok(())

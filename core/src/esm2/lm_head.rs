@@ -44,7 +44,7 @@ fn block_logits(pass: &Pass, head: &LmHead, site: &Site, state: &[u8], logits: &
         {
             (backend.decode)(site, coded, x);
             (backend.layer_norm)(x, norm.gain, norm.bias, dims.config.epsilon, normed);
-            *scale = (backend.quantize_row)(normed, head.dense.outliers(), codes);
+            *scale = backend.quantize_row(normed, head.dense.outliers(), codes);
         }
         let hidden = &mut context[..rows * width];
         (backend.gemm)(&head.dense, &codes[..rows * row_len], &scales[..rows], hidden);
@@ -59,7 +59,7 @@ fn block_logits(pass: &Pass, head: &LmHead, site: &Site, state: &[u8], logits: &
                 dims.config.epsilon_activation,
                 normed,
             );
-            *scale = (backend.quantize_row)(normed, head.decoder.outliers(), codes);
+            *scale = backend.quantize_row(normed, head.decoder.outliers(), codes);
         }
         (backend.gemm)(&head.decoder, &codes[..rows * row_len], &scales[..rows], logits);
     }

@@ -4,7 +4,9 @@ use super::memory::{Dims, HeadRows, Memory, ROW_TILE, Scratch};
 use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
-use crate::kernels::attention::{key_scale_max, pack, relative_scales, store_key, store_value};
+use crate::kernels::attention::{key_scale_max, pack, relative_scales};
+use crate::kernels::head_store::HeadStore;
+use crate::kernels::rows::Rows;
 use crate::quant::Site;
 
 /// Fills every block's queries, keys and values.
@@ -58,43 +60,43 @@ fn project_block(
             (backend.decode)(site, coded, x);
             let norm = &layer.attention_norm;
             (backend.layer_norm)(x, norm.gain, norm.bias, dims.config.epsilon, normed);
-            *scale = (backend.quantize_row)(normed, layer.qkv.outliers(), codes);
+            *scale = backend.quantize_row(normed, layer.qkv.outliers(), codes);
             tile += 1;
         }
         let outputs = &mut outputs[..tile * 3 * width];
         (backend.gemm)(&layer.qkv, &codes[..tile * row_len], &scales[..tile], outputs);
-        for (row, outputs) in outputs.chunks_exact_mut(3 * width).enumerate() {
-            let row = done + row;
-            let half = dims.config.head_width() / 2;
-            let angles = rotary.get((first + row) * half..(first + row + 1) * half).unwrap_or_default();
-            store_row(pass, row, outputs, angles, &mut rows);
+        let half = dims.config.head_width() / 2;
+        for (outputs, token) in outputs.chunks_exact_mut(3 * width).zip(first + done..) {
+            let angles = rotary.get(token * half..(token + 1) * half).unwrap_or_default();
+            let (turned, _) = outputs.split_at_mut(2 * width);
+            for head in turned.chunks_exact_mut(2 * half) {
+                (backend.rotary)(head, angles);
+            }
         }
+        store_rows(pass, done, outputs, &mut rows);
         done += tile;
     }
 }
 
-/// Rotates, quantizes and stores one token's queries, keys and values, head by head.
-fn store_row(pass: &Pass, row: usize, outputs: &mut [i32], angles: &[[i32; 2]], rows: &mut HeadRows) {
+/// Quantizes and stores queries, keys and values, `[rows, 3 * width]`, as rows `first` on of a block, head by head.
+fn store_rows(pass: &Pass, first: usize, outputs: &[i32], rows: &mut HeadRows) {
     let Dims { block_rows, config, .. } = pass.dims;
-    let (backend, width) = (pass.backend, config.head_width());
-    let (queries, rest) = outputs.split_at_mut(config.width);
-    let (keys, values) = rest.split_at_mut(config.width);
-    let heads =
-        queries.chunks_exact_mut(width).zip(keys.chunks_exact_mut(width)).zip(values.chunks_exact(width));
-    for (head, ((query, key), value)) in heads.enumerate() {
-        (backend.rotary)(query, angles);
-        (backend.rotary)(key, angles);
-        let at = head * block_rows * width;
-        let scale_at = head * block_rows + row;
-        let mut codes = [0i8; 256];
-        let codes = &mut codes[..width];
-        let query_scale = (backend.quantize_row)(query, &[], codes);
-        rows.queries[at + row * width..][..width].copy_from_slice(codes);
-        rows.query_scales[scale_at] = pack(query_scale);
-        rows.key_scales[scale_at] = pack((backend.quantize_row)(key, &[], codes));
-        store_key(codes, row, &mut rows.keys[at..]);
-        rows.value_scales[scale_at] = pack((backend.quantize_row)(value, &[], codes));
-        store_value(codes, row, &mut rows.values[at..]);
+    let width = config.head_width();
+    for head in 0..config.heads {
+        let (codes, scales) = (head * block_rows * width, head * block_rows);
+        let mut stored = HeadStore {
+            queries: &mut rows.queries[codes..][..block_rows * width],
+            keys: &mut rows.keys[codes..][..block_rows * width],
+            values: &mut rows.values[codes..][..block_rows * width],
+            query_scales: &mut rows.query_scales[scales..][..block_rows],
+            key_scales: &mut rows.key_scales[scales..][..block_rows],
+            value_scales: &mut rows.value_scales[scales..][..block_rows],
+        };
+        let part = |part: usize| {
+            let values = outputs.get(part * config.width + head * width..).unwrap_or_default();
+            Rows { values, width, stride: 3 * config.width }
+        };
+        stored.write(pass.backend, first, [part(0), part(1), part(2)]);
     }
 }
 

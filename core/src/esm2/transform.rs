@@ -176,7 +176,7 @@ fn update(
         for (index, (codes, scale)) in quantized.chunks_exact_mut(row_len).zip(scales.iter_mut()).enumerate()
         {
             inputs(index, inputs_of_row);
-            *scale = (backend.quantize_row)(inputs_of_row, linear.outliers(), codes);
+            *scale = backend.quantize_row(inputs_of_row, linear.outliers(), codes);
         }
         (backend.gemm)(linear, quantized, &scales[..rows], outputs);
     };

@@ -9,10 +9,10 @@ use crate::arena::{Arena, ArenaError, Layout};
 use crate::fixed::Multiplier;
 use crate::kernels::Backend;
 use crate::kernels::attention::{
-    Head, Logits, QUERY_TILE, RowTile, bias_factor, key_place, key_scale_max, pack, relative_scales, unpack,
-    value_place,
+    Head, Logits, QUERY_TILE, RowTile, bias_factor, key_scale_max, pack, relative_scales, unpack,
 };
-use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::head_store::HeadStore;
+use crate::kernels::rows::Rows;
 
 /// Fractional bits of a stored gate, before sigmoid.
 const GATE_FRAC: u32 = 11;
@@ -98,37 +98,33 @@ impl<'m> Record<'m> {
         })
     }
 
-    /// Quantizes and stores row `row`: its queries, keys, values and gates, `[4 * width]` in activation units.
-    pub fn store(&mut self, backend: &Backend, row: usize, projections: &[i32]) {
+    /// Quantizes and stores the rows from `first` on: their queries, keys, values and gates, `[rows, 4 * width]` in activation units.
+    pub fn store(&mut self, backend: &Backend, first: usize, projections: &[i32]) {
         let Shape { heads, head_width, rows, .. } = self.shape;
         let width = self.shape.width();
-        let mut parts = projections.chunks_exact(width.max(1));
-        let mut part = || parts.next().unwrap_or_default();
-        let (queries, keys, values, gates) = (part(), part(), part(), part());
-        let mut codes = [0i8; 256];
-        let codes = &mut codes[..head_width];
-        let by_head = queries
-            .chunks_exact(head_width)
-            .zip(keys.chunks_exact(head_width))
-            .zip(values.chunks_exact(head_width));
-        for (head, ((query, key), value)) in by_head.enumerate().take(heads) {
-            let at = head * rows * head_width;
-            let scale_at = head * rows + row;
-            self.query_scales[scale_at] = pack((backend.quantize_row)(query, &[], codes));
-            self.queries[at + row * head_width..][..head_width].copy_from_slice(codes);
-            self.key_scales[scale_at] = pack((backend.quantize_row)(key, &[], codes));
-            let places = self.keys[at + key_place(row, 0, head_width)..].chunks_mut(PANEL * GROUP);
-            for (place, group) in places.zip(codes.chunks_exact(GROUP)) {
-                place[..GROUP].copy_from_slice(group);
-            }
-            self.value_scales[scale_at] = pack((backend.quantize_row)(value, &[], codes));
-            let places = self.values[at + value_place(row, 0, head_width)..].iter_mut().step_by(2);
-            places.zip(&*codes).for_each(|(place, &code)| *place = code);
+        for head in 0..heads {
+            let part = |part: usize| {
+                let values = projections.get(part * width + head * head_width..).unwrap_or_default();
+                Rows { values, width: head_width, stride: 4 * width }
+            };
+            let (codes, scales) = (head * rows * head_width, head * rows);
+            let mut stored = HeadStore {
+                queries: &mut self.queries[codes..][..rows * head_width],
+                keys: &mut self.keys[codes..][..rows * head_width],
+                values: &mut self.values[codes..][..rows * head_width],
+                query_scales: &mut self.query_scales[scales..][..rows],
+                key_scales: &mut self.key_scales[scales..][..rows],
+                value_scales: &mut self.value_scales[scales..][..rows],
+            };
+            stored.write(backend, first, [part(0), part(1), part(2)]);
         }
-        for (stored, &gate) in self.gates[row * width..][..width].iter_mut().zip(gates) {
-            let shift = 16 - GATE_FRAC;
-            let rounded = gate.saturating_add(1 << (shift - 1)) >> shift;
-            *stored = rounded.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+        let stored = self.gates[first * width..].chunks_exact_mut(width.max(1));
+        for (stored, projections) in stored.zip(projections.chunks_exact((4 * width).max(1))) {
+            for (stored, &gate) in stored.iter_mut().zip(&projections[3 * width..]) {
+                let shift = 16 - GATE_FRAC;
+                let rounded = gate.saturating_add(1 << (shift - 1)) >> shift;
+                *stored = rounded.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
+            }
         }
     }
 }

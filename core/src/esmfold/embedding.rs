@@ -12,6 +12,7 @@ use crate::fixed::{ACT_FRAC, requantize};
 use crate::format::{FormatError, ModelFile};
 use crate::geometry::Residue;
 use crate::kernels::linear::{Linear, PANEL};
+use crate::kernels::rows::Rows;
 use crate::quant::STREAM_MAX;
 
 /// Fractional bits of a hidden state's weight.
@@ -93,11 +94,9 @@ impl<'a> Embedding<'a> {
                 let values = &mix[(panel * PANEL + row) * wide..][..wide];
                 layer_norm(pass.backend, &self.norm, pass.dims.config.epsilon_mix, values, x);
             };
-            codes.apply(pass.backend, &self.up, rows, input, hidden);
+            codes.apply_with(pass.backend, &self.up, rows, input, hidden);
             (pass.backend.relu)(hidden);
-            let hidden = &*hidden;
-            let input = |row: usize, x: &mut [i32]| x.copy_from_slice(&hidden[row * width..][..width]);
-            codes.apply(pass.backend, &self.down, rows, input, embedded);
+            codes.apply(pass.backend, &self.down, rows, Rows::new(hidden, width), embedded);
             for (row, x) in embedded.chunks_exact_mut(width).enumerate() {
                 let residue = residues(panel * PANEL + row).index();
                 let embedding = self.residue.chunks_exact(width).nth(residue).unwrap_or_default();

@@ -116,7 +116,7 @@ fn row(
         let input = |row: usize, x: &mut [i32]| {
             layer_norm(pass.backend, norm, config.epsilon_pair, &stream[row * width..][..width], x);
         };
-        codes.apply(pass.backend, linear, rows, input, outputs);
+        codes.apply_with(pass.backend, linear, rows, input, outputs);
         if let Some(saved) = &mut saved {
             codes.save(linear, rows, saved, from);
         }

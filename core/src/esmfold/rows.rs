@@ -6,23 +6,24 @@ use crate::fixed::{ACT_FRAC, TokenScale};
 use crate::kernels::Backend;
 use crate::kernels::attention::{pack, unpack};
 use crate::kernels::linear::{Linear, row_len};
+use crate::kernels::rows::Rows;
 use crate::quant::Site;
 
 /// Rows that Linears work on at a time, so that their outputs stay in the cache.
 pub const TILE: usize = 32;
 
-/// Quantized rows, and one row before it is quantized.
+/// Quantized rows, and rows before they are quantized.
 #[derive(Debug)]
 pub struct Codes<'m> {
     codes: &'m mut [i8],
     scales: [TokenScale; TILE],
-    row: &'m mut [i32],
+    rows: &'m mut [i32],
 }
 
 impl<'m> Codes<'m> {
     /// For rows of up to `inputs` channels, any number of which may have two limbs.
     pub fn layout(layout: Layout, inputs: usize) -> Layout {
-        layout.add::<i8>(TILE * row_len(inputs, inputs)).add::<i32>(inputs)
+        layout.add::<i8>(TILE * row_len(inputs, inputs)).add::<i32>(TILE * inputs)
     }
 
     /// Carves what [`layout`](Self::layout) counts.
@@ -30,24 +31,8 @@ impl<'m> Codes<'m> {
         Ok(Self {
             codes: arena.take(TILE * row_len(inputs, inputs))?,
             scales: [TokenScale::covering(0, 0); TILE],
-            row: arena.take(inputs)?,
+            rows: arena.take(TILE * inputs)?,
         })
-    }
-
-    /// Quantizes `rows` rows (at most [`TILE`]) for `linear`; `fill` makes each of them in activation units.
-    pub fn quantize(
-        &mut self,
-        backend: &Backend,
-        linear: &Linear,
-        rows: usize,
-        mut fill: impl FnMut(usize, &mut [i32]),
-    ) {
-        let row = &mut self.row[..linear.inputs()];
-        let codes = self.codes.chunks_exact_mut(linear.row_len().max(1)).take(rows);
-        for (index, (codes, scale)) in codes.zip(&mut self.scales).enumerate() {
-            fill(index, row);
-            *scale = (backend.quantize_row)(row, linear.outliers(), codes);
-        }
     }
 
     /// Outputs of `linear` for the rows that were quantized for it, or for one with the same outliers.
@@ -74,16 +59,27 @@ impl<'m> Codes<'m> {
         }
     }
 
-    /// [`quantize`](Self::quantize), then [`gemm`](Self::gemm).
-    pub fn apply(
+    /// Quantizes the first `rows` (at most [`TILE`]) of `inputs`, activation units, for `linear`; then [`gemm`](Self::gemm).
+    pub fn apply(&mut self, backend: &Backend, linear: &Linear, rows: usize, inputs: Rows, out: &mut [i32]) {
+        let (codes, scales) = (&mut self.codes[..rows * linear.row_len()], &mut self.scales[..rows]);
+        (backend.quantize_rows)(inputs, linear.outliers(), codes, scales);
+        self.gemm(backend, linear, rows, out);
+    }
+
+    /// [`apply`](Self::apply) to rows that `fill` makes one after another.
+    pub fn apply_with(
         &mut self,
         backend: &Backend,
         linear: &Linear,
         rows: usize,
-        fill: impl FnMut(usize, &mut [i32]),
+        mut fill: impl FnMut(usize, &mut [i32]),
         out: &mut [i32],
     ) {
-        self.quantize(backend, linear, rows, fill);
+        let width = linear.inputs();
+        let inputs = &mut self.rows[..rows * width];
+        inputs.chunks_exact_mut(width.max(1)).enumerate().for_each(|(row, x)| fill(row, x));
+        let (codes, scales) = (&mut self.codes[..rows * linear.row_len()], &mut self.scales[..rows]);
+        (backend.quantize_rows)(Rows::new(inputs, width), linear.outliers(), codes, scales);
         self.gemm(backend, linear, rows, out);
     }
 }

@@ -11,6 +11,7 @@ use crate::esm2::Norm;
 use crate::executor::Executor;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::linear::{Linear, PANEL};
+use crate::kernels::rows::Rows;
 
 /// The weights on the sequence representation.
 #[derive(Clone, Copy, Debug)]
@@ -116,10 +117,8 @@ impl<'a> SequenceAttention<'a> {
         let input = |row: usize, x: &mut [i32]| {
             layer_norm(pass.backend, &self.norm, config.epsilon_sequence, &stream[row * width..][..width], x);
         };
-        quantized.apply(pass.backend, &self.projections, rows, input, outputs);
-        for (row, projections) in outputs.chunks_exact(4 * width).take(rows).enumerate() {
-            record.store(pass.backend, row, projections);
-        }
+        quantized.apply_with(pass.backend, &self.projections, rows, input, outputs);
+        record.store(pass.backend, 0, &outputs[..rows * 4 * width]);
     }
 
     /// Attends, projects, adds; then the transition.
@@ -143,8 +142,7 @@ impl<'a> SequenceAttention<'a> {
         keys.attend(pass.backend, panel, 0, biases, panel * PANEL, &mut attending, context);
         stored.decode(pass.backend, codes, stream);
         let attended = &mut outputs[..rows * width];
-        let input = |row: usize, x: &mut [i32]| x.copy_from_slice(&context[row * width..][..width]);
-        quantized.apply(pass.backend, &self.output, rows, input, attended);
+        quantized.apply(pass.backend, &self.output, rows, Rows::new(context, width), attended);
         add(stream, attended);
         let epsilon = config.epsilon_sequence;
         self.transition.add(pass.backend, epsilon, stream, &mut quantized, outputs, context);

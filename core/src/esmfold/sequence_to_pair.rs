@@ -87,7 +87,7 @@ impl<'a> SequenceToPair<'a> {
         let input = |row: usize, x: &mut [i32]| {
             layer_norm(pass.backend, &self.norm, config.epsilon_sequence, &stream[row * width..][..width], x);
         };
-        quantized.apply(pass.backend, &self.projection, rows, input, outer);
+        quantized.apply_with(pass.backend, &self.projection, rows, input, outer);
     }
 
     /// Adds to the pairs (i, j): from q of j and k of i.
@@ -120,7 +120,7 @@ impl<'a> SequenceToPair<'a> {
                     *difference = q.saturating_sub(k);
                 }
             };
-            quantized.apply(pass.backend, &self.output, rows, input, update);
+            quantized.apply_with(pass.backend, &self.output, rows, input, update);
             add(stream, update);
             next.encode(pass.backend, stream, codes);
         }

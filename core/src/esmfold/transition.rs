@@ -5,6 +5,7 @@ use crate::esm2::Norm;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
 use crate::kernels::linear::Linear;
+use crate::kernels::rows::Rows;
 
 /// A transition.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +44,9 @@ impl<'a> Transition<'a> {
         let input = |row: usize, x: &mut [i32]| {
             layer_norm(backend, &self.norm, epsilon, &stream[row * width..][..width], x);
         };
-        codes.apply(backend, &self.up, rows, input, hidden);
+        codes.apply_with(backend, &self.up, rows, input, hidden);
         (backend.relu)(hidden);
-        let hidden = &*hidden;
-        let input = |row: usize, x: &mut [i32]| x.copy_from_slice(&hidden[row * 4 * width..][..4 * width]);
-        codes.apply(backend, &self.down, rows, input, update);
+        codes.apply(backend, &self.down, rows, Rows::new(hidden, 4 * width), update);
         add(stream, update);
     }
 }

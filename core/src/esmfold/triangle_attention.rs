@@ -11,6 +11,7 @@ use crate::esm2::Norm;
 use crate::executor::Executor;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::linear::Linear;
+use crate::kernels::rows::Rows;
 
 /// The weights.
 #[derive(Clone, Copy, Debug)]
@@ -129,9 +130,7 @@ impl<'a> TriangleAttention<'a> {
             let rows = TILE.min(residues - from);
             quantized.restore(&self.projections, rows, &saved, from);
             quantized.gemm(pass.backend, &self.projections, rows, outputs);
-            for (row, projections) in outputs.chunks_exact(4 * width).take(rows).enumerate() {
-                writing.store(pass.backend, from + row, projections);
-            }
+            writing.store(pass.backend, from, &outputs[..rows * 4 * width]);
         }
         related.fill(&shape, record);
         let keys = Keys { shape, records: record, related: &related };
@@ -140,8 +139,7 @@ impl<'a> TriangleAttention<'a> {
             let (stream, context) = (&mut stream[..rows * width], &mut update[..rows * width]);
             keys.attend(pass.backend, 0, from, biases, from, &mut attending, context);
             let attended = &mut outputs[..rows * width];
-            let input = |row: usize, x: &mut [i32]| x.copy_from_slice(&context[row * width..][..width]);
-            quantized.apply(pass.backend, &self.output, rows, input, attended);
+            quantized.apply(pass.backend, &self.output, rows, Rows::new(context, width), attended);
             let codes = &mut codes[from * stored.code_row..];
             stored.decode(pass.backend, codes, stream);
             add(stream, attended);

@@ -17,13 +17,18 @@ use super::transpose::turn;
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::esm2::Norm;
 use crate::executor::Executor;
+use crate::fixed::TokenScale;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
-use crate::kernels::attention::pack;
+use crate::kernels::attention::{pack, store_key};
 use crate::kernels::linear::{GROUP, Linear, PANEL};
+use crate::kernels::rows::Rows;
 
 /// Residues of a panel that are multiplied with a tile of others at a time.
 const ROWS: usize = 8;
+
+/// Channels that are quantized at a time.
+const CHANNELS: usize = 16;
 
 /// Products of one channel with a panel.
 const PRODUCTS: usize = ROWS * PANEL;
@@ -84,7 +89,7 @@ pub struct ProjectScratch<'m> {
     pairs: PairScratch<'m>,
     /// Operands of one residue, `[width, row_len]`, activation units: of the rows, then of the panels.
     operands: [&'m mut [i32]; 2],
-    /// Codes of one row.
+    /// Codes of some rows, `[CHANNELS, row_len]`.
     codes: &'m mut [i8],
 }
 
@@ -92,7 +97,7 @@ impl<'m> ProjectScratch<'m> {
     /// Its bytes.
     pub fn layout(dims: &Dims) -> Layout {
         let count = dims.config.pair_width * row_len(dims);
-        PairScratch::layout(dims).add::<i32>(count).add::<i32>(count).add::<i8>(row_len(dims))
+        PairScratch::layout(dims).add::<i32>(count).add::<i32>(count).add::<i8>(CHANNELS * row_len(dims))
     }
 
     fn carve(dims: &Dims, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
@@ -101,7 +106,7 @@ impl<'m> ProjectScratch<'m> {
         Ok(Self {
             pairs: PairScratch::take(dims, &mut arena)?,
             operands: [arena.take(count)?, arena.take(count)?],
-            codes: arena.take(row_len(dims))?,
+            codes: arena.take(CHANNELS * row_len(dims))?,
         })
     }
 }
@@ -246,17 +251,14 @@ impl<'a> TriangleMultiplication<'a> {
                 scratch.operands.iter_mut().for_each(|operands| operands.fill(0));
             }
             let ProjectScratch { operands: [of_rows, of_panels], codes, .. } = &mut scratch;
-            for (channel, values) in of_rows.chunks_exact(row_len).enumerate() {
-                let out = &mut rows[(channel * PANEL + r) * row_len..][..row_len];
-                row_scales[r * width + channel] = pack((pass.backend.quantize_row)(values, &[], out));
-            }
-            for (channel, values) in of_panels.chunks_exact(row_len).enumerate() {
-                panel_scales[r * width + channel] = pack((pass.backend.quantize_row)(values, &[], codes));
-                let panel = panels[channel * PANEL * row_len..].chunks_exact_mut(PANEL * GROUP);
-                for (out, group) in panel.zip(codes.chunks_exact(GROUP)) {
-                    out[r * GROUP..][..GROUP].copy_from_slice(group);
-                }
-            }
+            quantize(pass.backend, Rows::new(of_rows, row_len), codes, |channel, scale, codes| {
+                row_scales[r * width + channel] = pack(scale);
+                rows[(channel * PANEL + r) * row_len..][..row_len].copy_from_slice(codes);
+            });
+            quantize(pass.backend, Rows::new(of_panels, row_len), codes, |channel, scale, codes| {
+                panel_scales[r * width + channel] = pack(scale);
+                store_key(codes, r, &mut panels[channel * PANEL * row_len..]);
+            });
         }
         Ok(())
     }
@@ -289,7 +291,7 @@ impl<'a> TriangleMultiplication<'a> {
                 let epsilon = dims.config.epsilon_pair;
                 layer_norm(pass.backend, &self.norm_in, epsilon, &stream[row * width..][..width], x);
             };
-            codes.apply(pass.backend, &self.projections, count, input, outputs);
+            codes.apply_with(pass.backend, &self.projections, count, input, outputs);
             codes.save(&self.projections, count, saved, first + from);
             for outputs in outputs.chunks_exact_mut(2 * width).take(2 * count) {
                 let (values, gate) = outputs.split_at_mut(width);
@@ -375,11 +377,27 @@ impl<'a> TriangleMultiplication<'a> {
             let unit = (pass.backend.common_unit)(tile.row_scales, scales, product, row);
             layer_norm(pass.backend, &self.norm_out, scaled_epsilon(config.epsilon_product, unit), row, x);
         };
-        codes.apply(pass.backend, &self.output, count, input, update);
+        codes.apply_with(pass.backend, &self.output, count, input, update);
         (pass.backend.gate)(update, &gates[..count * width]);
         stored.decode(pass.backend, pairs, stream);
         add(stream, update);
         next.encode(pass.backend, stream, pairs);
+    }
+}
+
+/// Quantizes rows and calls `store` for each: its number, scale and codes. `codes` is memory for [`CHANNELS`] of them.
+fn quantize(
+    backend: &Backend,
+    rows: Rows,
+    codes: &mut [i8],
+    mut store: impl FnMut(usize, TokenScale, &[i8]),
+) {
+    let mut scales = [TokenScale::covering(0, 0); CHANNELS];
+    for first in (0..rows.count()).step_by(CHANNELS) {
+        let some = Rows { values: &rows.values[first * rows.stride..], ..rows };
+        (backend.quantize_rows)(some, &[], codes, &mut scales);
+        let quantized = scales.iter().zip(codes.chunks_exact(rows.width)).take(some.count());
+        quantized.enumerate().for_each(|(row, (&scale, codes))| store(first + row, scale, codes));
     }
 }
 

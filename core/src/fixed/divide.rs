@@ -13,11 +13,6 @@ pub(super) const fn nearest(n: u64, d: u64) -> u64 {
     divide(n.wrapping_add(d >> 1), d)
 }
 
-/// `n / d` to the next integer, for `n + d` below 2^64; `n` itself for `d = 0`.
-pub(super) const fn up(n: u64, d: u64) -> u64 {
-    divide(n.wrapping_add(d.saturating_sub(1)), d)
-}
-
 /// The floor of `n / d`; `n` for `d = 0`, so that no division can trap, whatever the optimiser proves.
 const fn divide(n: u64, d: u64) -> u64 {
     match n.checked_div(d) {

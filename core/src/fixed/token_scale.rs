@@ -1,7 +1,7 @@
 //! The scale of one row of activations.
 
 use super::Multiplier;
-use super::divide::{nearest, up};
+use super::divide::nearest;
 
 /// The largest code of an ordinary channel: 8 bits.
 const ORDINARY_MAX: u32 = 127;
@@ -25,6 +25,7 @@ impl TokenScale {
     ///
     /// The arguments are the largest magnitudes of the row's ordinary and outlier channels. When both are 0
     /// the result is `2^14 * 2^-45`.
+    #[inline(always)]
     pub const fn covering(ordinary_max: u32, outlier_max: u32) -> Self {
         let ordinary = smallest::<ORDINARY_MAX>(ordinary_max);
         let outlier = smallest::<OUTLIER_MAX>(outlier_max);
@@ -50,32 +51,23 @@ impl TokenScale {
 }
 
 /// The smallest scale with `LEVELS * scale >= max`. `LEVELS`, [`ORDINARY_MAX`] or [`OUTLIER_MAX`], is a constant so that dividing by it is a
-/// multiplication.
+/// multiplication. Without branches, so that compilers work on many rows at a time.
+#[inline(always)]
 const fn smallest<const LEVELS: u32>(max: u32) -> TokenScale {
+    // With its leading one first, max is this many places too long for a quotient of as many bits as a mantissa has.
+    let excess = LEVELS.leading_zeros().wrapping_sub(MANTISSA_BITS);
+    let places = max.leading_zeros();
+    let normal = max.wrapping_shl(places);
+    // Or by one more, where the quotient rounded up would have a bit too many.
+    let largest = LEVELS.wrapping_mul((1 << MANTISSA_BITS) - 1).wrapping_shl(excess);
+    let excess = excess.wrapping_add((normal > largest) as u32);
+    // Rounding up is one more than rounding one less down, and rounding down twice is rounding down once.
+    let mantissa = (normal.wrapping_sub(1).wrapping_shr(excess) / LEVELS).wrapping_add(1);
     if max == 0 {
-        return TokenScale { mantissa: 1 << (MANTISSA_BITS - 1), exponent: ZERO_EXPONENT };
-    }
-    // As many places as bring max * 2^places / LEVELS to 2^14 or more, and to about 2^15 at most.
-    let places = MANTISSA_BITS.wrapping_add(max.leading_zeros()).wrapping_sub(LEVELS.leading_zeros()) as i32;
-    let mantissa = ratio_up::<LEVELS>(max, places);
-    if mantissa >> MANTISSA_BITS == 0 {
-        TokenScale { mantissa: mantissa as u16, exponent: places.wrapping_neg() as i8 }
+        TokenScale { mantissa: 1 << (MANTISSA_BITS - 1), exponent: ZERO_EXPONENT }
     } else {
-        let places = places.wrapping_sub(1);
-        TokenScale { mantissa: ratio_up::<LEVELS>(max, places) as u16, exponent: places.wrapping_neg() as i8 }
+        TokenScale { mantissa: mantissa as u16, exponent: excess.wrapping_sub(places) as i8 }
     }
-}
-
-/// `ceil(max * 2^places / LEVELS)`, for `places` in -11..=28 and a numerator below 2^29.
-const fn ratio_up<const LEVELS: u32>(max: u32, places: i32) -> u64 {
-    let numerator = if places >= 0 {
-        (max as u64).wrapping_shl(places as u32)
-    } else {
-        // Rounding up twice is rounding up once.
-        let low = 1u64.wrapping_shl(places.unsigned_abs()).wrapping_sub(1);
-        (max as u64).wrapping_add(low).wrapping_shr(places.unsigned_abs())
-    };
-    up(numerator, LEVELS as u64)
 }
 
 #[cfg(test)]

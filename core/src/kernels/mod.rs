@@ -12,8 +12,10 @@
 #[expect(unsafe_code, reason = "instructions that only some machines have")]
 mod aarch64;
 pub mod attention;
+pub(crate) mod head_store;
 mod lanes;
 pub mod linear;
+pub mod rows;
 pub mod scalar;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -32,7 +34,9 @@ mod x86;
 use crate::fixed::TokenScale;
 use crate::quant::Site;
 use attention::{Head, RowTile};
+use core::slice;
 use linear::Linear;
+use rows::Rows;
 
 /// One implementation of every operation.
 #[derive(Debug)]
@@ -43,8 +47,9 @@ pub struct Backend {
     /// Linear layer on quantized rows: `(layer, codes, scales, out)`; codes `[M, layer.row_len()]`, scales `[M]`,
     /// out `[M, layer.outputs()]`. Defined by [`scalar::gemm::gemm`].
     pub gemm: fn(&Linear, &[i8], &[TokenScale], &mut [i32]),
-    /// Quantizes one row for a [`Linear`]: `(values, outliers, codes) -> scale`. Defined by [`scalar::quantize::quantize_row`].
-    pub quantize_row: fn(&[i32], &[u16], &mut [i8]) -> TokenScale,
+    /// Quantizes rows for a [`Linear`]: `(rows, outliers, codes, scales)`; codes `[M, row_len]`, scales `[M]`. Defined by
+    /// [`scalar::quantize::quantize_rows`].
+    pub quantize_rows: fn(Rows, &[u16], &mut [i8], &mut [TokenScale]),
     /// LayerNorm of one row: `(x, gain, bias, epsilon, y)`. Defined by [`scalar::layer_norm::layer_norm`].
     pub layer_norm: fn(&[i32], &[i32], &[i32], u64, &mut [i32]),
     /// GELU in place. Defined by [`scalar::activation::gelu`].
@@ -68,6 +73,15 @@ pub struct Backend {
     pub decode: fn(&Site, &[u8], &mut [i32]),
     /// Encodes one row of a residual stream: `(site, x, codes)`. Defined by [`scalar::residual::encode`].
     pub encode: fn(&Site, &[i32], &mut [u8]),
+}
+
+impl Backend {
+    /// Quantizes one row for a [`Linear`]: [`quantize_rows`](Self::quantize_rows).
+    pub fn quantize_row(&self, values: &[i32], outliers: &[u16], codes: &mut [i8]) -> TokenScale {
+        let mut scale = TokenScale::covering(0, 0);
+        (self.quantize_rows)(Rows::new(values, values.len()), outliers, codes, slice::from_mut(&mut scale));
+        scale
+    }
 }
 
 /// An instruction set that this machine can run, and its backend.

@@ -69,13 +69,13 @@ fn largest(row: &[f32]) -> Vec<(f32, u16)> {
 
 /// Signal-to-noise ratio in dB of the codes that inference will make of the sampled rows.
 pub fn snr(sample: &Sample, outliers: &[u16]) -> f64 {
-    let quantize_row = Isa::best().backend().quantize_row;
+    let backend = Isa::best().backend();
     let mut codes = vec![0i8; row_len(sample.channels(), outliers.len())];
     let high_len = codes.len() - row_len(sample.channels(), 0);
     let (mut signal, mut noise) = (0.0, 0.0);
     for row in sample.rows() {
         let fixed: Vec<i32> = row.iter().map(|&v| to_fixed(v.into(), ACT_FRAC)).collect();
-        let scale = quantize_row(&fixed, outliers, &mut codes);
+        let scale = backend.quantize_row(&fixed, outliers, &mut codes);
         let unit = f64::from(scale.mantissa) * f64::from(i32::from(scale.exponent) - ACT_FRAC as i32).exp2();
         let (high, low) = codes.split_at(high_len);
         let mut restored: Vec<i32> = low.iter().map(|&code| code.into()).collect();

@@ -61,7 +61,7 @@ impl<'m> RowScratch<'m> {
                 let pair = pairs.get(pair * width..).unwrap_or_default();
                 row.iter_mut().zip(pair).for_each(|(out, &x)| *out = to_activation(x, frac));
             };
-            self.codes.apply(backend, linear, rows, fill, self.logits);
+            self.codes.apply_with(backend, linear, rows, fill, self.logits);
             self.logits.chunks_exact(PAIR_BINS).take(rows).for_each(&mut each);
         }
     }

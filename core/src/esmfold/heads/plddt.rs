@@ -95,7 +95,7 @@ impl<'a> Plddt<'a> {
             let state = state.get(row * width..).and_then(|rest| rest.get(..width)).unwrap_or_default();
             layer_norm(backend, &self.norm, self.epsilon, state, normed);
         };
-        codes.apply(backend, &self.linear, rows, fill, logits);
+        codes.apply_with(backend, &self.linear, rows, fill, logits);
         for (out, logits) in out.iter_mut().zip(logits.chunks_exact(PLDDT_BINS)) {
             *out = expected(logits);
         }

@@ -66,7 +66,7 @@ fn logits(layer: &Layer, row: &[i32]) -> Vec<i32> {
     let backend = Isa::scalar().backend();
     let linear = layer.view();
     let mut codes = vec![0; linear.row_len()];
-    let scales: [TokenScale; 1] = [(backend.quantize_row)(row, linear.outliers(), &mut codes)];
+    let scales: [TokenScale; 1] = [backend.quantize_row(row, linear.outliers(), &mut codes)];
     let mut out = vec![0; linear.outputs()];
     (backend.gemm)(&linear, &codes, &scales, &mut out);
     out

@@ -65,8 +65,8 @@ impl<'a> AngleResnet<'a> {
             fill(row, out);
             (backend.relu)(out);
         };
-        codes.apply(backend, &self.input, rows, |row, out| rectified(&mut fill, row, out), y);
-        codes.apply(backend, &self.initial, rows, |row, out| rectified(&mut fill_initial, row, out), x);
+        codes.apply_with(backend, &self.input, rows, |row, out| rectified(&mut fill, row, out), y);
+        codes.apply_with(backend, &self.initial, rows, |row, out| rectified(&mut fill_initial, row, out), x);
         add(y, x);
         for [first, second] in self.blocks.iter().flatten() {
             for linear in [first, second] {
@@ -74,14 +74,14 @@ impl<'a> AngleResnet<'a> {
                 let out = &mut torsions[..rows * width];
                 let mut copy =
                     |row: usize, out: &mut [i32]| out.copy_from_slice(&from[row * width..][..width]);
-                codes.apply(backend, linear, rows, |row, out| rectified(&mut copy, row, out), out);
+                codes.apply_with(backend, linear, rows, |row, out| rectified(&mut copy, row, out), out);
                 x.copy_from_slice(out);
             }
             add(y, x);
         }
         let torsions = &mut torsions[..rows * 2 * TORSIONS];
         let mut copy = |row: usize, out: &mut [i32]| out.copy_from_slice(&y[row * width..][..width]);
-        codes.apply(backend, &self.output, rows, |row, out| rectified(&mut copy, row, out), torsions);
+        codes.apply_with(backend, &self.output, rows, |row, out| rectified(&mut copy, row, out), torsions);
         for pair in torsions.as_chunks_mut().0 {
             *pair = unit(*pair, self.epsilon);
         }

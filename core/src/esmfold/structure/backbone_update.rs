@@ -7,6 +7,7 @@ use crate::format::{FormatError, ModelFile};
 use crate::geometry::Frame;
 use crate::kernels::Backend;
 use crate::kernels::linear::Linear;
+use crate::kernels::rows::Rows;
 
 /// The backbone update's weights.
 #[derive(Clone, Copy, Debug)]
@@ -24,9 +25,7 @@ impl<'a> BackboneUpdate<'a> {
 
     /// The updates of `rows` rows of `x`, `[rows, width]`, to `updates`, `[rows, 6]`.
     pub fn run(&self, backend: &Backend, rows: usize, x: &[i32], codes: &mut Codes, updates: &mut [i32]) {
-        let width = self.linear.inputs();
-        let input = |row: usize, out: &mut [i32]| out.copy_from_slice(&x[row * width..][..width]);
-        codes.apply(backend, &self.linear, rows, input, updates);
+        codes.apply(backend, &self.linear, rows, Rows::new(x, self.linear.inputs()), updates);
     }
 }
 

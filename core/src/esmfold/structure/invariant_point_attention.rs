@@ -11,6 +11,7 @@ use crate::format::{FormatError, ModelFile};
 use crate::geometry::Rigid;
 use crate::kernels::Backend;
 use crate::kernels::linear::Linear;
+use crate::kernels::rows::Rows;
 
 /// Parts of a score are cut to this, so that their sum and the distance of two sums fit 64 bits.
 const SCORE_MAX: i64 = 1 << 60;
@@ -87,18 +88,13 @@ impl<'a> InvariantPointAttention<'a> {
         let stride = scratch.pairs.len() / ROWS;
         let mut parts = self.output.iter().flatten();
         let Some(first) = parts.next() else { return };
-        let inputs = first.inputs();
-        let fill = |row: usize, x: &mut [i32]| x.copy_from_slice(&scratch.points[row * inputs..][..inputs]);
-        codes.apply(backend, first, rows, fill, out);
+        codes.apply(backend, first, rows, Rows::new(scratch.points, first.inputs()), out);
         let mut at = 0;
         for linear in parts {
-            let inputs = linear.inputs();
-            let fill = |row: usize, x: &mut [i32]| {
-                x.copy_from_slice(&scratch.pairs[row * stride + at..][..inputs]);
-            };
-            codes.apply(backend, linear, rows, fill, part);
+            let inputs = Rows { values: &scratch.pairs[at..], width: linear.inputs(), stride };
+            codes.apply(backend, linear, rows, inputs, part);
             add(&mut out[..rows * linear.outputs()], part);
-            at += inputs;
+            at += linear.inputs();
         }
     }
 

@@ -4,6 +4,7 @@ use super::memory::{Dims, PairRow, PairScratch};
 use super::weights::StructureModule;
 use crate::esmfold::rows::{TILE, layer_norm, to_activation, to_unit};
 use crate::kernels::Backend;
+use crate::kernels::rows::Rows;
 
 impl StructureModule<'_> {
     /// Fills one row of pairs; `decode` writes the trunk's row, `[residues, pair_width]` in pair units.
@@ -26,7 +27,7 @@ impl StructureModule<'_> {
                     *x = to_activation(value, self.config.pair_frac);
                 }
             };
-            codes.apply(backend, &self.pair_input, rows, fill, input);
+            codes.apply_with(backend, &self.pair_input, rows, fill, input);
             for (x, y) in input.chunks_exact(width).zip(normed.chunks_exact_mut(width)).take(rows) {
                 layer_norm(backend, &self.pair_norm, self.config.epsilon_activation, x, y);
             }
@@ -34,8 +35,7 @@ impl StructureModule<'_> {
                 let code = to_unit(value, dims.config.pair_frac);
                 *out = code.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
             }
-            let fill = |row: usize, x: &mut [i32]| x.copy_from_slice(&normed[row * width..][..width]);
-            codes.apply(backend, self.attention.pair_bias(), rows, fill, bias);
+            codes.apply(backend, self.attention.pair_bias(), rows, Rows::new(normed, width), bias);
             for (head, by_head) in row.bias.chunks_exact_mut(dims.residues).enumerate() {
                 let from = bias.chunks_exact(heads).take(rows).filter_map(|pair| pair.get(head));
                 by_head[done..done + rows].iter_mut().zip(from).for_each(|(out, &bias)| *out = bias);

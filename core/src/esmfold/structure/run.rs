@@ -12,6 +12,7 @@ use crate::executor::Executor;
 use crate::fixed::{ACT_FRAC, Multiplier};
 use crate::geometry::{ATOM14, FRAME_FRAC, Frame, Residue, atom14_positions, torsion_frames};
 use crate::kernels::Backend;
+use crate::kernels::rows::Rows;
 
 /// From a frame's translation to points of attention.
 const TO_POINTS: Multiplier = Multiplier { mantissa: 1, shift: FRAME_FRAC as i32 - ACT_FRAC as i32 };
@@ -122,13 +123,12 @@ impl Pass<'_, '_> {
                 (inputs.sequence)(first + row, x);
                 x.iter_mut().for_each(|x| *x = to_activation(*x, model.config.sequence_frac));
             };
-            codes.apply(backend, &model.sequence_input, rows, fill, x);
+            codes.apply_with(backend, &model.sequence_input, rows, fill, x);
             let normed = x.chunks_exact(width).zip(y.chunks_exact_mut(width)).take(rows);
             for (x, y) in normed {
                 layer_norm(backend, &model.sequence_norm, model.config.epsilon_activation, x, y);
             }
-            let fill = |row: usize, x: &mut [i32]| x.copy_from_slice(&y[row * width..][..width]);
-            codes.apply(backend, &model.initial, rows, fill, x);
+            codes.apply(backend, &model.initial, rows, Rows::new(y, width), x);
             let by_row = states.chunks_exact_mut(len).filter_map(|row| StateRow::split(dims, row));
             for ((state, initial), sequence) in by_row.zip(y.chunks_exact(width)).zip(x.chunks_exact(width)) {
                 state.initial.copy_from_slice(initial);
@@ -147,11 +147,10 @@ impl Pass<'_, '_> {
         self.for_rows(memory.records, len, memory.scratch, executor, &|first, records, scratch| {
             let ResidueScratch { mut codes, outputs: [x, ..], .. } = scratch;
             let rows = records.len() / len;
-            let fill = |row: usize, x: &mut [i32]| {
-                let state = &states[(first + row) * dims.state_len()..];
-                x.iter_mut().zip(state).for_each(|(x, &value)| *x = value);
-            };
-            codes.apply(backend, linear, rows, fill, x);
+            let state_len = dims.state_len();
+            let inputs =
+                Rows { values: &states[first * state_len..], width: linear.inputs(), stride: state_len };
+            codes.apply(backend, linear, rows, inputs, x);
             let frames = frames.iter().skip(first);
             for ((record, projections), &frame) in
                 records.chunks_exact_mut(len).zip(x.chunks_exact(len)).zip(frames)

@@ -6,6 +6,7 @@ use crate::esmfold::rows::{Codes, add, layer_norm};
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
 use crate::kernels::linear::Linear;
+use crate::kernels::rows::Rows;
 
 /// Most layers: what [`Config::check`](crate::esmfold::Config::check) lets through.
 const LAYERS_MAX: usize = 16;
@@ -43,13 +44,12 @@ impl<'a> Transition<'a> {
     ) {
         let width = self.norm.gain.len();
         let (a, b) = (&mut a[..rows * width], &mut b[..rows * width]);
-        let row_of = |x: &[i32], row: usize, out: &mut [i32]| out.copy_from_slice(&x[row * width..][..width]);
         for [first, second, third] in self.layers.iter().flatten() {
-            codes.apply(backend, first, rows, |row, out| row_of(x, row, out), a);
+            codes.apply(backend, first, rows, Rows::new(x, width), a);
             (backend.relu)(a);
-            codes.apply(backend, second, rows, |row, out| row_of(a, row, out), b);
+            codes.apply(backend, second, rows, Rows::new(a, width), b);
             (backend.relu)(b);
-            codes.apply(backend, third, rows, |row, out| row_of(b, row, out), a);
+            codes.apply(backend, third, rows, Rows::new(b, width), a);
             add(x, a);
         }
         for (x, y) in x.chunks_exact_mut(width.max(1)).zip(a.chunks_exact_mut(width.max(1))) {

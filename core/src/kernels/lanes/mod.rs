@@ -8,8 +8,9 @@
 pub(in crate::kernels) mod activation;
 pub(in crate::kernels) mod epilogue;
 pub(in crate::kernels) mod layer_norm;
-mod multiply;
+pub(in crate::kernels) mod multiply;
 pub(in crate::kernels) mod quantize;
 pub(in crate::kernels) mod residual;
 pub(in crate::kernels) mod rotary;
+mod scales;
 pub(in crate::kernels) mod weigh;

@@ -12,11 +12,11 @@ pub fn upper(a: i32, b: i32) -> i32 {
 ///
 /// `right` is at least 1, so that half a unit of the result is whole in the upper half; what the lower half holds is less and can't
 /// change a rounding half up.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lanes {
-    mantissa: i32,
-    left: u32,
-    right: u32,
+    pub(in crate::kernels) mantissa: i32,
+    pub(in crate::kernels) left: u32,
+    pub(in crate::kernels) right: u32,
 }
 
 impl Lanes {
@@ -35,8 +35,13 @@ impl Lanes {
     /// `by.apply(x)`. Products are at most 2^62 in magnitude, so nothing saturates.
     #[inline(always)]
     pub fn apply(self, x: i32) -> i32 {
-        let half = 1 << (self.right - 1);
-        (upper(x << self.left, self.mantissa) + half) >> self.right
+        (upper(x << self.left, self.mantissa) + self.half()) >> self.right
+    }
+
+    /// Half a unit of the result.
+    #[inline(always)]
+    pub fn half(self) -> i32 {
+        1 << (self.right - 1)
     }
 }
 

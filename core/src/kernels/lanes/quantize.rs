@@ -1,73 +1,146 @@
 //! Linear inputs: i8 codes with one scale per token.
 
 use super::multiply::Lanes;
+use super::scales::{ROWS, Scales};
 use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, row_len};
+use crate::kernels::rows::Rows;
 use crate::kernels::scalar;
 use crate::kernels::scalar::quantize::limbs;
 
-/// The specification's [`quantize_row`](scalar::quantize::quantize_row).
-#[inline(always)]
-pub fn quantize_row(values: &[i32], outliers: &[u16], codes: &mut [i8]) -> TokenScale {
-    let within = outliers.last().is_none_or(|&last| usize::from(last) < values.len());
-    if codes.len() < row_len(values.len(), outliers.len()) || !within || !outliers.is_sorted_by(|a, b| a < b)
-    {
-        return scalar::quantize::quantize_row(values, outliers, codes);
+/// The steps of quantization, for one row each: as compilers vectorise them, or a backend's own.
+pub trait Steps: Copy {
+    /// The largest magnitude.
+    #[inline(always)]
+    fn largest(self, values: &[i32]) -> u32 {
+        values.iter().fold(0, |largest, value| largest.max(value.unsigned_abs()))
     }
-    let (high, low) = codes.split_at_mut(outliers.len().div_ceil(GROUP) * GROUP);
-    let all_loud = outliers.len() == values.len();
-    let (ordinary, loud) = if all_loud {
-        (0, largest(values))
-    } else {
-        let loud = outliers.iter().filter_map(|&c| values.get(usize::from(c))).map(|v| v.unsigned_abs());
-        (ordinary_max(values, outliers, low), loud.max().unwrap_or(0))
-    };
-    let scale = TokenScale::covering(ordinary, loud);
-    let inverse = scale.inverse();
-    let Some(lanes) = Lanes::new(inverse, ordinary.max(loud)) else {
-        // A row of zeros, or nearly.
-        return scalar::quantize::quantize_row(values, outliers, codes);
-    };
-    let (ordinary, padding) = low.split_at_mut(values.len());
-    padding.fill(0);
-    let (limbs_of, padding) = high.split_at_mut(outliers.len());
-    padding.fill(0);
-    if all_loud {
-        for ((high, low), &value) in limbs_of.iter_mut().zip(ordinary).zip(values) {
-            (*high, *low) = limbs(lanes.apply(value));
+
+    /// The largest magnitude among the values whose mark is -1; the others' is 0.
+    #[inline(always)]
+    fn largest_marked(self, values: &[i32], marks: &[i8]) -> u32 {
+        let marked =
+            values.iter().zip(marks).map(|(value, mark)| value.unsigned_abs() & i32::from(*mark) as u32);
+        marked.fold(0, u32::max)
+    }
+
+    /// Codes of the values that their scale covers; the others' are any.
+    #[inline(always)]
+    fn encode(self, values: &[i32], by: Lanes, codes: &mut [i8]) {
+        codes.iter_mut().zip(values).for_each(|(code, &value)| *code = by.apply(value) as i8);
+    }
+
+    /// Two limbs of every value.
+    #[inline(always)]
+    fn encode_limbs(self, values: &[i32], by: Lanes, high: &mut [i8], low: &mut [i8]) {
+        for ((high, low), &value) in high.iter_mut().zip(low).zip(values) {
+            (*high, *low) = limbs(by.apply(value));
         }
-    } else {
-        for (code, &value) in ordinary.iter_mut().zip(values) {
-            // The scale covers all but outliers, whose codes are replaced.
-            *code = lanes.apply(value) as i8;
+    }
+}
+
+/// The steps as compilers vectorise them.
+#[derive(Clone, Copy)]
+pub struct Portable;
+
+impl Steps for Portable {}
+
+/// The specification's [`quantize_rows`](scalar::quantize::quantize_rows): first the scales of some rows side by side, then their codes.
+#[inline(always)]
+pub fn quantize_rows(
+    steps: impl Steps,
+    rows: Rows,
+    outliers: &[u16],
+    codes: &mut [i8],
+    scales: &mut [TokenScale],
+) {
+    let within = outliers.last().is_none_or(|&last| usize::from(last) < rows.width);
+    if !within || !outliers.is_sorted_by(|a, b| a < b) {
+        return scalar::quantize::quantize_rows(rows, outliers, codes, scales);
+    }
+    let len = row_len(rows.width, outliers.len());
+    let count = rows.count().min(codes.len().checked_div(len).unwrap_or(usize::MAX)).min(scales.len());
+    for (tile, scales) in scales.split_at_mut(count).0.chunks_mut(ROWS).enumerate() {
+        let first = tile * ROWS;
+        let values = rows.values.get(first * rows.stride..).unwrap_or_default();
+        let codes = codes.get_mut(first * len..).unwrap_or_default();
+        quantize_tile(steps, Rows { values, ..rows }, outliers, codes, scales);
+    }
+}
+
+/// Up to [`ROWS`] rows, one for each scale.
+#[inline(always)]
+fn quantize_tile(
+    steps: impl Steps,
+    rows: Rows,
+    outliers: &[u16],
+    codes: &mut [i8],
+    scales: &mut [TokenScale],
+) {
+    let (width, high_len) = (rows.width, outliers.len().div_ceil(GROUP) * GROUP);
+    let all_loud = !outliers.is_empty() && outliers.len() == width;
+    let by = {
+        let (mut ordinary, mut loud) = ([0; ROWS], [0; ROWS]);
+        let maxima = ordinary.iter_mut().zip(&mut loud).zip(rows.iter()).take(scales.len());
+        if all_loud {
+            maxima.for_each(|((_, loud), values)| *loud = steps.largest(values));
+        } else if outliers.is_empty() {
+            maxima.for_each(|((ordinary, _), values)| *ordinary = steps.largest(values));
+        } else {
+            // The first row's codes are yet to be written.
+            let marks = codes.get_mut(..width).unwrap_or_default();
+            mark_ordinary(outliers, marks);
+            for ((ordinary, loud), values) in maxima {
+                *ordinary = steps.largest_marked(values, marks);
+                let outliers = outliers.iter().filter_map(|&channel| values.get(usize::from(channel)));
+                *loud = outliers.fold(0, |largest, value| largest.max(value.unsigned_abs()));
+            }
         }
-        for (high, &channel) in limbs_of.iter_mut().zip(outliers) {
+        Scales::covering(ordinary, loud)
+    };
+    scales.iter_mut().enumerate().for_each(|(r, scale)| *scale = by.get(r));
+    let len = row_len(width, outliers.len());
+    if len == 0 {
+        return;
+    }
+    let codes = codes.chunks_exact_mut(len);
+    for (r, (codes, values)) in codes.zip(rows.iter()).take(scales.len()).enumerate() {
+        let by = by.inverse(r);
+        let (high, low) = codes.split_at_mut(high_len);
+        let (low, padding) = low.split_at_mut(width);
+        clear(padding);
+        let (high, padding) = high.split_at_mut(outliers.len());
+        clear(padding);
+        if all_loud {
+            steps.encode_limbs(values, by, high, low);
+            continue;
+        }
+        // The scale covers all but outliers, whose codes are replaced.
+        steps.encode(values, by, low);
+        for (high, &channel) in high.iter_mut().zip(outliers) {
             let channel = usize::from(channel);
-            if let (Some(&value), Some(low)) = (values.get(channel), ordinary.get_mut(channel)) {
-                (*high, *low) = limbs(lanes.apply(value));
+            if let (Some(&value), Some(low)) = (values.get(channel), low.get_mut(channel)) {
+                (*high, *low) = limbs(by.apply(value));
             }
         }
     }
-    scale
 }
 
-/// The largest magnitude among the channels that are not outliers. `mask` is memory for one byte a channel.
+/// Zeros; most rows need none, and no call.
 #[inline(always)]
-fn ordinary_max(values: &[i32], outliers: &[u16], mask: &mut [i8]) -> u32 {
-    if outliers.is_empty() {
-        return largest(values);
+fn clear(padding: &mut [i8]) {
+    if !padding.is_empty() {
+        padding.fill(0);
     }
-    mask.fill(-1);
+}
+
+/// -1 for each channel that is not an outlier, else 0.
+#[inline(always)]
+fn mark_ordinary(outliers: &[u16], marks: &mut [i8]) {
+    marks.fill(-1);
     for &outlier in outliers {
-        if let Some(mask) = mask.get_mut(usize::from(outlier)) {
-            *mask = 0;
+        if let Some(mark) = marks.get_mut(usize::from(outlier)) {
+            *mark = 0;
         }
     }
-    let masked = values.iter().zip(mask).map(|(value, mask)| value.unsigned_abs() & i32::from(*mask) as u32);
-    masked.fold(0, u32::max)
-}
-
-#[inline(always)]
-fn largest(values: &[i32]) -> u32 {
-    values.iter().fold(0, |largest, value| largest.max(value.unsigned_abs()))
 }

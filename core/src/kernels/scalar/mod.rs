@@ -17,7 +17,7 @@ mod tests;
 pub static BACKEND: super::Backend = super::Backend {
     name: "scalar",
     gemm: gemm::gemm,
-    quantize_row: quantize::quantize_row,
+    quantize_rows: quantize::quantize_rows,
     layer_norm: layer_norm::layer_norm,
     gelu: activation::gelu,
     relu: activation::relu,

@@ -2,6 +2,16 @@
 
 use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, LIMB_BITS, row_len};
+use crate::kernels::rows::Rows;
+
+/// Quantizes rows: [`quantize_row`] for as many as there are whole rows, whole rows of codes ([`row_len`]) and scales.
+pub fn quantize_rows(rows: Rows, outliers: &[u16], codes: &mut [i8], scales: &mut [TokenScale]) {
+    let len = row_len(rows.width, outliers.len());
+    for (row, (values, scale)) in rows.iter().zip(scales).enumerate() {
+        let Some(codes) = codes.get_mut(row * len..(row + 1) * len) else { return };
+        *scale = quantize_row(values, outliers, codes);
+    }
+}
 
 /// Quantizes `values` (activation units) into `codes` (`[high limbs | one code per channel]`, each part padded with
 /// zeros to a multiple of four) and returns the row's scale. `outliers` are ascending channel indices; these
@@ -43,9 +53,12 @@ pub fn ordinary_max(values: &[i32], outliers: &[u16]) -> u32 {
     values.get(from..).unwrap_or(&[]).iter().fold(largest, |m, v| m.max(v.unsigned_abs()))
 }
 
+/// The largest magnitude that two limbs hold.
+pub const LIMBS_MAX: i32 = 16_319;
+
 /// `value = 128 * high + low` with low in -64..=63, value clamped to what two limbs hold.
 pub fn limbs(value: i32) -> (i8, i8) {
-    let value = value.clamp(-16_319, 16_319);
+    let value = value.clamp(-LIMBS_MAX, LIMBS_MAX);
     let high = (value + (1 << (LIMB_BITS - 1))) >> LIMB_BITS;
     (high as i8, (value - (high << LIMB_BITS)) as i8)
 }

@@ -2,11 +2,9 @@
 
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
-use crate::kernels::linear::row_len;
 use crate::kernels::testing::{CODES, Codes, Layer, Random, any_magnitude};
 use proptest::prelude::*;
 use std::vec;
-use std::vec::Vec;
 
 #[derive(Clone, Debug)]
 pub struct GemmCase {
@@ -106,43 +104,4 @@ pub fn check_every_small_gemm(isa: Isa) {
             }
         }
     }
-}
-
-#[derive(Clone, Debug)]
-pub struct QuantizeCase {
-    pub values: Vec<i32>,
-    pub outliers: Vec<u16>,
-    /// Codes beyond the row, or (negative) too few of them.
-    pub surplus: isize,
-}
-
-/// Rows of one magnitude, of all, and of extremes.
-pub fn values(count: usize, seed: u64, style: u32) -> Vec<i32> {
-    let mut random = Random(seed);
-    let shift = random.below(32);
-    random.many(count, |r| match style % 5 {
-        0 => any_magnitude(r),
-        1 => (r.next() as i32) >> shift,
-        2 => [i32::MIN, i32::MAX, 0][r.below(3)],
-        3 => i32::MIN,
-        _ => (shift as i32 - 16) << 10,
-    })
-}
-
-pub fn quantize_case() -> impl Strategy<Value = QuantizeCase> {
-    (any::<u64>(), 0..300usize, prop_oneof![0..4usize, 0..300usize], 0..5u32, -2..6isize).prop_map(
-        |(seed, count, outliers, style, surplus)| QuantizeCase {
-            values: values(count, seed, style),
-            outliers: Random(seed ^ 1).channels(outliers, count),
-            surplus,
-        },
-    )
-}
-
-pub fn check_quantize_row(isa: Isa, case: &QuantizeCase) {
-    let len = row_len(case.values.len(), case.outliers.len()).saturating_add_signed(case.surplus);
-    let (mut expected, mut found) = (vec![-1i8; len], vec![-2i8; len]);
-    let scale = (Isa::scalar().backend().quantize_row)(&case.values, &case.outliers, &mut expected);
-    assert_eq!((isa.backend().quantize_row)(&case.values, &case.outliers, &mut found), scale);
-    assert_eq!(found, expected);
 }

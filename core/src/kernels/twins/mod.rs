@@ -6,6 +6,7 @@
 mod attention;
 mod linear;
 mod product;
+mod quantize;
 mod rows;
 
 use super::Isa;
@@ -32,8 +33,8 @@ macro_rules! twins {
                 }
 
                 #[test]
-                fn quantize_row(case in linear::quantize_case()) {
-                    linear::check_quantize_row(isa(), &case);
+                fn quantize_rows(case in quantize::quantize_case()) {
+                    quantize::check_quantize_rows(isa(), &case);
                 }
 
                 #[test]

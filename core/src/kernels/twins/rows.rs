@@ -1,12 +1,24 @@
 //! Operations on one row: LayerNorm, GELU, rotary embedding, the stored stream.
 
-use super::linear::values;
 use crate::kernels::Isa;
 use crate::kernels::testing::{Random, any_magnitude};
 use crate::quant::{Codec, Site};
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
+
+/// Rows of one magnitude, of all, and of extremes.
+pub fn values(count: usize, seed: u64, style: u32) -> Vec<i32> {
+    let mut random = Random(seed);
+    let shift = random.below(32);
+    random.many(count, |r| match style % 5 {
+        0 => any_magnitude(r),
+        1 => (r.next() as i32) >> shift,
+        2 => [i32::MIN, i32::MAX, 0][r.below(3)],
+        3 => i32::MIN,
+        _ => (shift as i32 - 16) << 10,
+    })
+}
 
 #[derive(Clone, Debug)]
 pub struct NormCase {

@@ -9,7 +9,8 @@ mod gemm;
 mod product;
 
 use super::lanes::activation::{gate, gelu, look_up};
-use super::lanes::{self, layer_norm, quantize, rotary};
+use super::lanes::quantize::{Portable, quantize_rows};
+use super::lanes::{self, layer_norm, rotary};
 use super::scalar::{self, activation, common_unit, contact};
 
 /// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
@@ -19,7 +20,7 @@ const SHIFTS_LANES: bool = cfg!(any(target_feature = "avx2", target_feature = "n
 pub static BACKEND: super::Backend = super::Backend {
     name: "wide",
     gemm: gemm::gemm,
-    quantize_row: quantize::quantize_row,
+    quantize_rows: |rows, outliers, codes, scales| quantize_rows(Portable, rows, outliers, codes, scales),
     layer_norm: layer_norm::layer_norm,
     gelu: |values| gelu(values, look_up::<8>),
     relu: activation::relu,

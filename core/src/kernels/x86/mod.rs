@@ -12,18 +12,20 @@ macro_rules! with_features {
     };
 }
 
-/// The operations on rows of a backend, made for its features: [`lanes`](super::lanes), with a [`lookup`] in tables.
+/// The operations on rows of a backend, made for its features: [`lanes`](super::lanes), with its [`lookup`] in tables and its steps of
+/// [`quantize`].
 macro_rules! rows {
     ($lookup:ident, $features:literal) => {{
         use crate::fixed::TokenScale;
         use crate::kernels::attention::ContactWeight;
-        use crate::kernels::x86::lookup;
+        use crate::kernels::rows::Rows;
+        use crate::kernels::x86::{lookup, quantize};
         use crate::kernels::{Backend, lanes, scalar, wide};
         use crate::quant::Site;
 
         with_features! { $features;
-            fn quantize_row(values: &[i32], outliers: &[u16], codes: &mut [i8]) -> TokenScale {
-                lanes::quantize::quantize_row(values, outliers, codes)
+            fn quantize_rows(rows: Rows, outliers: &[u16], codes: &mut [i8], scales: &mut [TokenScale]) {
+                lanes::quantize::quantize_rows(quantize::$lookup::Proof(()), rows, outliers, codes, scales)
             }
             fn layer_norm(x: &[i32], gain: &[i32], bias: &[i32], epsilon: u64, y: &mut [i32]) {
                 lanes::layer_norm::layer_norm(x, gain, bias, epsilon, y)
@@ -55,7 +57,7 @@ macro_rules! rows {
         }
 
         Backend {
-            quantize_row, layer_norm, gelu, relu, gate, common_unit, rotary, contact, decode, encode, ..wide::BACKEND
+            quantize_rows, layer_norm, gelu, relu, gate, common_unit, rotary, contact, decode, encode, ..wide::BACKEND
         }
     }};
 }
@@ -94,6 +96,7 @@ mod gemm;
 mod lookup;
 mod matrix;
 mod product;
+mod quantize;
 mod vectors;
 mod ymm;
 
