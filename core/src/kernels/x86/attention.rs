@@ -1,7 +1,7 @@
 //! Attention of one head.
 
 use super::matrix::{Rows, add_groups};
-use super::vectors::{Channels, Group, Scores, Vectors, Weights};
+use super::vectors::{Channels, Group, SHIFTS, Scores, Vectors, Weights};
 use crate::fixed::{Multiplier, TokenScale, requantize};
 use crate::kernels::attention::{Head, RowLogits, RowTile, Temperature};
 use crate::kernels::linear::{GROUP, PANEL};
@@ -10,6 +10,9 @@ use crate::kernels::scalar::attention::{WIDTH_MAX, output_scale, reduced, scaled
 
 /// Keys whose scores, or weights, are worked on at a time.
 const KEYS: usize = 32;
+
+/// The scale of rows that are requantized by their channels' alone.
+const ONE: TokenScale = TokenScale { mantissa: 1, exponent: 0 };
 
 /// Pairs of keys whose products a 32-bit sum holds: 255 * 2 * 32767 * 128 < 2^31.
 const PAIRS: usize = 255;
@@ -104,8 +107,7 @@ fn score_panels<V: Vectors, const R: usize, const P: usize>(
     stride: usize,
     scores: &mut [i32],
 ) -> usize {
-    let mut sums = [[v.zero(); P]; R];
-    add_groups(v, rows, panels, 0..rows.groups, 0, &mut sums);
+    let sums = add_groups(v, rows, panels, 0..rows.groups, 0, [[v.zero(); P]; R]);
     for panel in 0..P {
         let scales = wide_scales(&scales[panel * PANEL..]);
         for (row, (sums, &excess)) in sums.iter().zip(excess).enumerate() {
@@ -217,22 +219,19 @@ fn contexts<'o, V: Vectors, const R: usize, const W: usize>(
 ) -> usize {
     let totals = sum_values::<V, R, W>(v, head, first, scores, stride);
     for ((out, totals), &(mantissa, shift, reduce)) in rows.zip(&totals).zip(scales) {
-        let channels =
-            Channels { mantissa: [mantissa; PANEL], shift_less_one: [shift - 1; PANEL], bias: [0; PANEL] };
+        let channels = Channels { mantissa: [mantissa; PANEL], shift: [shift; PANEL], bias: [1; PANEL] };
         for (out, totals) in out[..head.width][first..].chunks_mut(PANEL).zip(totals) {
             let mut values = [0; PANEL];
             for (value, &total) in values.iter_mut().zip(totals) {
                 *value = reduced(total, reduce);
             }
-            // Then nothing saturates: a product is at most 2^62.
-            if (32..=62).contains(&shift) {
-                values = v.requantize(&values, &channels, TokenScale { mantissa: 1, exponent: 0 });
-            } else {
-                values.iter_mut().for_each(|value| *value = requantize(*value, mantissa, shift));
+            let mut results = [0; PANEL];
+            if !(SHIFTS.contains(&shift) && v.requantize(&values, 0, &channels, ONE, &mut results)) {
+                results = values.map(|value| requantize(value, mantissa, shift));
             }
             match out.first_chunk_mut() {
-                Some(out) => *out = values,
-                None => out.copy_from_slice(&values[..out.len()]),
+                Some(out) => *out = results,
+                None => out.copy_from_slice(&results[..out.len()]),
             }
         }
     }

@@ -70,7 +70,7 @@ impl Vectors for Avx2 {
     }
 
     #[inline(always)]
-    fn finish(self, sums: [__m256i; 4], _excess: i32) -> [i32; PANEL] {
+    fn finish(self, sums: [__m256i; 4]) -> [i32; PANEL] {
         // SAFETY: the machine has the features.
         unsafe { ymm::store(whole(sums)) }
     }

@@ -1,6 +1,6 @@
 //! AVX-512 VNNI: groups of four 8-bit products in 512-bit vectors (`vpdpbusd`).
 
-use super::vectors::{Channels, Group, Scores, Vectors, Weights};
+use super::vectors::{Channels, Group, Scores, UPPER, Vectors, Weights};
 use crate::fixed::{EXP2_COEFFICIENTS, TokenScale};
 use crate::kernels::Backend;
 use crate::kernels::attention::Temperature;
@@ -57,6 +57,26 @@ impl Vectors for Avx512Vnni {
         unsafe { _mm512_dpbusd_epi32(sums, columns, codes) }
     }
 
+    /// Compilers would read the codes of all rows first, and keep sums in memory meanwhile.
+    #[inline(always)]
+    fn add_to_each<const P: usize>(
+        self,
+        mut sums: [__m512i; P],
+        columns: &[__m512i; P],
+        codes: &[i8; GROUP],
+    ) -> [__m512i; P] {
+        if let ([first, second], [columns, others]) = (&mut sums[..], &columns[..]) {
+            // SAFETY: the machine has the features.
+            unsafe { [*first, *second] = add_to_both([*first, *second], [*columns, *others], codes) };
+        } else {
+            let codes = self.codes(*codes);
+            for (sums, &columns) in sums.iter_mut().zip(columns) {
+                *sums = self.add(*sums, columns, codes);
+            }
+        }
+        sums
+    }
+
     #[inline(always)]
     fn excess(self, codes: &[i8]) -> i32 {
         let (vectors, rest) = codes.as_chunks::<64>();
@@ -79,9 +99,9 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn finish(self, sums: __m512i, excess: i32) -> [i32; PANEL] {
-        // SAFETY: the machine has the features; both types have 64 bytes, any of which are allowed.
-        unsafe { core::mem::transmute(_mm512_sub_epi32(sums, _mm512_set1_epi32(excess))) }
+    fn finish(self, sums: __m512i) -> [i32; PANEL] {
+        // SAFETY: both types have 64 bytes, any of which are allowed.
+        unsafe { core::mem::transmute(sums) }
     }
 
     #[inline(always)]
@@ -176,27 +196,52 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn requantize(self, acc: &[i32; PANEL], channels: &Channels, row: TokenScale) -> [i32; PANEL] {
+    fn requantize(
+        self,
+        acc: &[i32; PANEL],
+        excess: i32,
+        channels: &Channels,
+        row: TokenScale,
+        out: &mut [i32; PANEL],
+    ) -> bool {
         // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which are allowed.
         unsafe {
             let load = |values: &[i32; PANEL]| _mm512_loadu_si512(values.as_ptr().cast());
-            let acc = load(acc);
+            let acc = _mm512_sub_epi32(load(acc), _mm512_set1_epi32(excess));
             let mantissa = _mm512_set1_epi32(i32::from(row.mantissa & 0x7fff));
             let mantissa = _mm512_mullo_epi32(load(&channels.mantissa), mantissa);
-            let exponent = _mm512_set1_epi32(i32::from(row.exponent));
-            let shift = _mm512_sub_epi32(load(&channels.shift_less_one), exponent);
-            // Even columns, then odd ones: products of 64 bits, one place too many, half added with the last.
+            let shift = _mm512_sub_epi32(load(&channels.shift), _mm512_set1_epi32(i32::from(row.exponent)));
+            // Differences below 0 become 0: shifts have 16 bits.
+            let upper = _mm512_set1_epi32(UPPER);
+            let (left, right) = (_mm512_subs_epu16(upper, shift), _mm512_subs_epu16(shift, upper));
+            let shifted = _mm512_sllv_epi32(acc, left);
+            let lost = _mm512_cmpneq_epi32_mask(_mm512_srav_epi32(shifted, left), acc);
             let odd = |vector| _mm512_srli_epi64::<32>(vector);
-            let one = _mm512_set1_epi64(1);
-            let even_shift = _mm512_and_si512(shift, _mm512_set1_epi64(0xffff_ffff));
-            let even = _mm512_srav_epi64(_mm512_mul_epi32(acc, mantissa), even_shift);
-            let even = _mm512_srai_epi64::<1>(_mm512_add_epi64(even, one));
-            let odd = _mm512_srav_epi64(_mm512_mul_epi32(odd(acc), odd(mantissa)), odd(shift));
-            let odd = _mm512_srai_epi64::<1>(_mm512_add_epi64(odd, one));
-            let values = _mm512_mask_shuffle_epi32::<0b10_10_00_00>(even, 0xaaaa, odd);
-            core::mem::transmute(_mm512_add_epi32(values, load(&channels.bias)))
+            let even = _mm512_mul_epi32(shifted, mantissa);
+            let products = _mm512_mul_epi32(odd(shifted), odd(mantissa));
+            let values = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(products, 0x5555, even);
+            let values = _mm512_add_epi32(_mm512_srav_epi32(values, right), load(&channels.bias));
+            _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_srai_epi32::<1>(values));
+            lost == 0
         }
     }
+}
+
+/// Adds the products of four codes with the columns of two panels.
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn add_to_both([mut a, mut b]: [__m512i; 2], columns: [__m512i; 2], codes: &[i8; GROUP]) -> [__m512i; 2] {
+    let _each: __m512i;
+    // SAFETY: the instructions read these registers and the four codes, and write these registers; the features are enabled.
+    unsafe {
+        asm!(
+            "vpbroadcastd {codes}, dword ptr [{at}]",
+            "vpdpbusd {a}, {first}, {codes}",
+            "vpdpbusd {b}, {second}, {codes}",
+            a = inout(zmm_reg) a, b = inout(zmm_reg) b, first = in(zmm_reg) columns[0], second = in(zmm_reg) columns[1],
+            at = in(reg) codes, codes = out(zmm_reg) _each, options(pure, readonly, nostack, preserves_flags)
+        );
+    }
+    [a, b]
 }
 
 /// `vpdpwssd`, which compilers make two instructions of.

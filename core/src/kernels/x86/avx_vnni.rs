@@ -87,9 +87,9 @@ impl Vectors for AvxVnni {
     }
 
     #[inline(always)]
-    fn finish(self, sums: Pair, excess: i32) -> [i32; PANEL] {
+    fn finish(self, sums: Pair) -> [i32; PANEL] {
         // SAFETY: the machine has the features.
-        unsafe { ymm::store(ymm::less(sums, excess)) }
+        unsafe { ymm::store(sums) }
     }
 
     #[inline(always)]

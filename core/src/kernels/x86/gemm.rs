@@ -1,16 +1,13 @@
 //! Linear layers.
 
 use super::matrix::{Output, Rows, products};
-use super::vectors::{Channels, Vectors};
+use super::vectors::{Channels, SHIFTS, Vectors};
 use crate::fixed::TokenScale;
-use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel};
+use crate::kernels::linear::{GROUP, Linear, PANEL, Panel};
 use crate::kernels::scalar::gemm::{finish, gemm as defined};
 
 /// Most panels whose epilogues are at hand.
 const PANELS_MAX: usize = 4;
-
-/// The largest shift that [`Vectors::requantize`] does.
-const SHIFT_MAX: i32 = 62;
 
 /// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm).
 #[inline(always)]
@@ -21,14 +18,10 @@ pub fn gemm<V: Vectors>(v: V, layer: &Linear, codes: &[i8], scales: &[TokenScale
     }
     let count = scales.len().min(codes.len() / row_len).min(out.len() / outputs);
     let (codes, _) = codes[..count * row_len].as_chunks();
-    let high = layer.high_groups();
-    let rows = Rows { codes, count, groups: row_len / GROUP, panel_groups: layer.panel_groups(), high };
+    let (groups, high) = (row_len / GROUP, layer.high_groups());
+    let rows = Rows { codes, count, groups, panel_groups: layer.panel_groups(), high };
     let (panels, _) = layer.weight().as_chunks();
-    // A column's sum is at most 2^`bits`: products of at most 2^14, high limbs counting 128 times.
-    let bits =
-        14 + (layer.inputs() + ((high * GROUP) << LIMB_BITS)).next_power_of_two().trailing_zeros() as i32;
-    let output =
-        Requantized { v, layer, scales, out, bits, first: 0, epilogues: [Epilogue::NONE; PANELS_MAX] };
+    let output = Requantized { v, layer, scales, out, first: 0, epilogues: [Epilogue::NONE; PANELS_MAX] };
     products(v, rows, panels, output);
 }
 
@@ -38,7 +31,6 @@ struct Requantized<'o, V> {
     layer: &'o Linear<'o>,
     scales: &'o [TokenScale],
     out: &'o mut [i32],
-    bits: i32,
     first: usize,
     epilogues: [Epilogue<'o>; PANELS_MAX],
 }
@@ -53,23 +45,27 @@ impl<V: Vectors> Output for Requantized<'_, V> {
     }
 
     #[inline(always)]
-    fn take(&mut self, row: usize, panel: usize, sums: &[i32; PANEL]) {
-        let (epilogue, scale) = (&self.epilogues[panel], self.scales[row]);
-        let out = &mut self.out[row * self.layer.outputs() + (self.first + panel) * PANEL..];
-        let exponent = i32::from(scale.exponent);
-        // Then an output before its bias is at most 2^30.
-        if epilogue.lowest - exponent > self.bits && epilogue.highest - exponent <= SHIFT_MAX {
-            let values = self.v.requantize(sums, &epilogue.channels, scale);
-            if epilogue.panel.bias.len() == PANEL {
-                out[..PANEL].copy_from_slice(&values);
-            } else {
-                out.iter_mut()
-                    .zip(&values)
-                    .take(epilogue.panel.bias.len())
-                    .for_each(|(out, &value)| *out = value);
+    fn take(&mut self, row: usize, panel: usize, sums: &[[i32; PANEL]], excess: &[i32]) {
+        let Epilogue { panel: of, channels, lowest, highest } = &self.epilogues[panel];
+        let (outputs, count) = (self.layer.outputs(), of.bias.len());
+        let out = &mut self.out[row * outputs + (self.first + panel) * PANEL..];
+        let rows = out.chunks_mut(outputs).zip(sums).zip(excess).zip(&self.scales[row..]);
+        for (((out, sums), &excess), &scale) in rows {
+            let exponent = i32::from(scale.exponent);
+            let usual = SHIFTS.contains(&(lowest - exponent)) && SHIFTS.contains(&(highest - exponent));
+            let mut values = [0; PANEL];
+            let exact = usual
+                && match out.first_chunk_mut() {
+                    Some(out) if count == PANEL => self.v.requantize(sums, excess, channels, scale, out),
+                    _ => {
+                        let exact = self.v.requantize(sums, excess, channels, scale, &mut values);
+                        out.iter_mut().zip(&values).take(count).for_each(|(out, &value)| *out = value);
+                        exact
+                    }
+                };
+            if !exact {
+                finish(of, &sums.map(|sum| sum.wrapping_sub(excess)), scale, out);
             }
-        } else {
-            finish(&epilogue.panel, sums, scale, out);
         }
     }
 }
@@ -79,7 +75,7 @@ impl<V: Vectors> Output for Requantized<'_, V> {
 struct Epilogue<'a> {
     panel: Panel<'a>,
     channels: Channels,
-    /// The least shift; so little that no row's is enough if a bias is above 2^30.
+    /// The least shift; so little that no row's is usual if a bias is beyond what [`Channels`] hold.
     lowest: i32,
     /// The largest shift.
     highest: i32,
@@ -88,21 +84,34 @@ struct Epilogue<'a> {
 impl<'a> Epilogue<'a> {
     const NONE: Self = Self {
         panel: Panel { high: &[], low: &[], bias: &[], mantissa: &[], shift: &[] },
-        channels: Channels { mantissa: [0; PANEL], shift_less_one: [0; PANEL], bias: [0; PANEL] },
+        channels: Channels { mantissa: [0; PANEL], shift: [0; PANEL], bias: [0; PANEL] },
         lowest: 0,
         highest: 0,
     };
 
     #[inline(always)]
     fn new(panel: Panel<'a>) -> Self {
-        let shifts = || panel.shift.iter().copied().map(i32::from);
-        let (lowest, highest) = (shifts().min().unwrap_or(0), shifts().max().unwrap_or(0));
-        let mut channels =
-            Channels { mantissa: [0; PANEL], shift_less_one: [highest - 1; PANEL], bias: [0; PANEL] };
-        channels.mantissa.iter_mut().zip(panel.mantissa).for_each(|(to, &from)| *to = from.into());
-        channels.shift_less_one.iter_mut().zip(shifts()).for_each(|(to, from)| *to = from - 1);
-        channels.bias.iter_mut().zip(panel.bias).for_each(|(to, &from)| *to = from);
-        let small = panel.bias.iter().all(|bias| bias.unsigned_abs() < 1 << 30);
-        Self { panel, channels, lowest: if small { lowest } else { i32::MIN / 2 }, highest }
+        let last = panel.shift.last().copied().unwrap_or(0);
+        let (mantissa, bias) = (sixteen(panel.mantissa, 0), sixteen(panel.bias, 0));
+        let shift = sixteen(panel.shift, last);
+        let (lowest, highest) = shift.iter().fold((last, last), |(l, h), &s| (l.min(s), h.max(s)));
+        let small = bias.iter().fold(0, |all, bias| all | (bias ^ (bias >> 31))) < 1 << 29;
+        let channels = Channels {
+            mantissa: mantissa.map(i32::from),
+            shift: shift.map(i32::from),
+            bias: bias.map(|bias| bias.wrapping_mul(2).wrapping_add(1)),
+        };
+        let lowest = if small { i32::from(lowest) } else { i32::MIN / 2 };
+        Self { panel, channels, lowest, highest: highest.into() }
     }
+}
+
+/// The values of a panel's channels; `rest` where there are none.
+#[inline(always)]
+fn sixteen<T: Copy>(values: &[T], rest: T) -> [T; PANEL] {
+    values.first_chunk().copied().unwrap_or_else(|| {
+        let mut all = [rest; PANEL];
+        all.iter_mut().zip(values).for_each(|(to, &from)| *to = from);
+        all
+    })
 }

@@ -36,8 +36,8 @@ pub trait Output {
     /// Sees the panels `first..first + count` before their sums.
     fn panels(&mut self, first: usize, count: usize);
 
-    /// Takes the sums of a row with one of the panels that it saw last.
-    fn take(&mut self, row: usize, panel: usize, sums: &[i32; PANEL]);
+    /// Takes the sums of the rows from `row` on with one of the panels that it saw last; each row's are too large by its excess.
+    fn take(&mut self, row: usize, panel: usize, sums: &[[i32; PANEL]], excess: &[i32]);
 }
 
 /// Products of all rows with all panels, `[panels, panel_groups, 16, 4]`.
@@ -61,11 +61,9 @@ pub fn products<V: Vectors>(v: V, rows: Rows, panels: &[Group], mut output: impl
             output.panels(panel, together);
             for tile in 0..tiles {
                 let (from, end) = (tile * pass.count / tiles, (tile + 1) * pass.count / tiles);
-                multiply(v, pass.part(from, end), panels, together, &excess[from..end], &mut sums);
-                for (row, sums) in sums.chunks_exact(together).take(end - from).enumerate() {
-                    for (panel, sums) in sums.iter().enumerate() {
-                        output.take(first + from + row, panel, sums);
-                    }
+                multiply(v, pass.part(from, end), panels, together, &mut sums);
+                for (panel, sums) in sums.chunks_exact(end - from).take(together).enumerate() {
+                    output.take(first + from, panel, sums, &excess[from..end]);
                 }
             }
             panel += together;
@@ -90,26 +88,25 @@ impl Rows<'_> {
     }
 }
 
-/// Sums of the products of a tile's rows with `together` panels, `[rows, together]`.
+/// Sums of the products of a tile's rows with `together` panels, `[together, rows]`.
 #[inline(always)]
 fn multiply<V: Vectors>(
     v: V,
     rows: Rows,
     panels: &[Group],
     together: usize,
-    excess: &[i32],
     sums: &mut [[i32; PANEL]; SUMS_MAX],
 ) {
     macro_rules! by_rows {
         ($($count:literal)*) => {
             match rows.count {
                 $($count if $count <= FEW_ROWS && V::PANELS_OF_FEW_ROWS == 4 && together == 4 => {
-                    multiply_tile::<V, { if $count <= FEW_ROWS { $count } else { 1 } }, 4>(v, rows, panels, excess, sums);
+                    multiply_tile::<V, { if $count <= FEW_ROWS { $count } else { 1 } }, 4>(v, rows, panels, sums);
                 }
                 $count if $count <= V::ROWS && V::PANELS.max(V::PANELS_OF_FEW_ROWS) > 1 && together == 2 => {
-                    multiply_tile::<V, $count, 2>(v, rows, panels, excess, sums);
+                    multiply_tile::<V, $count, 2>(v, rows, panels, sums);
                 }
-                $count if $count <= V::ROWS => multiply_tile::<V, $count, 1>(v, rows, panels, excess, sums),)*
+                $count if $count <= V::ROWS => multiply_tile::<V, $count, 1>(v, rows, panels, sums),)*
                 _ => {}
             }
         };
@@ -123,27 +120,26 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
     v: V,
     rows: Rows,
     panels: &[Group],
-    excess: &[i32],
     out: &mut [[i32; PANEL]; SUMS_MAX],
 ) {
+    // Either the low limbs' columns come after those of the high limbs, or they are the same.
+    let low = rows.high + rows.panel_groups - rows.groups;
     let mut sums = [[v.zero(); P]; R];
     if rows.high > 0 {
-        add_groups(v, rows, panels, 0..rows.high, 0, &mut sums);
+        sums = add_groups(v, rows, panels, 0..rows.high, 0, sums);
         for sums in sums.as_flattened_mut() {
             *sums = v.shift_limb(*sums);
         }
     }
-    // Either the low limbs' columns come after those of the high limbs, or they are the same.
-    let low = rows.high + rows.panel_groups - rows.groups;
-    add_groups(v, rows, panels, rows.high..rows.groups, low, &mut sums);
-    for ((out, sums), &excess) in out.chunks_exact_mut(P).zip(&sums).zip(excess) {
-        for (out, &sums) in out.iter_mut().zip(sums) {
-            *out = v.finish(sums, excess);
+    sums = add_groups(v, rows, panels, rows.high..rows.groups, low, sums);
+    for (row, sums) in sums.into_iter().enumerate() {
+        for (panel, sums) in sums.into_iter().enumerate() {
+            out[panel * R + row] = v.finish(sums);
         }
     }
 }
 
-/// Adds the products of some groups of `R` rows and as many groups, from `first` on, of `P` panels.
+/// `acc`, and the products of some groups of `R` rows and as many groups, from `first` on, of `P` panels.
 #[inline(always)]
 pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
     v: V,
@@ -151,15 +147,14 @@ pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
     panels: &[Group],
     range: Range<usize>,
     first: usize,
-    sums: &mut [[V::Sums; P]; R],
-) {
+    mut acc: [[V::Sums; P]; R],
+) -> [[V::Sums; P]; R] {
     let (groups, panel_groups) = (rows.groups, rows.panel_groups);
     let fits = rows.codes.len() >= R * groups && range.end <= groups;
     let panels_fit = panels.len() >= P * panel_groups && range.len() <= panel_groups.saturating_sub(first);
     if !(fits && panels_fit) {
-        return;
+        return acc;
     }
-    let mut acc = *sums;
     for (group, column) in range.zip(first..) {
         // SAFETY: a row has as many groups as `range` is in, a panel those that are as far from `first` as `group` is from the
         // range's start, and there are R rows and P panels.
@@ -172,11 +167,8 @@ pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
         }
         for (row, acc) in acc.iter_mut().enumerate() {
             // SAFETY: as above.
-            let codes = v.codes(unsafe { *codes.add(row * groups) });
-            for (acc, &columns) in acc.iter_mut().zip(&columns) {
-                *acc = v.add(*acc, columns, codes);
-            }
+            *acc = v.add_to_each(*acc, &columns, unsafe { &*codes.add(row * groups) });
         }
     }
-    *sums = acc;
+    acc
 }

@@ -38,7 +38,10 @@ impl Output for Sums<'_> {
     }
 
     #[inline(always)]
-    fn take(&mut self, row: usize, panel: usize, sums: &[i32; PANEL]) {
-        self.out[row * self.columns + (self.first + panel) * PANEL..][..PANEL].copy_from_slice(sums);
+    fn take(&mut self, row: usize, panel: usize, sums: &[[i32; PANEL]], excess: &[i32]) {
+        let out = &mut self.out[row * self.columns + (self.first + panel) * PANEL..];
+        for ((out, sums), &excess) in out.chunks_mut(self.columns).zip(sums).zip(excess) {
+            out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = sum.wrapping_sub(excess));
+        }
     }
 }

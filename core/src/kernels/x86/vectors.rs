@@ -3,6 +3,7 @@
 use crate::fixed::TokenScale;
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::{GROUP, PANEL};
+use core::ops::RangeInclusive;
 
 /// A group of four inputs of a packed panel: `[16, 4]`.
 pub type Group = [i8; GROUP * PANEL];
@@ -43,20 +44,46 @@ pub trait Vectors: Copy {
     /// Adds the products of four codes with sixteen columns, and what [`excess`](Self::excess) says for these codes.
     fn add(self, sums: Self::Sums, columns: Self::Columns, codes: Self::Codes) -> Self::Sums;
 
+    /// [`add`](Self::add) for several panels. Where registers are just enough, it sees to it that few are taken for codes.
+    #[inline(always)]
+    fn add_to_each<const P: usize>(
+        self,
+        mut sums: [Self::Sums; P],
+        columns: &[Self::Columns; P],
+        codes: &[i8; GROUP],
+    ) -> [Self::Sums; P] {
+        let codes = self.codes(*codes);
+        for (sums, &columns) in sums.iter_mut().zip(columns) {
+            *sums = self.add(*sums, columns, codes);
+        }
+        sums
+    }
+
     /// What products with these codes are too large by: 128 times the codes' sum where columns are taken as unsigned.
     fn excess(self, codes: &[i8]) -> i32;
 
     /// Sums times 128, the unit of the high limbs.
     fn shift_limb(self, sums: Self::Sums) -> Self::Sums;
 
-    /// The sums of the columns, less `excess`.
-    fn finish(self, sums: Self::Sums, excess: i32) -> [i32; PANEL];
+    /// The sums of the columns, [`excess`](Self::excess) included.
+    fn finish(self, sums: Self::Sums) -> [i32; PANEL];
 
     /// The sums of the columns, less `excess`, times a scale for each.
     fn finish_scaled(self, sums: Self::Sums, excess: i32, scales: &[i32; PANEL]) -> [i32; PANEL];
 
-    /// `requantize(acc, mantissa, shift) + bias` for sixteen columns. Shifts are 1 to 62, and nothing saturates.
-    fn requantize(self, acc: &[i32; PANEL], channels: &Channels, row: TokenScale) -> [i32; PANEL];
+    /// `requantize(acc - excess, mantissa, shift) + bias` for sixteen columns, for shifts of 2 to 62. False where a column exceeds its lanes; its
+    /// output is another then.
+    ///
+    /// As in [`lanes`](crate::kernels::lanes), sums are shifted left by up to 31 places, and the upper halves of their products
+    /// right by what is left of the shift.
+    fn requantize(
+        self,
+        acc: &[i32; PANEL],
+        excess: i32,
+        channels: &Channels,
+        row: TokenScale,
+        out: &mut [i32; PANEL],
+    ) -> bool;
 
     /// Two keys' values of sixteen channels (the first eight from eight) in pairs.
     fn values(self, values: &[i8]) -> Self::Values;
@@ -89,13 +116,20 @@ pub type Scores = [i32; 32];
 /// Weights, or scales, of as many keys.
 pub type Weights = [i16; 32];
 
+/// The shifts that [`Vectors::requantize`] does.
+pub const SHIFTS: RangeInclusive<i32> = 2..=62;
+
+/// Places of a product that its upper half is without, and one that rounds.
+pub const UPPER: i32 = 33;
+
 /// The epilogue of a panel's channels.
 #[derive(Clone, Copy)]
+#[repr(align(64))]
 pub struct Channels {
     /// Weight scale mantissas, below 2^16.
     pub mantissa: [i32; PANEL],
-    /// Weight scale shifts, each less 1.
-    pub shift_less_one: [i32; PANEL],
-    /// Bias in output units.
+    /// Weight scale shifts.
+    pub shift: [i32; PANEL],
+    /// Twice the bias in output units, and 1, which rounds. Biases are below 2^29 in magnitude.
     pub bias: [i32; PANEL],
 }

@@ -1,6 +1,6 @@
 //! What the instruction sets with 256-bit vectors have in common: everything but the products of codes.
 
-use super::vectors::{Channels, Scores, Weights};
+use super::vectors::{Channels, Scores, UPPER, Weights};
 use crate::fixed::{EXP2_COEFFICIENTS, TokenScale};
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::PANEL;
@@ -19,11 +19,13 @@ macro_rules! without_codes {
         fn requantize(
             self,
             acc: &[i32; $crate::kernels::linear::PANEL],
+            excess: i32,
             channels: &$crate::kernels::x86::vectors::Channels,
             row: $crate::fixed::TokenScale,
-        ) -> [i32; $crate::kernels::linear::PANEL] {
+            out: &mut [i32; $crate::kernels::linear::PANEL],
+        ) -> bool {
             // SAFETY: the machine has the features.
-            unsafe { $crate::kernels::x86::ymm::requantize(acc, channels, row) }
+            unsafe { $crate::kernels::x86::ymm::requantize(acc, excess, channels, row, out) }
         }
 
         #[inline(always)]
@@ -114,34 +116,34 @@ pub fn values(values: &[i8]) -> Pair {
 
 /// [`Vectors::requantize`](super::vectors::Vectors::requantize).
 #[target_feature(enable = "avx2")]
-pub fn requantize(acc: &[i32; PANEL], channels: &Channels, row: TokenScale) -> [i32; PANEL] {
+pub fn requantize(
+    acc: &[i32; PANEL],
+    excess: i32,
+    channels: &Channels,
+    row: TokenScale,
+    out: &mut [i32; PANEL],
+) -> bool {
     let mantissa = _mm256_set1_epi32(i32::from(row.mantissa & 0x7fff));
     let exponent = _mm256_set1_epi32(i32::from(row.exponent));
-    let (acc, mantissas) = (load(acc), load(&channels.mantissa));
-    let (shifts, bias) = (load(&channels.shift_less_one), load(&channels.bias));
-    let mut out = [_mm256_setzero_si256(); 2];
+    let upper = _mm256_set1_epi32(UPPER);
+    let (acc, mantissas) = (less(load(acc), excess), load(&channels.mantissa));
+    let (shifts, bias) = (load(&channels.shift), load(&channels.bias));
+    let (mut results, mut lost) = ([_mm256_setzero_si256(); 2], _mm256_setzero_si256());
     for half in 0..2 {
         let mantissa = _mm256_mullo_epi32(mantissas[half], mantissa);
         let shift = _mm256_sub_epi32(shifts[half], exponent);
-        let even_shift = _mm256_and_si256(shift, _mm256_set1_epi64x(0xffff_ffff));
-        let even = shifted(_mm256_mul_epi32(acc[half], mantissa), even_shift);
-        let product = _mm256_mul_epi32(_mm256_srli_epi64::<32>(acc[half]), _mm256_srli_epi64::<32>(mantissa));
-        let odd = shifted(product, _mm256_srli_epi64::<32>(shift));
-        let both = _mm256_blend_epi32::<0b1010_1010>(even, _mm256_slli_epi64::<32>(odd));
-        out[half] = _mm256_add_epi32(both, bias[half]);
+        // Differences below 0 become 0: shifts have 16 bits.
+        let (left, right) = (_mm256_subs_epu16(upper, shift), _mm256_subs_epu16(shift, upper));
+        let shifted = _mm256_sllv_epi32(acc[half], left);
+        lost = _mm256_or_si256(lost, _mm256_xor_si256(_mm256_srav_epi32(shifted, left), acc[half]));
+        let even = _mm256_mul_epi32(shifted, mantissa);
+        let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(shifted), _mm256_srli_epi64::<32>(mantissa));
+        let values = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
+        let values = _mm256_add_epi32(_mm256_srav_epi32(values, right), bias[half]);
+        results[half] = _mm256_srai_epi32::<1>(values);
     }
-    store(out)
-}
-
-/// Products shifted right by one more than `shift` and rounded half up, in the lower halves. There is no arithmetic shift of 64-bit
-/// lanes, so 2^63 is added before and what is left of it taken off after.
-#[target_feature(enable = "avx2")]
-fn shifted(product: __m256i, shift: __m256i) -> __m256i {
-    let (one, offset) = (_mm256_set1_epi64x(1), _mm256_set1_epi64x(i64::MIN));
-    let places = _mm256_add_epi64(shift, one);
-    let half = _mm256_sllv_epi64(one, shift);
-    let positive = _mm256_add_epi64(_mm256_add_epi64(product, half), offset);
-    _mm256_sub_epi64(_mm256_srlv_epi64(positive, places), _mm256_srlv_epi64(offset, places))
+    *out = store(results);
+    _mm256_testz_si256(lost, lost) == 1
 }
 
 /// [`Vectors::weigh`](super::vectors::Vectors::weigh).
