@@ -157,23 +157,10 @@ fn weigh<V: Vectors>(v: V, keys: usize, scores: &mut [i32], logits: RowLogits, w
     scores[keys..end].fill(i32::MIN);
     let (scores, _): (&[Scores], _) = scores[..end].as_chunks();
     let (chunks, _): (&mut [Weights], _) = weights[..end].as_chunks_mut();
-    let largest = largest(scores);
-    let sum = v.weigh(scores, largest, temperature, chunks);
+    let sum = v.weigh(scores, temperature, chunks);
     let padding = weights[keys..end].iter().fold(0, |sum, &weight| sum + u32::from(weight.unsigned_abs()));
     weights[keys..].fill(0);
     sum.wrapping_sub(padding)
-}
-
-/// The largest of all scores: lane by lane, as compilers do with vectors.
-#[inline(always)]
-fn largest(scores: &[Scores]) -> i32 {
-    let mut lanes = [i32::MIN; KEYS];
-    for scores in scores {
-        for (lane, &score) in lanes.iter_mut().zip(scores) {
-            *lane = score.max(*lane);
-        }
-    }
-    lanes.into_iter().max().unwrap_or(i32::MIN)
 }
 
 /// [`Multiplier::apply`] to every score. Shifts of a model are 32 to 62: nothing saturates, and only the upper half of a product is

@@ -148,17 +148,15 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn weigh(
-        self,
-        scores: &[Scores],
-        largest: i32,
-        temperature: Option<Temperature>,
-        weights: &mut [Weights],
-    ) -> u32 {
+    fn weigh(self, scores: &[Scores], temperature: Option<Temperature>, weights: &mut [Weights]) -> u32 {
         // SAFETY: the machine has the features; 32 scores are two vectors, 32 weights one.
         unsafe {
             let mut sums = _mm512_setzero_si512();
-            let largest = _mm512_set1_epi32(largest);
+            let mut largest = _mm512_set1_epi32(i32::MIN);
+            for scores in scores.as_flattened().as_chunks::<PANEL>().0 {
+                largest = _mm512_max_epi32(largest, _mm512_loadu_si512(scores.as_ptr().cast()));
+            }
+            let largest = _mm512_set1_epi32(_mm512_reduce_max_epi32(largest));
             let [a, b, c, d] = EXP2_COEFFICIENTS.map(|coefficient| _mm512_set1_epi16(coefficient as i16));
             for (scores, weights) in scores.iter().zip(weights) {
                 let scores = scores.as_ptr();

@@ -98,13 +98,7 @@ pub trait Vectors: Copy {
     fn context(self, context: Self::Context) -> [i32; PANEL];
 
     /// The weights of scores (or, without a temperature, of logits), and their sum. A temperature's shift is at least 1.
-    fn weigh(
-        self,
-        scores: &[Scores],
-        largest: i32,
-        temperature: Option<Temperature>,
-        weights: &mut [Weights],
-    ) -> u32;
+    fn weigh(self, scores: &[Scores], temperature: Option<Temperature>, weights: &mut [Weights]) -> u32;
 
     /// The specification's [`scaled_weight`](crate::kernels::scalar::attention::scaled_weight).
     fn scale(self, weights: &Weights, scales: &Weights) -> Weights;

@@ -50,12 +50,11 @@ macro_rules! without_codes {
         fn weigh(
             self,
             scores: &[$crate::kernels::x86::vectors::Scores],
-            largest: i32,
             temperature: Option<$crate::kernels::attention::Temperature>,
             weights: &mut [$crate::kernels::x86::vectors::Weights],
         ) -> u32 {
             // SAFETY: the machine has the features.
-            unsafe { $crate::kernels::x86::ymm::weigh(scores, largest, temperature, weights) }
+            unsafe { $crate::kernels::x86::ymm::weigh(scores, temperature, weights) }
         }
 
         #[inline(always)]
@@ -148,17 +147,19 @@ pub fn requantize(
 
 /// [`Vectors::weigh`](super::vectors::Vectors::weigh).
 #[target_feature(enable = "avx2")]
-pub fn weigh(
-    scores: &[Scores],
-    largest: i32,
-    temperature: Option<Temperature>,
-    weights: &mut [Weights],
-) -> u32 {
+pub fn weigh(scores: &[Scores], temperature: Option<Temperature>, weights: &mut [Weights]) -> u32 {
     let mut sums = _mm256_setzero_si256();
-    let (largest, zero) = (_mm256_set1_epi32(largest), _mm256_setzero_si256());
+    let zero = _mm256_setzero_si256();
     let [a, b, c, d] = EXP2_COEFFICIENTS.map(|coefficient| _mm256_set1_epi16(coefficient as i16));
     let scores = scores.as_flattened().as_chunks::<16>().0;
     let weights = weights.as_flattened_mut().as_chunks_mut::<16>().0;
+    let mut largest = _mm256_set1_epi32(i32::MIN);
+    for scores in scores {
+        let [low, high] = load(scores);
+        largest = _mm256_max_epi32(largest, _mm256_max_epi32(low, high));
+    }
+    let lanes: [i32; 8] = bytemuck::cast(largest);
+    let largest = _mm256_set1_epi32(lanes.into_iter().fold(i32::MIN, i32::max));
     for (scores, weights) in scores.iter().zip(weights) {
         let [low, high] = load(scores);
         let (low, high) = (_mm256_sub_epi32(largest, low), _mm256_sub_epi32(largest, high));
