@@ -14,7 +14,7 @@ pub(super) const fn nearest(n: u64, d: u64) -> u64 {
 }
 
 /// The floor of `n / d`; `n` for `d = 0`, so that no division can trap, whatever the optimiser proves.
-const fn divide(n: u64, d: u64) -> u64 {
+pub(super) const fn divide(n: u64, d: u64) -> u64 {
     match n.checked_div(d) {
         Some(quotient) => quotient,
         None => n,

@@ -1,12 +1,40 @@
 //! Square root and reciprocal square root of an unsigned integer.
 
 use super::Multiplier;
-use super::divide::nearest;
+use super::divide::{divide, nearest};
 
 /// `floor(sqrt(v))`, exact.
 pub const fn isqrt(v: u64) -> u32 {
-    v.isqrt() as u32
+    if v == 0 {
+        return 0;
+    }
+    let places = v.leading_zeros() >> 1;
+    root(v.wrapping_shl(places << 1)).wrapping_shr(places)
 }
+
+/// `floor(sqrt(v))` for `v` of at least 2^62, whose root has 32 bits.
+///
+/// Mark Dickinson's algorithm: where a root of the upper half of the bits is less than one off, so is the mean of it and what it divides
+/// all bits by, with twice the bits. A table has the first eight.
+const fn root(v: u64) -> u32 {
+    let root = FIRST_BITS[(v >> 56) as usize & 0xff] as u64;
+    let root = (root << 7).wrapping_add(divide(v >> 41, root));
+    let root = (root << 15).wrapping_add(divide(v >> 17, root));
+    // The square of 2^32 wraps to 0, and one less is the largest number.
+    let above = root.wrapping_mul(root).wrapping_sub(1) >= v;
+    root.wrapping_sub(above as u64) as u32
+}
+
+/// For eight bits, the first two not both 0, the root of any sixteen that begin with them: less than one off.
+const FIRST_BITS: [u8; 256] = {
+    let mut roots = [0; 256];
+    let mut bits = 0;
+    while bits < 256 {
+        roots[bits] = (bits as u16 * 256 + 255).isqrt() as u8;
+        bits += 1;
+    }
+    roots
+};
 
 /// `1 / sqrt(v)` with a mantissa in `2^30..2^31`; `v = 0` is taken as 1.
 ///
@@ -17,7 +45,7 @@ pub const fn rsqrt(v: u64) -> Multiplier {
     // v = scaled * 4^-places with scaled in [2^62, 2^64), so the root has 32 bits.
     let places = v.leading_zeros() >> 1;
     let scaled = v.wrapping_shl(places << 1);
-    let floor = isqrt(scaled) as u64;
+    let floor = root(scaled) as u64;
     let rest = scaled.wrapping_sub(floor.wrapping_mul(floor));
     let root = if rest > floor { floor.wrapping_add(1) } else { floor };
     let mantissa = nearest(1 << 62, root);
@@ -58,6 +86,25 @@ mod tests {
         }
         assert!(error(u64::MAX) <= BOUND);
         assert_eq!((isqrt(0), isqrt(u64::MAX)), (0, u32::MAX));
+    }
+
+    #[test]
+    fn roots_around_squares() {
+        let roots = (0..u32::BITS).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1]);
+        let spread = (0..400_000).map(|i: u32| i.wrapping_mul(0x9e37_79b9));
+        for root in roots.chain(spread).chain((1 << 31) - 3..(1 << 31) + 3).chain(u32::MAX - 200..=u32::MAX) {
+            let square = u64::from(root).pow(2);
+            assert_eq!([isqrt(square), isqrt(square + 2 * u64::from(root))], [root; 2]);
+            assert_eq!(isqrt(square.saturating_sub(1)), root.saturating_sub(1), "{root}");
+        }
+    }
+
+    #[test]
+    fn first_bits_are_less_than_one_off() {
+        for bits in 64..256 {
+            let root = u32::from(FIRST_BITS[bits as usize]);
+            assert!((root - 1).pow(2) < bits << 8 && (bits << 8 | 255) < (root + 1).pow(2), "{bits}");
+        }
     }
 
     #[test]
