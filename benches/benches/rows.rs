@@ -35,7 +35,7 @@ fn layer_norm(criterion: &mut Criterion) {
     let mut y = vec![0; CHANNELS];
     each_isa(criterion, "layer_norm", |isa, id, group| {
         group.bench_function(id, |bencher| {
-            bencher.iter(|| (isa.backend().layer_norm)(black_box(&x), &gain, &bias, 168, &mut y));
+            bencher.iter(|| isa.backend().layer_norm(black_box(&x), &gain, &bias, 168, &mut y));
         });
     });
 }

@@ -43,7 +43,7 @@ fn block_logits(pass: &Pass, head: &LmHead, site: &Site, state: &[u8], logits: &
             coded_rows.chunks_exact(code_row).take(rows).zip(codes.chunks_exact_mut(row_len)).zip(&mut scales)
         {
             (backend.decode)(site, coded, x);
-            (backend.layer_norm)(x, norm.gain, norm.bias, dims.config.epsilon, normed);
+            backend.layer_norm(x, norm.gain, norm.bias, dims.config.epsilon, normed);
             *scale = backend.quantize_row(normed, head.dense.outliers(), codes);
         }
         let hidden = &mut context[..rows * width];
@@ -52,7 +52,7 @@ fn block_logits(pass: &Pass, head: &LmHead, site: &Site, state: &[u8], logits: &
         let row_len = head.decoder.row_len();
         let hidden_rows = hidden.chunks_exact(width).zip(codes.chunks_exact_mut(row_len)).zip(&mut scales);
         for ((hidden, codes), scale) in hidden_rows {
-            (backend.layer_norm)(
+            backend.layer_norm(
                 hidden,
                 head.norm.gain,
                 head.norm.bias,

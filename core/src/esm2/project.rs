@@ -59,7 +59,7 @@ fn project_block(
             let (x, normed) = (&mut stream[..width], &mut normed[..width]);
             (backend.decode)(site, coded, x);
             let norm = &layer.attention_norm;
-            (backend.layer_norm)(x, norm.gain, norm.bias, dims.config.epsilon, normed);
+            backend.layer_norm(x, norm.gain, norm.bias, dims.config.epsilon, normed);
             *scale = backend.quantize_row(normed, layer.qkv.outliers(), codes);
             tile += 1;
         }

@@ -226,7 +226,7 @@ impl Pass<'_, '_> {
         let norm = &self.model.final_norm;
         for (token, codes) in self.coded_rows(memory.states).enumerate() {
             (self.backend.decode)(site, codes, x);
-            (self.backend.layer_norm)(x, norm.gain, norm.bias, self.model.config.epsilon, values);
+            self.backend.layer_norm(x, norm.gain, norm.bias, self.model.config.epsilon, values);
             sink(HiddenRow { layer: self.model.config.layers, token, values });
         }
         Ok(())

@@ -196,7 +196,7 @@ fn update(
     apply(
         &layer.up,
         &mut |r, input| {
-            (backend.layer_norm)(&stream_rows[r * width..][..width], gain, bias, dims.config.epsilon, input);
+            backend.layer_norm(&stream_rows[r * width..][..width], gain, bias, dims.config.epsilon, input);
         },
         hidden,
     );

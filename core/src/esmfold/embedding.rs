@@ -3,7 +3,7 @@
 //! The hidden states are mixed as they arise: each is added to one sum with its weight, and none is kept.
 
 use super::config::{Config, RESIDUES};
-use super::rows::{Codes, layer_norm};
+use super::rows::Codes;
 use super::run::Pass;
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::esm2::{HiddenRow, Norm};
@@ -90,11 +90,9 @@ impl<'a> Embedding<'a> {
             let embedded: &mut [i32] =
                 bytemuck::try_cast_slice_mut(chunk).map_err(|_| ArenaError::Misaligned)?;
             let rows = embedded.len() / width;
-            let input = |row: usize, x: &mut [i32]| {
-                let values = &mix[(panel * PANEL + row) * wide..][..wide];
-                layer_norm(pass.backend, &self.norm, pass.dims.config.epsilon_mix, values, x);
-            };
-            codes.apply_with(pass.backend, &self.up, rows, input, hidden);
+            let epsilons = &[pass.dims.config.epsilon_mix; PANEL][..rows];
+            let mix = Rows::new(&mix[panel * PANEL * wide..], wide);
+            codes.apply_to_norm(pass.backend, &self.up, &self.norm, epsilons, mix, hidden);
             (pass.backend.relu)(hidden);
             codes.apply(pass.backend, &self.down, rows, Rows::new(hidden, width), embedded);
             for (row, x) in embedded.chunks_exact_mut(width).enumerate() {

@@ -1,12 +1,13 @@
 //! What pairs add to the logits of attention: over the sequence, and within rows of pairs.
 
 use super::memory::{Dims, PairScratch};
-use super::rows::{Saved, SavedRows, Stored, TILE, layer_norm};
+use super::rows::{Saved, SavedRows, Stored, TILE};
 use super::run::Pass;
 use crate::arena::{Arena, Layout};
 use crate::esm2::Norm;
 use crate::executor::Executor;
 use crate::kernels::linear::Linear;
+use crate::kernels::rows::Rows;
 
 /// The bias of one kind of attention: a record for each residue, `[heads, stride]` values in units of 2^-16 log2. Triangle attention, which
 /// reads the same LayerNorm of the same pairs, finds them quantized after the bias.
@@ -113,10 +114,8 @@ fn row(
         let rows = TILE.min(residues - from);
         let stream = &mut stream[..rows * width];
         stored.decode(pass.backend, &pairs[from * stored.code_row..], stream);
-        let input = |row: usize, x: &mut [i32]| {
-            layer_norm(pass.backend, norm, config.epsilon_pair, &stream[row * width..][..width], x);
-        };
-        codes.apply_with(pass.backend, linear, rows, input, outputs);
+        let epsilons = &[config.epsilon_pair; TILE][..rows];
+        codes.apply_to_norm(pass.backend, linear, norm, epsilons, Rows::new(stream, width), outputs);
         if let Some(saved) = &mut saved {
             codes.save(linear, rows, saved, from);
         }

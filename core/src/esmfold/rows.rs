@@ -66,6 +66,21 @@ impl<'m> Codes<'m> {
         self.gemm(backend, linear, rows, out);
     }
 
+    /// [`apply`](Self::apply) to the LayerNorm of rows, each with its epsilon; rows beyond the last one are not read.
+    pub fn apply_to_norm(
+        &mut self,
+        backend: &Backend,
+        linear: &Linear,
+        norm: &Norm,
+        epsilons: &[u64],
+        x: Rows,
+        out: &mut [i32],
+    ) {
+        let rows = epsilons.len();
+        (backend.layer_norm_rows)(x, norm.gain, norm.bias, epsilons, &mut self.rows[..rows * x.width]);
+        self.apply_to_made(backend, linear, rows, out);
+    }
+
     /// [`apply`](Self::apply) to rows that `fill` makes one after another.
     pub fn apply_with(
         &mut self,
@@ -78,8 +93,12 @@ impl<'m> Codes<'m> {
         let width = linear.inputs();
         let inputs = &mut self.rows[..rows * width];
         inputs.chunks_exact_mut(width.max(1)).enumerate().for_each(|(row, x)| fill(row, x));
+        self.apply_to_made(backend, linear, rows, out);
+    }
+
+    fn apply_to_made(&mut self, backend: &Backend, linear: &Linear, rows: usize, out: &mut [i32]) {
         let (codes, scales) = (&mut self.codes[..rows * linear.row_len()], &mut self.scales[..rows]);
-        (backend.quantize_rows)(Rows::new(inputs, width), linear.outliers(), codes, scales);
+        (backend.quantize_rows)(Rows::new(self.rows, linear.inputs()), linear.outliers(), codes, scales);
         self.gemm(backend, linear, rows, out);
     }
 }
@@ -152,9 +171,12 @@ impl Stored<'_> {
     }
 }
 
-/// LayerNorm of one row.
+/// LayerNorm of as many rows as `x` and `y` hold.
 pub fn layer_norm(backend: &Backend, norm: &Norm, epsilon: u64, x: &[i32], y: &mut [i32]) {
-    (backend.layer_norm)(x, norm.gain, norm.bias, epsilon, y);
+    let width = norm.gain.len().max(1);
+    for (x, y) in x.chunks(TILE * width).zip(y.chunks_mut(TILE * width)) {
+        (backend.layer_norm_rows)(Rows::new(x, width), norm.gain, norm.bias, &[epsilon; TILE], y);
+    }
 }
 
 /// `x += update`, saturating.

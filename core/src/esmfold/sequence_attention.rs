@@ -4,7 +4,7 @@
 use super::attention_rows::{Keys, Record};
 use super::memory::{Dims, SequenceScratch, Trunk};
 use super::pair_bias::{self, Biases};
-use super::rows::{Stored, add, layer_norm};
+use super::rows::{Stored, add};
 use super::run::{Pass, RunError};
 use super::transition::Transition;
 use crate::esm2::Norm;
@@ -114,10 +114,9 @@ impl<'a> SequenceAttention<'a> {
         let SequenceScratch { stream, codes: mut quantized, outputs, .. } = scratch;
         let stream = &mut stream[..rows * width];
         stored.decode(pass.backend, codes, stream);
-        let input = |row: usize, x: &mut [i32]| {
-            layer_norm(pass.backend, &self.norm, config.epsilon_sequence, &stream[row * width..][..width], x);
-        };
-        quantized.apply_with(pass.backend, &self.projections, rows, input, outputs);
+        let epsilons = &[config.epsilon_sequence; PANEL][..rows];
+        let stream = Rows::new(stream, width);
+        quantized.apply_to_norm(pass.backend, &self.projections, &self.norm, epsilons, stream, outputs);
         record.store(pass.backend, 0, &outputs[..rows * 4 * width]);
     }
 

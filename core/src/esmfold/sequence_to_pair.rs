@@ -1,13 +1,14 @@
 //! What the sequence representation adds to the pairs: products and differences of two projections.
 
 use super::memory::{Dims, PairScratch, SequenceScratch, Trunk};
-use super::rows::{Stored, TILE, add, layer_norm};
+use super::rows::{Stored, TILE, add};
 use super::run::Pass;
 use crate::esm2::Norm;
 use crate::executor::Executor;
 use crate::fixed::ACT_FRAC;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::linear::{Linear, PANEL};
+use crate::kernels::rows::Rows;
 
 /// The weights.
 #[derive(Clone, Copy, Debug)]
@@ -84,10 +85,9 @@ impl<'a> SequenceToPair<'a> {
         let SequenceScratch { stream, codes: mut quantized, .. } = scratch;
         let stream = &mut stream[..rows * width];
         stored.decode(pass.backend, codes, stream);
-        let input = |row: usize, x: &mut [i32]| {
-            layer_norm(pass.backend, &self.norm, config.epsilon_sequence, &stream[row * width..][..width], x);
-        };
-        quantized.apply_with(pass.backend, &self.projection, rows, input, outer);
+        let epsilons = &[config.epsilon_sequence; TILE][..rows];
+        let stream = Rows::new(stream, width);
+        quantized.apply_to_norm(pass.backend, &self.projection, &self.norm, epsilons, stream, outer);
     }
 
     /// Adds to the pairs (i, j): from q of j and k of i.

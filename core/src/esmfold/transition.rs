@@ -1,6 +1,6 @@
 //! The transition of a trunk block: LayerNorm, two Linears with ReLU between, added. On residues or pairs.
 
-use super::rows::{Codes, add, layer_norm};
+use super::rows::{Codes, TILE, add};
 use crate::esm2::Norm;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
@@ -41,10 +41,8 @@ impl<'a> Transition<'a> {
         let width = self.up.inputs();
         let rows = stream.len() / width.max(1);
         let (hidden, update) = (&mut hidden[..rows * 4 * width], &mut update[..rows * width]);
-        let input = |row: usize, x: &mut [i32]| {
-            layer_norm(backend, &self.norm, epsilon, &stream[row * width..][..width], x);
-        };
-        codes.apply_with(backend, &self.up, rows, input, hidden);
+        let epsilons = &[epsilon; TILE][..rows];
+        codes.apply_to_norm(backend, &self.up, &self.norm, epsilons, Rows::new(stream, width), hidden);
         (backend.relu)(hidden);
         codes.apply(backend, &self.down, rows, Rows::new(hidden, 4 * width), update);
         add(stream, update);

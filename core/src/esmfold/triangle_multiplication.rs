@@ -10,7 +10,7 @@
 
 use super::config::Config;
 use super::memory::{Dims, PairScratch, Trunk};
-use super::rows::{Saved, SavedRows, Stored, TILE, add, layer_norm, piece};
+use super::rows::{Saved, SavedRows, Stored, TILE, add, piece};
 use super::run::{Pass, RunError};
 use super::scaled_epsilon::scaled_epsilon;
 use super::transpose::turn;
@@ -117,15 +117,15 @@ pub struct ProductScratch<'m> {
     pairs: PairScratch<'m>,
     /// Products of some residues with a tile of others, `[ROWS, TILE, width]`.
     products: &'m mut [i32],
-    /// The channels of a product in the common unit of its pair, `[width]`.
-    row: &'m mut [i32],
+    /// The channels of each product in the common unit of its pair, `[TILE, width]`.
+    common: &'m mut [i32],
 }
 
 impl<'m> ProductScratch<'m> {
     /// Its bytes.
     pub fn layout(dims: &Dims) -> Layout {
         let width = dims.config.pair_width;
-        PairScratch::layout(dims).add::<i32>(ROWS * TILE * width).add::<i32>(width)
+        PairScratch::layout(dims).add::<i32>(ROWS * TILE * width).add::<i32>(TILE * width)
     }
 
     fn carve(dims: &Dims, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
@@ -134,7 +134,7 @@ impl<'m> ProductScratch<'m> {
         Ok(Self {
             pairs: PairScratch::take(dims, &mut arena)?,
             products: arena.take(ROWS * TILE * width)?,
-            row: arena.take(width)?,
+            common: arena.take(TILE * width)?,
         })
     }
 
@@ -287,11 +287,9 @@ impl<'a> TriangleMultiplication<'a> {
             let count = TILE.min(dims.residues - from);
             let stream = &mut stream[..count * width];
             stored.decode(pass.backend, &pairs[from * stored.code_row..], stream);
-            let input = |row: usize, x: &mut [i32]| {
-                let epsilon = dims.config.epsilon_pair;
-                layer_norm(pass.backend, &self.norm_in, epsilon, &stream[row * width..][..width], x);
-            };
-            codes.apply_with(pass.backend, &self.projections, count, input, outputs);
+            let epsilons = &[dims.config.epsilon_pair; TILE][..count];
+            let stream = Rows::new(stream, width);
+            codes.apply_to_norm(pass.backend, &self.projections, &self.norm_in, epsilons, stream, outputs);
             codes.save(&self.projections, count, saved, first + from);
             for outputs in outputs.chunks_exact_mut(2 * width).take(2 * count) {
                 let (values, gate) = outputs.split_at_mut(width);
@@ -365,19 +363,22 @@ impl<'a> TriangleMultiplication<'a> {
     ) {
         let config = &pass.dims.config;
         let (width, count) = (config.pair_width, tile.count);
-        let ProductScratch { pairs: PairScratch { stream, update, codes, outputs: gates }, products, row } =
+        let ProductScratch { pairs: PairScratch { stream, update, codes, outputs: gates }, products, common } =
             scratch;
         let (stream, update) = (&mut stream[..count * width], &mut update[..count * width]);
         codes.restore(&self.gate, count, &tile.saved, tile.first);
         codes.gemm(pass.backend, &self.gate, count, gates);
         let products = &products[tile.row * TILE * width..];
-        let input = |index: usize, x: &mut [i32]| {
+        let mut epsilons = [0; TILE];
+        let epsilons = &mut epsilons[..count];
+        let pairs_of = products.chunks_exact(width).zip(common.chunks_exact_mut(width));
+        for (index, (epsilon, (product, common))) in epsilons.iter_mut().zip(pairs_of).enumerate() {
             let scales = tile.scales[index / PANEL].get(index % PANEL * width..).unwrap_or_default();
-            let product = &products[index * width..][..width];
-            let unit = (pass.backend.common_unit)(tile.row_scales, scales, product, row);
-            layer_norm(pass.backend, &self.norm_out, scaled_epsilon(config.epsilon_product, unit), row, x);
-        };
-        codes.apply_with(pass.backend, &self.output, count, input, update);
+            let unit = (pass.backend.common_unit)(tile.row_scales, scales, product, common);
+            *epsilon = scaled_epsilon(config.epsilon_product, unit);
+        }
+        let common = Rows::new(common, width);
+        codes.apply_to_norm(pass.backend, &self.output, &self.norm_out, epsilons, common, update);
         (pass.backend.gate)(update, &gates[..count * width]);
         stored.decode(pass.backend, pairs, stream);
         add(stream, update);

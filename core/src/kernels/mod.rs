@@ -50,8 +50,9 @@ pub struct Backend {
     /// Quantizes rows for a [`Linear`]: `(rows, outliers, codes, scales)`; codes `[M, row_len]`, scales `[M]`. Defined by
     /// [`scalar::quantize::quantize_rows`].
     pub quantize_rows: fn(Rows, &[u16], &mut [i8], &mut [TokenScale]),
-    /// LayerNorm of one row: `(x, gain, bias, epsilon, y)`. Defined by [`scalar::layer_norm::layer_norm`].
-    pub layer_norm: fn(&[i32], &[i32], &[i32], u64, &mut [i32]),
+    /// LayerNorm of rows: `(x, gain, bias, epsilons, y)`; epsilons `[M]`, y `[M, width]`. Defined by
+    /// [`scalar::layer_norm::layer_norm_rows`].
+    pub layer_norm_rows: fn(Rows, &[i32], &[i32], &[u64], &mut [i32]),
     /// GELU in place. Defined by [`scalar::activation::gelu`].
     pub gelu: fn(&mut [i32]),
     /// Zero for every negative value, in place. Defined by [`scalar::activation::relu`].
@@ -81,6 +82,11 @@ impl Backend {
         let mut scale = TokenScale::covering(0, 0);
         (self.quantize_rows)(Rows::new(values, values.len()), outliers, codes, slice::from_mut(&mut scale));
         scale
+    }
+
+    /// LayerNorm of one row: [`layer_norm_rows`](Self::layer_norm_rows).
+    pub fn layer_norm(&self, x: &[i32], gain: &[i32], bias: &[i32], epsilon: u64, y: &mut [i32]) {
+        (self.layer_norm_rows)(Rows::new(x, x.len()), gain, bias, slice::from_ref(&epsilon), y);
     }
 }
 

@@ -111,7 +111,7 @@ fn plddt_is_the_mean_of_the_bins_centres() {
         let center = |bin: usize| (bin as f64 + 0.5) / 50.0;
         for (found, state) in found.iter().zip(state.chunks(STATE_WIDTH)) {
             let mut normed = [0; STATE_WIDTH];
-            (Isa::scalar().backend().layer_norm)(state, &gain, &bias, 42_950, &mut normed);
+            Isa::scalar().backend().layer_norm(state, &gain, &bias, 42_950, &mut normed);
             let logits = logits(&layer, &normed);
             let exact = logits.chunks(PLDDT_BINS).map(|logits| expectation(logits, center));
             let error = worst(found.iter().map(|&v| f64::from(v) / 65536.0).zip(exact));

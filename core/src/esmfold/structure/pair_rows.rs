@@ -28,9 +28,8 @@ impl StructureModule<'_> {
                 }
             };
             codes.apply_with(backend, &self.pair_input, rows, fill, input);
-            for (x, y) in input.chunks_exact(width).zip(normed.chunks_exact_mut(width)).take(rows) {
-                layer_norm(backend, &self.pair_norm, self.config.epsilon_activation, x, y);
-            }
+            let epsilon = self.config.epsilon_activation;
+            layer_norm(backend, &self.pair_norm, epsilon, &input[..rows * width], normed);
             for (out, &value) in out.iter_mut().zip(&*normed) {
                 let code = to_unit(value, dims.config.pair_frac);
                 *out = code.clamp(i16::MIN.into(), i16::MAX.into()) as i16;

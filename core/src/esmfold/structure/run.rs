@@ -124,10 +124,8 @@ impl Pass<'_, '_> {
                 x.iter_mut().for_each(|x| *x = to_activation(*x, model.config.sequence_frac));
             };
             codes.apply_with(backend, &model.sequence_input, rows, fill, x);
-            let normed = x.chunks_exact(width).zip(y.chunks_exact_mut(width)).take(rows);
-            for (x, y) in normed {
-                layer_norm(backend, &model.sequence_norm, model.config.epsilon_activation, x, y);
-            }
+            let epsilon = model.config.epsilon_activation;
+            layer_norm(backend, &model.sequence_norm, epsilon, &x[..rows * width], y);
             codes.apply(backend, &model.initial, rows, Rows::new(y, width), x);
             let by_row = states.chunks_exact_mut(len).filter_map(|row| StateRow::split(dims, row));
             for ((state, initial), sequence) in by_row.zip(y.chunks_exact(width)).zip(x.chunks_exact(width)) {

@@ -1,9 +1,18 @@
 //! LayerNorm.
 
 use crate::fixed::{ACT_FRAC, div_round, requantize, rsqrt};
+use crate::kernels::rows::Rows;
 
 /// Fractional bits of the gain.
 pub const GAIN_FRAC: i32 = 20;
+
+/// LayerNorm of rows: [`layer_norm`] for as many as there are whole rows, epsilons and whole rows of `y`.
+pub fn layer_norm_rows(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y: &mut [i32]) {
+    let y = y.chunks_exact_mut(x.width.max(1));
+    for ((x, &epsilon), y) in x.iter().zip(epsilons).zip(y) {
+        layer_norm(x, gain, bias, epsilon, y);
+    }
+}
 
 /// `y = (x - mean) / sqrt(variance + epsilon) * gain + bias` over one row.
 ///

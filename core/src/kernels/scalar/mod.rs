@@ -18,7 +18,7 @@ pub static BACKEND: super::Backend = super::Backend {
     name: "scalar",
     gemm: gemm::gemm,
     quantize_rows: quantize::quantize_rows,
-    layer_norm: layer_norm::layer_norm,
+    layer_norm_rows: layer_norm::layer_norm_rows,
     gelu: activation::gelu,
     relu: activation::relu,
     gate: activation::gate,

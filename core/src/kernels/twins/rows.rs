@@ -1,6 +1,7 @@
 //! Operations on one row: LayerNorm, GELU, rotary embedding, the stored stream.
 
 use crate::kernels::Isa;
+use crate::kernels::rows::Rows;
 use crate::kernels::testing::{Random, any_magnitude};
 use crate::quant::{Codec, Site};
 use proptest::prelude::*;
@@ -23,26 +24,45 @@ pub fn values(count: usize, seed: u64, style: u32) -> Vec<i32> {
 #[derive(Clone, Debug)]
 pub struct NormCase {
     pub x: Vec<i32>,
+    pub width: usize,
+    /// Values between rows.
+    pub between: usize,
     pub gain: Vec<i32>,
     pub bias: Vec<i32>,
-    pub epsilon: u64,
+    pub epsilons: Vec<u64>,
+    /// Values of y.
+    pub room: usize,
 }
 
+/// One row of any width, or some narrow ones; epsilons and results for more of them or fewer, gains and biases as a model has them or any.
 pub fn norm_case() -> impl Strategy<Value = NormCase> {
-    let epsilon = prop_oneof![Just(0), Just(u64::MAX), any::<u64>(), 0..100_000u64];
-    (any::<u64>(), prop_oneof![0..3usize, 1..400usize], 0..5u32, epsilon).prop_map(
-        |(seed, count, style, epsilon)| {
+    let shape = prop_oneof![(0..2usize, 0..400usize), (0..40usize, 0..70usize)];
+    (any::<u64>(), shape, prop_oneof![Just(0usize), 0..9usize], any::<bool>(), [-3..4isize, -3..4isize])
+        .prop_map(|(seed, (rows, width), between, wild, surplus)| {
             let mut random = Random(seed ^ 1);
-            let (gain, bias) = (random.many(count, any_magnitude), random.many(count, any_magnitude));
-            NormCase { x: values(count, seed, style), gain, bias, epsilon }
-        },
-    )
+            let part = |random: &mut Random| any_magnitude(random) >> if wild { 0 } else { 9 };
+            let (gain, bias) = (random.many(width, part), random.many(width, part));
+            let x = (0..rows).flat_map(|_| {
+                let (seed, style) = (random.next(), random.below(5) as u32);
+                values(width + between, seed, style)
+            });
+            let x = x.collect();
+            let epsilons = random.many(rows.saturating_add_signed(surplus[0]), |r| match r.below(4) {
+                0 => 0,
+                1 => u64::MAX,
+                2 => r.next(),
+                _ => r.next() >> 47,
+            });
+            let room = (rows * width).saturating_add_signed(surplus[1]);
+            NormCase { x, width, between, gain, bias, epsilons, room }
+        })
 }
 
 pub fn check_layer_norm(isa: Isa, case: &NormCase) {
     let by = |isa: Isa| {
-        let mut y = vec![-9; case.x.len() + 1];
-        (isa.backend().layer_norm)(&case.x, &case.gain, &case.bias, case.epsilon, &mut y);
+        let mut y = vec![-9; case.room];
+        let x = Rows { values: &case.x, width: case.width, stride: case.width + case.between };
+        (isa.backend().layer_norm_rows)(x, &case.gain, &case.bias, &case.epsilons, &mut y);
         y
     };
     assert_eq!(by(isa), by(Isa::scalar()));

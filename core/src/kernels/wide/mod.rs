@@ -21,7 +21,7 @@ pub static BACKEND: super::Backend = super::Backend {
     name: "wide",
     gemm: gemm::gemm,
     quantize_rows: |rows, outliers, codes, scales| quantize_rows(Portable, rows, outliers, codes, scales),
-    layer_norm: layer_norm::layer_norm,
+    layer_norm_rows: layer_norm::layer_norm_rows,
     gelu: |values| gelu(values, look_up::<8>),
     relu: activation::relu,
     gate: |x, gates| gate(x, gates, look_up::<8>),

@@ -27,8 +27,8 @@ macro_rules! rows {
             fn quantize_rows(rows: Rows, outliers: &[u16], codes: &mut [i8], scales: &mut [TokenScale]) {
                 lanes::quantize::quantize_rows(quantize::$lookup::Proof(()), rows, outliers, codes, scales)
             }
-            fn layer_norm(x: &[i32], gain: &[i32], bias: &[i32], epsilon: u64, y: &mut [i32]) {
-                lanes::layer_norm::layer_norm(x, gain, bias, epsilon, y)
+            fn layer_norm_rows(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y: &mut [i32]) {
+                lanes::layer_norm::layer_norm_rows(x, gain, bias, epsilons, y)
             }
             fn gelu(values: &mut [i32]) {
                 lanes::activation::gelu(values, |table, indices| lookup::$lookup(table, indices))
@@ -57,7 +57,7 @@ macro_rules! rows {
         }
 
         Backend {
-            quantize_rows, layer_norm, gelu, relu, gate, common_unit, rotary, contact, decode, encode, ..wide::BACKEND
+            quantize_rows, layer_norm_rows, gelu, relu, gate, common_unit, rotary, contact, decode, encode, ..wide::BACKEND
         }
     }};
 }
