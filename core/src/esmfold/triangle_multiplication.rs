@@ -13,7 +13,6 @@ use super::memory::{Dims, PairScratch, Trunk};
 use super::rows::{Saved, SavedRows, Stored, TILE, add, piece};
 use super::run::{Pass, RunError};
 use super::scaled_epsilon::scaled_epsilon;
-use super::transpose::turn;
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::esm2::Norm;
 use crate::executor::Executor;
@@ -162,7 +161,8 @@ impl<'m> ProductScratch<'m> {
             let channels = rows.len() / len;
             for (r, products) in self.products.chunks_exact_mut(TILE * width).enumerate() {
                 let products = &mut products[place * width + group * most..];
-                turn(&sums[r * PANEL..], PRODUCTS, products, width, [channels, PANEL]);
+                let sums = Rows { values: &sums[r * PANEL..], width: PANEL, stride: PRODUCTS };
+                (backend.turn)(sums, channels, products, width);
             }
         }
     }
@@ -297,7 +297,8 @@ impl<'a> TriangleMultiplication<'a> {
             }
             // Channel by channel, so that a channel's values lie together.
             for (at, out) in [(0, &mut *a), (2 * width, &mut *b)] {
-                turn(&outputs[at..], 4 * width, &mut out[from..], row_len, [count, width]);
+                let outputs = Rows { values: &outputs[at..], width, stride: 4 * width };
+                (pass.backend.turn)(outputs, count, &mut out[from..], row_len);
             }
         }
         for out in [a, b] {

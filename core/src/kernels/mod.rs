@@ -70,6 +70,16 @@ pub struct Backend {
     pub attention: fn(&Head, RowTile),
     /// Adds one head's attention of one query to a contact map. Defined by [`scalar::contact::accumulate`].
     pub contact: fn(&[i16], u32, attention::ContactWeight, &mut [i32], &mut [u32]) -> u32,
+    /// Products of one row with others: `(query, rows, out)`. Defined by [`scalar::wide_sums::dots`].
+    pub dots: fn(&[i32], Rows, &mut [i64]),
+    /// Squared distances of one row from others: `(point, rows, out)`. Defined by [`scalar::wide_sums::distances`].
+    pub distances: fn(&[i32], Rows, &mut [i64]),
+    /// Adds rows times their weights: `(weights, rows, sums)`. Defined by [`scalar::wide_sums::add_weighted`].
+    pub add_weighted: fn(&[i32], Rows, &mut [i64]),
+    /// The same for rows of codes: `(weights, codes, sums)`. Defined by [`scalar::wide_sums::add_weighted_codes`].
+    pub add_weighted_codes: fn(&[i32], &[i16], &mut [i64]),
+    /// Writes rows as columns: `(rows, count, out, stride)`. Defined by [`scalar::turn::turn`].
+    pub turn: fn(Rows, usize, &mut [i32], usize),
     /// Decodes one row of a residual stream: `(site, codes, x)`. Defined by [`scalar::residual::decode`].
     pub decode: fn(&Site, &[u8], &mut [i32]),
     /// Encodes one row of a residual stream: `(site, x, codes)`. Defined by [`scalar::residual::encode`].

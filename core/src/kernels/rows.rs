@@ -19,6 +19,11 @@ impl<'r> Rows<'r> {
         Self { values, width, stride: width }
     }
 
+    /// The first row; an empty one if there is none.
+    pub fn first(&self) -> &'r [i32] {
+        self.values.get(..self.width).unwrap_or_default()
+    }
+
     /// Every row in order; no end of them where they are empty and one after another.
     #[inline(always)]
     pub fn iter(&self) -> impl Iterator<Item = &'r [i32]> + use<'r> {

@@ -2,7 +2,7 @@
 //! together (algorithm 22).
 
 use super::memory::{AttentionScratch, Dims, ROWS};
-use super::projections::{HeadRecord, HeadShape};
+use super::projections::HeadShape;
 use crate::esm2::numbered;
 use crate::esmfold::config::StructureConfig;
 use crate::esmfold::rows::{Codes, add};
@@ -124,6 +124,7 @@ pub struct Query<'r> {
 /// Weights are exact powers of two to 2^-22 of the largest; sums over them are exact, and each mean is rounded once. Points
 /// come back into the residue's own frame, all x first, then y, z and the distances from its origin.
 pub(super) fn attend(
+    backend: &Backend,
     dims: &Dims,
     scores: &Scores,
     query: &Query,
@@ -133,33 +134,26 @@ pub(super) fn attend(
     let config = &dims.config;
     let shape = HeadShape::new(config);
     let residues = dims.residues.max(1);
-    let record_len = dims.record_len();
     let (width, points) = (config.head_width, config.value_points);
     let all_points = config.heads * points;
-    let own = &query.records[query.residue * record_len..][..record_len];
-    let AttentionScratch { scores: by_key, weights, sums, pair_sums, points: out, pairs } = scratch;
+    let own = &query.records[query.residue * dims.record_len()..];
+    let AttentionScratch { scores: by_key, distances, weights, sums, pair_sums, points: out, pairs } =
+        scratch;
     let out = &mut out[row * config.output_part(0)..][..config.output_part(0)];
     let (out_values, out_points) = out.split_at_mut(config.heads * width);
     let mut inverses = [reciprocal(1); PARTS_MAX];
-    let per_head = own.chunks_exact(shape.len()).zip(weights.chunks_exact_mut(residues));
-    for (head, ((own, weights), inverse)) in per_head.zip(&mut inverses).enumerate() {
-        let own = shape.split(own);
-        let heads = || {
-            let records = query.records.chunks_exact(record_len);
-            records.map(|record| shape.split(&record[head * shape.len()..][..shape.len()]))
-        };
+    let per_head = weights.chunks_exact_mut(residues).zip(&mut inverses).take(config.heads);
+    for (head, (weights, inverse)) in per_head.enumerate() {
+        let (own, all) = (shape.of_head(own, head), shape.of_head(query.records, head));
+        (backend.dots)(own.queries.first(), all.keys, by_key);
+        (backend.distances)(own.query_points.first(), all.key_points, distances);
         let bias = &query.bias[head * residues..][..residues];
-        for ((score, key), &bias) in by_key.iter_mut().zip(heads()).zip(bias) {
-            *score = scores.score(head, &own, &key, bias);
+        for ((score, &distance), &bias) in by_key.iter_mut().zip(&**distances).zip(bias) {
+            *score = scores.score(head, *score, distance, bias);
         }
         *inverse = reciprocal(exponentiate(by_key, weights));
         sums.fill(0);
-        for (key, &weight) in heads().zip(&*weights) {
-            // Most weights are 0.
-            if weight != 0 {
-                accumulate(sums, key.values, weight);
-            }
-        }
+        (backend.add_weighted)(weights, all.values, sums);
         let (values, means) = sums.split_at(width);
         for (out, &sum) in out_values[head * width..].iter_mut().zip(values) {
             *out = saturate(inverse.apply_wide(sum));
@@ -176,13 +170,8 @@ pub(super) fn attend(
         }
     }
     pair_sums.fill(0);
-    for (key, codes) in query.codes.chunks_exact(config.pair_width).enumerate() {
-        let weights = weights.iter().skip(key).step_by(residues);
-        for (sums, &weight) in pair_sums.chunks_exact_mut(config.pair_width).zip(weights) {
-            if weight != 0 {
-                accumulate(sums, codes, weight);
-            }
-        }
+    for (sums, weights) in pair_sums.chunks_exact_mut(config.pair_width).zip(weights.chunks_exact(residues)) {
+        (backend.add_weighted_codes)(weights, query.codes, sums);
     }
     let to_activation = (ACT_FRAC - config.pair_frac.min(ACT_FRAC)) as i32;
     let out = &mut pairs[row * pair_sums.len()..][..pair_sums.len()];
@@ -194,10 +183,8 @@ pub(super) fn attend(
 }
 
 impl Scores<'_> {
-    /// The score of one key, units of 2^-16 log2.
-    fn score(&self, head: usize, query: &HeadRecord, key: &HeadRecord, bias: i32) -> i64 {
-        let product: i64 = query.key_product(key);
-        let distances: i64 = query.distances(key);
+    /// The score of one key, units of 2^-16 log2, from the product and the sum of squared distances, units of 2^-32.
+    fn score(&self, head: usize, product: i64, distances: i64, bias: i32) -> i64 {
         let point_weight = match self.point_weights.as_chunks().0.get(head) {
             Some(&[mantissa, shift]) => Multiplier { mantissa, shift },
             None => Multiplier { mantissa: 0, shift: 0 },
@@ -205,17 +192,6 @@ impl Scores<'_> {
         let cut = |v: i64| v.clamp(-SCORE_MAX, SCORE_MAX);
         cut(self.scalar_weight.apply_wide(product)) + i64::from(bias)
             - cut(point_weight.apply_wide(distances))
-    }
-}
-
-impl HeadRecord<'_> {
-    fn key_product(&self, key: &HeadRecord) -> i64 {
-        self.query.iter().zip(key.key).map(|(&q, &k)| i64::from(q) * i64::from(k)).sum()
-    }
-
-    fn distances(&self, key: &HeadRecord) -> i64 {
-        let points = self.query_points.iter().zip(key.key_points);
-        points.map(|(&q, &k)| i64::from(q.wrapping_sub(k)) * i64::from(q.wrapping_sub(k))).sum()
     }
 }
 
@@ -229,13 +205,6 @@ fn exponentiate(scores: &[i64], weights: &mut [i32]) -> u64 {
         sum += u64::from(weight.unsigned_abs());
     }
     sum
-}
-
-/// `sums[c] += weight * values[c]`.
-fn accumulate<T: Copy + Into<i64>>(sums: &mut [i64], values: &[T], weight: i32) {
-    for (sum, &value) in sums.iter_mut().zip(values) {
-        *sum += i64::from(weight) * value.into();
-    }
 }
 
 fn saturate(v: i64) -> i32 {

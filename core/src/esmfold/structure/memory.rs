@@ -260,6 +260,8 @@ impl<'m> ResidueScratch<'m> {
 pub struct AttentionScratch<'m> {
     /// Scores of one head, `[residues]`.
     pub scores: &'m mut [i64],
+    /// Squared distances of one head's points, `[residues]`.
+    pub distances: &'m mut [i64],
     /// Weights, `[heads, residues]`.
     pub weights: &'m mut [i32],
     /// Sums over the weights of each head: their own, then those of a value or point each.
@@ -282,6 +284,7 @@ impl<'m> AttentionScratch<'m> {
         let StructureConfig { heads, pair_width, .. } = dims.config;
         layout
             .add::<i64>(dims.residues)
+            .add::<i64>(dims.residues)
             .add::<i32>(dims.residues.saturating_mul(heads))
             .add::<i64>(Self::head_sums(dims))
             .add::<i64>(heads * pair_width)
@@ -293,6 +296,7 @@ impl<'m> AttentionScratch<'m> {
         let StructureConfig { heads, pair_width, .. } = dims.config;
         Ok(Self {
             scores: arena.take(dims.residues)?,
+            distances: arena.take(dims.residues)?,
             weights: arena.take(dims.residues * heads)?,
             sums: arena.take(Self::head_sums(dims))?,
             pair_sums: arena.take(heads * pair_width)?,

@@ -2,6 +2,7 @@
 
 use crate::esmfold::config::StructureConfig;
 use crate::geometry::Rigid;
+use crate::kernels::rows::Rows;
 
 /// Queries, keys and values are cut to this, 1024, so that sums over them fit 64 bits.
 const VALUE_MAX: i32 = 1 << 26;
@@ -18,19 +19,19 @@ pub struct HeadShape {
     value_points: usize,
 }
 
-/// A head's part of a record.
+/// A head's parts of records, one row each.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadRecord<'r> {
+pub struct HeadRecords<'r> {
     /// `[width]`, at most 2^26.
-    pub query: &'r [i32],
+    pub queries: Rows<'r>,
     /// `[3 * query_points]`, in the world, at most 2^24.
-    pub query_points: &'r [i32],
-    /// As the query.
-    pub key: &'r [i32],
-    /// As the query's.
-    pub key_points: &'r [i32],
+    pub query_points: Rows<'r>,
+    /// As the queries.
+    pub keys: Rows<'r>,
+    /// As the queries'.
+    pub key_points: Rows<'r>,
     /// `[width]`, at most 2^26, then `[3 * value_points]`, in the world, at most 2^24.
-    pub values: &'r [i32],
+    pub values: Rows<'r>,
 }
 
 impl HeadShape {
@@ -45,13 +46,22 @@ impl HeadShape {
         3 * self.width + 3 * (2 * self.query_points + self.value_points)
     }
 
-    /// Splits a head's part.
-    pub fn split<'r>(&self, head: &'r [i32]) -> HeadRecord<'r> {
-        let (query, rest) = head.split_at(self.width);
-        let (query_points, rest) = rest.split_at(3 * self.query_points);
-        let (key, rest) = rest.split_at(self.width);
-        let (key_points, values) = rest.split_at(3 * self.query_points);
-        HeadRecord { query, query_points, key, key_points, values }
+    /// The parts of head `head` of all `records`.
+    pub fn of_head<'r>(&self, records: &'r [i32], head: usize) -> HeadRecords<'r> {
+        let (points, stride) = (3 * self.query_points, self.heads * self.len());
+        let mut at = head * self.len();
+        let mut part = |width: usize| {
+            let values = records.get(at..).unwrap_or_default();
+            at += width;
+            Rows { values, width, stride }
+        };
+        HeadRecords {
+            queries: part(self.width),
+            query_points: part(points),
+            keys: part(self.width),
+            key_points: part(points),
+            values: part(self.width + 3 * self.value_points),
+        }
     }
 
     /// Fills `record` from the projections' outputs: `[queries | keys and values | query points | key and value points]`, where the

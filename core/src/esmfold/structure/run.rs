@@ -171,7 +171,14 @@ impl Pass<'_, '_> {
                 let (codes, bias) = pair_row(dims, pairs, residue);
                 let frame = &Frame::from_array(frame).rigid(TO_POINTS);
                 let query = Query { records, residue, frame, codes, bias };
-                attend(dims, self.model.attention.scores(), &query, row, &mut scratch.attention);
+                attend(
+                    self.backend,
+                    dims,
+                    self.model.attention.scores(),
+                    &query,
+                    row,
+                    &mut scratch.attention,
+                );
             }
             self.update_rows(last, states, scratch);
         });

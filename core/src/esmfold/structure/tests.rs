@@ -10,6 +10,7 @@ use super::projections::{HeadShape, POINT_MAX};
 use crate::esmfold::config::StructureConfig;
 use crate::fixed::Multiplier;
 use crate::geometry::{Frame, ONE, Rigid};
+use crate::kernels::Isa;
 use proptest::prelude::*;
 
 const TO_POINTS: Multiplier = Multiplier { mantissa: 1, shift: 4 };
@@ -102,7 +103,7 @@ impl Case {
                 codes: &self.codes[residue * codes..][..codes],
                 bias: &self.bias[residue * bias..][..bias],
             };
-            attend(&dims, &scores, &query, row, &mut scratch.attention);
+            attend(Isa::best().backend(), &dims, &scores, &query, row, &mut scratch.attention);
             let (points, pairs) = (SHAPE.output_part(0), SHAPE.heads * SHAPE.pair_width);
             (
                 scratch.attention.points[row * points..][..points].to_vec(),

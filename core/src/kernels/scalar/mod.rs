@@ -12,6 +12,8 @@ pub mod residual;
 pub mod rotary;
 #[cfg(test)]
 mod tests;
+pub mod turn;
+pub mod wide_sums;
 
 /// The specification as a backend.
 pub static BACKEND: super::Backend = super::Backend {
@@ -27,6 +29,11 @@ pub static BACKEND: super::Backend = super::Backend {
     rotary: rotary::rotary,
     attention: attention::attention,
     contact: contact::accumulate,
+    dots: wide_sums::dots,
+    distances: wide_sums::distances,
+    add_weighted: wide_sums::add_weighted,
+    add_weighted_codes: wide_sums::add_weighted_codes,
+    turn: turn::turn,
     decode: residual::decode,
     encode: residual::encode,
 };

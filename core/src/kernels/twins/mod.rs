@@ -8,6 +8,7 @@ mod linear;
 mod product;
 mod quantize;
 mod rows;
+mod wide_sums;
 
 use super::Isa;
 use proptest::prelude::*;
@@ -66,6 +67,16 @@ macro_rules! twins {
                 fn activations_and_rotary(case in rows::row_case()) {
                     rows::check_activations(isa(), &case);
                     rows::check_rotary(isa(), &case);
+                }
+
+                #[test]
+                fn wide_sums(case in wide_sums::sums_case()) {
+                    wide_sums::check_wide_sums(isa(), &case);
+                }
+
+                #[test]
+                fn turn(case in rows::turn_case()) {
+                    rows::check_turn(isa(), &case);
                 }
 
                 #[test]

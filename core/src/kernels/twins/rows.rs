@@ -112,6 +112,40 @@ pub fn check_rotary(isa: Isa, case: &RowCase) {
 }
 
 #[derive(Clone, Debug)]
+pub struct TurnCase {
+    pub count: usize,
+    pub width: usize,
+    /// Values between rows, and between columns.
+    pub between: [usize; 2],
+    /// Rows, and values written, beyond what there is room for, or less.
+    pub surplus: [isize; 2],
+}
+
+pub fn turn_case() -> impl Strategy<Value = TurnCase> {
+    (0..40usize, 0..40usize, [0..9usize, 0..9], prop_oneof![Just([0, 0]), [-30..30isize, -30..30]])
+        .prop_map(|(count, width, between, surplus)| TurnCase { count, width, between, surplus })
+}
+
+pub fn check_turn(isa: Isa, case: &TurnCase) {
+    let TurnCase { count, width, between, surplus } = *case;
+    let stride = (count + between[1]).saturating_add_signed(surplus[0].min(0));
+    let values: Vec<i32> = (1..=(count * (width + between[0])) as i32).collect();
+    let rows = Rows { values: &values, width, stride: width + between[0] };
+    let by = |isa: Isa| {
+        let mut out = vec![0; (width * stride).saturating_add_signed(surplus[1])];
+        (isa.backend().turn)(rows, count.saturating_add_signed(surplus[0].max(0)), &mut out, stride);
+        out
+    };
+    assert_eq!(by(isa), by(Isa::scalar()));
+    if surplus == [0, 0] {
+        let out = by(isa);
+        for (r, row) in rows.iter().enumerate().take(count) {
+            row.iter().enumerate().for_each(|(c, &value)| assert_eq!(out[c * stride + r], value));
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
 pub struct CodecCase {
     pub codec: Codec,
     pub exponents: Vec<u8>,

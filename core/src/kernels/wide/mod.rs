@@ -10,8 +10,9 @@ mod product;
 
 use super::lanes::activation::{gate, gelu, look_up};
 use super::lanes::quantize::{Portable, quantize_rows};
+use super::lanes::turn::{turn, turn_square};
 use super::lanes::{self, layer_norm, rotary};
-use super::scalar::{self, activation, common_unit, contact};
+use super::scalar::{self, activation, common_unit, contact, wide_sums};
 
 /// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
 const SHIFTS_LANES: bool = cfg!(any(target_feature = "avx2", target_feature = "neon"));
@@ -30,6 +31,11 @@ pub static BACKEND: super::Backend = super::Backend {
     rotary: rotary::rotary,
     attention: attention::attention,
     contact: contact::accumulate,
+    dots: wide_sums::dots,
+    distances: wide_sums::distances,
+    add_weighted: wide_sums::add_weighted,
+    add_weighted_codes: wide_sums::add_weighted_codes,
+    turn: |rows, count, out, stride| turn(rows, count, out, stride, turn_square),
     decode: if SHIFTS_LANES { lanes::residual::decode } else { scalar::residual::decode },
     encode: if SHIFTS_LANES { lanes::residual::encode } else { scalar::residual::encode },
 };

@@ -19,7 +19,7 @@ macro_rules! rows {
         use crate::fixed::TokenScale;
         use crate::kernels::attention::ContactWeight;
         use crate::kernels::rows::Rows;
-        use crate::kernels::x86::{lookup, quantize};
+        use crate::kernels::x86::{lookup, quantize, turn};
         use crate::kernels::{Backend, lanes, scalar, wide};
         use crate::quant::Site;
 
@@ -48,6 +48,21 @@ macro_rules! rows {
             fn contact(weights: &[i16], sum: u32, head: ContactWeight, row: &mut [i32], columns: &mut [u32]) -> u32 {
                 scalar::contact::accumulate(weights, sum, head, row, columns)
             }
+            fn dots(query: &[i32], rows: Rows, out: &mut [i64]) {
+                scalar::wide_sums::dots(query, rows, out)
+            }
+            fn distances(point: &[i32], rows: Rows, out: &mut [i64]) {
+                scalar::wide_sums::distances(point, rows, out)
+            }
+            fn add_weighted(weights: &[i32], rows: Rows, sums: &mut [i64]) {
+                scalar::wide_sums::add_weighted(weights, rows, sums)
+            }
+            fn add_weighted_codes(weights: &[i32], codes: &[i16], sums: &mut [i64]) {
+                scalar::wide_sums::add_weighted_codes(weights, codes, sums)
+            }
+            fn turn(rows: Rows, count: usize, out: &mut [i32], stride: usize) {
+                lanes::turn::turn(rows, count, out, stride, |square| turn::turn_square(square))
+            }
             fn decode(site: &Site, codes: &[u8], x: &mut [i32]) {
                 lanes::residual::decode(site, codes, x)
             }
@@ -57,7 +72,8 @@ macro_rules! rows {
         }
 
         Backend {
-            quantize_rows, layer_norm_rows, gelu, relu, gate, common_unit, rotary, contact, decode, encode, ..wide::BACKEND
+            quantize_rows, layer_norm_rows, gelu, relu, gate, common_unit, rotary, contact, dots, distances,
+            add_weighted, add_weighted_codes, turn, decode, encode, ..wide::BACKEND
         }
     }};
 }
@@ -97,6 +113,7 @@ mod lookup;
 mod matrix;
 mod product;
 mod quantize;
+mod turn;
 mod vectors;
 mod ymm;
 
