@@ -159,7 +159,8 @@ fn weigh<V: Vectors>(v: V, keys: usize, scores: &mut [i32], logits: RowLogits, w
     let (chunks, _): (&mut [Weights], _) = weights[..end].as_chunks_mut();
     let sum = v.weigh(scores, temperature, chunks);
     let padding = weights[keys..end].iter().fold(0, |sum, &weight| sum + u32::from(weight.unsigned_abs()));
-    weights[keys..].fill(0);
+    // Most often there is nothing to fill, which a call would take long for.
+    weights.iter_mut().skip(keys).for_each(|weight| *weight = 0);
     sum.wrapping_sub(padding)
 }
 
@@ -204,17 +205,38 @@ fn contexts<'o, V: Vectors, const R: usize, const W: usize>(
     scales: &[(i32, i32, u32); R],
     rows: impl Iterator<Item = &'o mut [i32]>,
 ) -> usize {
-    let totals = sum_values::<V, R, W>(v, head, first, scores, stride);
-    for ((out, totals), &(mantissa, shift, reduce)) in rows.zip(&totals).zip(scales) {
-        let channels = Channels { mantissa: [mantissa; PANEL], shift: [shift; PANEL], bias: [1; PANEL] };
-        for (out, totals) in out[..head.width][first..].chunks_mut(PANEL).zip(totals) {
-            let mut values = [0; PANEL];
-            for (value, &total) in values.iter_mut().zip(totals) {
-                *value = reduced(total, reduce);
+    let sums = if head.keys <= 2 * PAIRS {
+        let mut sums = [[v.no_values(); W]; R];
+        for block in head.blocks() {
+            let (weights, pairs) = (&scores[block.first / 2..], block.count.div_ceil(2));
+            add_pairs(
+                v,
+                &block.values[..pairs * 2 * head.width],
+                2 * head.width,
+                2 * first,
+                weights,
+                stride,
+                &mut sums,
+            );
+        }
+        // The weights' sum has 24 bits: nothing is reduced.
+        sums.map(|sums| sums.map(|sums| v.context(sums)))
+    } else {
+        let totals = sum_values::<V, R, W>(v, head, first, scores, stride);
+        let mut sums = [[[0; PANEL]; W]; R];
+        for ((sums, totals), &(.., reduce)) in sums.iter_mut().zip(&totals).zip(scales) {
+            for (sum, &total) in sums.as_flattened_mut().iter_mut().zip(totals.as_flattened()) {
+                *sum = reduced(total, reduce);
             }
+        }
+        sums
+    };
+    for ((out, sums), &(mantissa, shift, _)) in rows.zip(&sums).zip(scales) {
+        let channels = Channels { mantissa: [mantissa; PANEL], shift: [shift; PANEL], bias: [1; PANEL] };
+        for (out, sums) in out[..head.width][first..].chunks_mut(PANEL).zip(sums) {
             let mut results = [0; PANEL];
-            if !(SHIFTS.contains(&shift) && v.requantize(&values, 0, &channels, ONE, &mut results)) {
-                results = values.map(|value| requantize(value, mantissa, shift));
+            if !(SHIFTS.contains(&shift) && v.requantize(sums, 0, &channels, ONE, &mut results)) {
+                results = sums.map(|sum| requantize(sum, mantissa, shift));
             }
             match out.first_chunk_mut() {
                 Some(out) => *out = results,

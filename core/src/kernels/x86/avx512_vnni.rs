@@ -157,28 +157,30 @@ impl Vectors for Avx512Vnni {
                 largest = _mm512_max_epi32(largest, _mm512_loadu_si512(scores.as_ptr().cast()));
             }
             let largest = _mm512_set1_epi32(_mm512_reduce_max_epi32(largest));
-            let [a, b, c, d] = EXP2_COEFFICIENTS.map(|coefficient| _mm512_set1_epi16(coefficient as i16));
-            for (scores, weights) in scores.iter().zip(weights) {
+            let differences = |scores: &Scores| {
                 let scores = scores.as_ptr();
                 let low = _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.cast()));
-                let high = _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.add(16).cast()));
-                let t = if let Some(temperature) = temperature {
-                    let shift = _mm_cvtsi32_si128(i32::from(temperature.shift.min(31)));
-                    let t = saturated_halves(_mm512_srl_epi32(low, shift), _mm512_srl_epi32(high, shift));
-                    let factor = _mm512_set1_epi16(temperature.factor as i16);
-                    _mm512_mulhi_epu16(_mm512_adds_epu16(t, _mm512_set1_epi16(1)), factor)
-                } else {
-                    saturated_halves(rounded_logit(low), rounded_logit(high))
-                };
-                // `exp2_neg`.
-                let f = _mm512_slli_epi16::<5>(t);
-                let inner = _mm512_sub_epi16(c, _mm512_mulhi_epu16(f, d));
-                let slope = _mm512_sub_epi16(b, _mm512_mulhi_epu16(f, inner));
-                let mantissa = _mm512_sub_epi16(a, _mm512_mulhi_epu16(f, slope));
-                let shifted = srlvw(mantissa, _mm512_srli_epi16::<11>(t));
-                let weight = _mm512_avg_epu16(shifted, _mm512_setzero_si512());
+                (low, _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.add(16).cast())))
+            };
+            let mut put = |weights: &mut Weights, weight| {
                 sums = dpwssd(sums, weight, _mm512_set1_epi16(1));
                 _mm512_storeu_si512(weights.as_mut_ptr().cast(), weight);
+            };
+            // A loop for each, so that neither asks which it is.
+            if let Some(temperature) = temperature {
+                let shift = _mm_cvtsi32_si128(i32::from(temperature.shift.min(31)));
+                let factor = _mm512_set1_epi16(temperature.factor as i16);
+                for (scores, weights) in scores.iter().zip(weights) {
+                    let (low, high) = differences(scores);
+                    let t = saturated_halves(_mm512_srl_epi32(low, shift), _mm512_srl_epi32(high, shift));
+                    let t = _mm512_mulhi_epu16(_mm512_adds_epu16(t, _mm512_set1_epi16(1)), factor);
+                    put(weights, exp2_neg(t));
+                }
+            } else {
+                for (scores, weights) in scores.iter().zip(weights) {
+                    let (low, high) = differences(scores);
+                    put(weights, exp2_neg(saturated_halves(rounded_logit(low), rounded_logit(high))));
+                }
             }
             _mm512_reduce_add_epi32(sums) as u32
         }
@@ -223,6 +225,18 @@ impl Vectors for Avx512Vnni {
             lost == 0
         }
     }
+}
+
+/// [`exp2_neg`](crate::fixed::exp2_neg) in every lane.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn exp2_neg(t: __m512i) -> __m512i {
+    let [a, b, c, d] = EXP2_COEFFICIENTS.map(|coefficient| _mm512_set1_epi16(coefficient as i16));
+    let f = _mm512_slli_epi16::<5>(t);
+    let inner = _mm512_sub_epi16(c, _mm512_mulhi_epu16(f, d));
+    let slope = _mm512_sub_epi16(b, _mm512_mulhi_epu16(f, inner));
+    let mantissa = _mm512_sub_epi16(a, _mm512_mulhi_epu16(f, slope));
+    let shifted = srlvw(mantissa, _mm512_srli_epi16::<11>(t));
+    _mm512_avg_epu16(shifted, _mm512_setzero_si512())
 }
 
 /// Adds the products of four codes with the columns of two panels.
