@@ -40,6 +40,30 @@ fn layer_norm(criterion: &mut Criterion) {
     });
 }
 
+/// Rows of pairs.
+fn layer_norm_rows(criterion: &mut Criterion) {
+    const WIDTH: usize = 64;
+    let (x, gain, bias) = (bell(CHANNELS, STREAM_ONE), vec![1 << 20; WIDTH], vec![0; WIDTH]);
+    let (epsilons, mut y) = ([168; CHANNELS / WIDTH], vec![0; CHANNELS]);
+    each_isa(criterion, "layer_norm_rows of 64", |isa, id, group| {
+        group.bench_function(id, |bencher| {
+            let rows = Rows::new(&x, WIDTH);
+            bencher
+                .iter(|| (isa.backend().layer_norm_rows)(black_box(rows), &gain, &bias, &epsilons, &mut y));
+        });
+    });
+}
+
+fn turn(criterion: &mut Criterion) {
+    let (x, mut y) = (bell(CHANNELS, ONE), vec![0; CHANNELS]);
+    each_isa(criterion, "turn rows of 40", |isa, id, group| {
+        group.bench_function(id, |bencher| {
+            let rows = Rows::new(&x, 40);
+            bencher.iter(|| (isa.backend().turn)(black_box(rows), 32, &mut y, 32));
+        });
+    });
+}
+
 fn gelu(criterion: &mut Criterion) {
     let x = bell(CHANNELS, ONE);
     let mut y = x.clone();
@@ -162,6 +186,8 @@ fn contact(criterion: &mut Criterion) {
 criterion_group!(
     benches,
     layer_norm,
+    layer_norm_rows,
+    turn,
     gelu,
     relu,
     gate,

@@ -54,19 +54,29 @@ impl TokenScale {
 /// multiplication. Without branches, so that compilers work on many rows at a time.
 #[inline(always)]
 const fn smallest<const LEVELS: u32>(max: u32) -> TokenScale {
-    // With its leading one first, max is this many places too long for a quotient of as many bits as a mantissa has.
+    // The leading one first, by steps that all lanes of a vector can take: where they can't be shifted by their own places, compilers do it
+    // with floats.
+    let (mut normal, mut places, mut step) = (max, 0, 16);
+    while step > 0 {
+        if normal.wrapping_shr(u32::BITS.wrapping_sub(step)) == 0 {
+            normal = normal.wrapping_shl(step);
+            places = step.wrapping_add(places);
+        }
+        step /= 2;
+    }
+    // Then it is this many places too long for a quotient of as many bits as a mantissa has, or one more where that rounds up to a bit too many.
     let excess = LEVELS.leading_zeros().wrapping_sub(MANTISSA_BITS);
-    let places = max.leading_zeros();
-    let normal = max.wrapping_shl(places);
-    // Or by one more, where the quotient rounded up would have a bit too many.
-    let largest = LEVELS.wrapping_mul((1 << MANTISSA_BITS) - 1).wrapping_shl(excess);
-    let excess = excess.wrapping_add((normal > largest) as u32);
+    let long = normal > LEVELS.wrapping_mul((1 << MANTISSA_BITS) - 1).wrapping_shl(excess);
     // Rounding up is one more than rounding one less down, and rounding down twice is rounding down once.
-    let mantissa = (normal.wrapping_sub(1).wrapping_shr(excess) / LEVELS).wrapping_add(1);
+    let numerator = normal.wrapping_sub(1).wrapping_shr(excess);
+    let mantissa = ((if long { numerator >> 1 } else { numerator }) / LEVELS).wrapping_add(1);
     if max == 0 {
         TokenScale { mantissa: 1 << (MANTISSA_BITS - 1), exponent: ZERO_EXPONENT }
     } else {
-        TokenScale { mantissa: mantissa as u16, exponent: excess.wrapping_sub(places) as i8 }
+        TokenScale {
+            mantissa: mantissa as u16,
+            exponent: excess.wrapping_add(long as u32).wrapping_sub(places) as i8,
+        }
     }
 }
 
