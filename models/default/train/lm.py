@@ -27,12 +27,13 @@ def layer(m, x, bias, cos, sin, pair, w):
     if pair is None:
         o = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(v.dtype).expand(B, H, T, T))
     else:
-        a = (q @ k.transpose(-1, -2) * D ** -0.5 + bias).softmax(-1)
-        o = a.to(v.dtype) @ v
-        a = torch.where(pair, a[:, :, 1:-1, 1:-1].float(), 0.0)
-        a = a + a.transpose(-1, -2)
-        a = a - a.sum(-1, keepdim=True) * a.sum(-2, keepdim=True) / (a.sum((-1, -2), keepdim=True) + 1e-6)
-        logits = (a * w.float().view(1, H, 1, 1)).sum(1)
+        a = (q @ k.transpose(-1, -2) * D ** -0.5 + bias).softmax(-1).to(v.dtype)
+        o = a @ v
+        # a + a^T less the average product correction, weighted over the heads; only the sum over heads is transposed
+        a, w = torch.where(pair, a[:, :, 1:-1, 1:-1].float(), 0.0), w.float().view(1, H, 1, 1)
+        r = a.sum(-1) + a.sum(-2)
+        u = (w * (a - 0.5 * r[..., None] * r[:, :, None] / (r.sum(-1)[..., None, None] + 1e-6))).sum(1)
+        logits = u + u.transpose(-1, -2)
     x = x + att.output.dense(o.transpose(1, 2).reshape(B, T, C))
     return x + m.output.dense(F.gelu(m.intermediate.dense(m.LayerNorm(x)))), logits
 
