@@ -34,9 +34,10 @@ def main():
     same("atoms", o.positions[-1][ok], f["atoms"][ok])
     same("backbone of iteration 1", o.positions[0][:, :, :3][ok], f["bb"][0][ok])
     pair = ok[:, :, None] & ok[:, None]
-    same("distogram", o.distogram_logits[pair], f["disto"][pair])
+    disto, pae = trunk.heads(m, f["z"])
+    same("distogram", o.distogram_logits[pair], disto[pair])
     same("pLDDT logits", o.lddt_head[-1].reshape(2, 40, 37, 50)[ok], f["lddt"].reshape(2, 40, 37, 50)[ok])
-    same("PAE logits", o.ptm_logits[pair], f["pae"][pair])
+    same("PAE logits", o.ptm_logits[pair], pae[pair])
 
     cfg.pop("esmfold_config")
     c = EsmConfig(**cfg | {"is_folding_model": False})

@@ -42,14 +42,30 @@ def lddt(dp, dt, m2):
     return (s * near).sum(-1) / (near.sum(-1) + 1e-6)
 
 
+def ideal_cb(x, am):
+    return torch.where(am[..., 4, None], x[..., 4, :], x[..., 1, :])
+
+
+@torch.no_grad()
+def pair_targets(atoms, batch):
+    """-> bins of the distances between CB and of the predicted atoms' aligned errors, int32 [B, L, L], and the weight of a pair."""
+    _, x, am, _, _ = batch
+    dev, cam = x.device, am[..., 1]
+    m2 = (cam[:, :, None] & cam[:, None]).float()
+    edges = torch.linspace(2.3125, 21.6875, 63, device=dev)
+    bins = (distances(ideal_cb(x, am))[..., None] > edges).sum(-1)
+    e = local(*frames(atoms), atoms[..., 1, :]) - local(*frames(x), x[..., 1, :])
+    errors = (e.norm(dim=-1) / 31 * 64).long().clamp(0, 63)
+    return bins.int(), errors.int(), m2 / m2.sum()
+
+
 def total(o, batch, frac, weights):
-    """o: the model's output (trunk.heads and structure); frac: how far training is, tensor in 0..1. -> loss, dict of scalars."""
+    """o: the model's output, with the losses of distogram and aligned error; frac: how far training is, tensor in 0..1. -> loss, dict of scalars."""
     aa, x, am, ok, res = batch
     B, L = aa.shape
     dev = aa.device
     bb, cam = (am[..., 0] & am[..., 1] & am[..., 2]).float(), am[..., 1]
-    m2, pair_count = cam[:, :, None] & cam[:, None], None
-    pair_count, ca_count = m2.sum(), cam.sum()
+    m2, ca_count = cam[:, :, None] & cam[:, None], cam.sum()
     last, ca = o["atoms"], x[..., 1, :]
     clamp = torch.where(torch.rand(B, 1, 1, device=dev) < 0.5, 10.0, 30.0)
     inter = sum(fape((p, p[..., 1, :]), (x, ca), bb, cam.float(), clamp) for p in o["bb"]).mean() / len(o["bb"])
@@ -57,20 +73,13 @@ def total(o, batch, frac, weights):
     ten = torch.full((1, 1, 1), 10.0, device=dev)
     full = fape((last[:, sub], last.flatten(1, 2)), (x[:, sub], x.flatten(1, 2)), bb[:, sub], am.flatten(1).float(), ten).mean()
     angle = (o["angles"].norm(dim=-1) - 1).abs().mean()
-    cb = torch.where(am[..., 4, None], x[..., 4, :], ca)
-    dcb = distances(cb)
-    edges = torch.linspace(2.3125, 21.6875, 63, device=dev)
-    bins = (dcb[..., None] > edges).sum(-1)
-    disto = (F.cross_entropy(o["disto"].permute(0, 3, 1, 2), bins, reduction="none") * m2).sum() / pair_count
+    dcb = distances(ideal_cb(x, am))
     dp, dt = distances(last[..., 1, :]), distances(ca)
     with torch.no_grad():
         ld = lddt(dp, dt, m2)
         lb = (ld * 50).long().clamp(0, 49)
-        e = local(*frames(last), last[..., 1, :]) - local(*frames(x), ca)
-        eb = (e.norm(dim=-1) / 31 * 64).long().clamp(0, 63)
     plddt = F.cross_entropy(o["lddt"].permute(0, 3, 1, 2), lb[..., None].expand(-1, -1, 37), reduction="none").mean(-1)
     plddt = (plddt * cam).sum() / ca_count
-    pae = (F.cross_entropy(o["pae"].permute(0, 3, 1, 2), eb, reduction="none") * m2).sum() / pair_count
     # geometry of the chain: C-N and CA-CA distances of neighbours, no two CA nearer than 3.7 A
     chain = (res[:, 1:] - res[:, :-1] == 1) & ok[:, 1:]
     bond = (((last[:, 1:, 0] - last[:, :-1, 2]).square().sum(-1) + 1e-6).sqrt() - 1.33).abs().clamp(max=2.0)
@@ -84,9 +93,9 @@ def total(o, batch, frac, weights):
     far = m2 & ((res[:, :, None] - res[:, None]).abs() >= 6)
     contact = (F.binary_cross_entropy_with_logits(o["contact"], (dcb < 8).float(), reduction="none") * far).sum() / far.sum()
     w = weights
-    loss = (w["smooth"] * smooth + w["full"] * full + w["inter"] * inter + w["disto"] * disto + 0.02 * angle + 0.05 * plddt
-            + 0.03 * pae + (0.05 + 0.4 * frac) * geometry + w["contact"] * contact)
-    return loss, dict(inter=inter, full=full, disto=disto, contact=contact, plddt=plddt, bond=bond, clash=clash, lddt=(ld * cam).sum() / ca_count)
+    loss = (w["smooth"] * smooth + w["full"] * full + w["inter"] * inter + w["disto"] * o["disto"] + 0.02 * angle + 0.05 * plddt
+            + 0.03 * o["pae"] + (0.05 + 0.4 * frac) * geometry + w["contact"] * contact)
+    return loss, dict(inter=inter, full=full, disto=o["disto"], contact=contact, plddt=plddt, bond=bond, clash=clash, lddt=(ld * cam).sum() / ca_count)
 
 
 def tm_score(p, t, m):

@@ -4,7 +4,8 @@ torchrun --standalone --nproc_per_node=N train_fold.py FOLD.npz.xz LM.pt OUT.pt 
 RESUME may have fewer trunk blocks than config.json (`grow`). Environment: DESIGNED (files, comma-separated; those that do not exist yet are
 loaded when they do), SEQUENCES (folder for the masked-LM part of the loss), BATCH (crops per GPU, 32), CROP (128), LR, MUON, LM_RATE (the
 language model's share of the learning rate; 0 freezes it), SHARE (of the draws, those with a designed sequence, at the start and at the end),
-GRAPH (1: the step is one CUDA graph), STEPS (end after so many), MEASURE (steps between measurements), DEVICE (cpu: slow, to try the script).
+GRAPH (1: the step is one CUDA graph), STEPS (end after so many), MEASURE (steps between measurements), PROFILE (a file for the kernels' times in
+a one-pass step), DEVICE (cpu: slow, to try the script).
 SECONDS counts from the start.
 """
 import json
@@ -15,6 +16,7 @@ import time
 
 import torch
 import torch.distributed as dist
+from torch._inductor import config as inductor
 from transformers import EsmConfig, EsmForMaskedLM, EsmForProteinFolding
 
 import chains
@@ -34,13 +36,16 @@ class Model:
 
     def __init__(self, fold, head):
         self.fold, self.head = fold, head
-        self.layer, self.block = lm.layer, trunk.block
+        self.layer, self.sequence, self.targets, self.total = lm.layer, trunk.sequence_update, losses.pair_targets, losses.total
 
     def compile(self):
+        inductor.triton.mix_order_reduction = False         # fails an assertion on losses.total in PyTorch 2.11
+
         def c(f):
             return torch.compile(f, dynamic=False)
-        self.layer, self.block = c(lm.layer), c(trunk.block)
-        for name in ("structure_step", "atom14", "pair_input", "structure_input"):
+        self.layer, self.sequence = c(lm.layer), c(trunk.sequence_update)
+        self.targets, self.total = c(losses.pair_targets), c(losses.total)
+        for name in ("start", "structure_step", "atom14", "pair_input", "structure_input"):
             setattr(trunk, name, c(getattr(trunk, name)))
 
     def ids(self, aa, ok):
@@ -61,9 +66,19 @@ class Model:
         bins = torch.zeros(B, L, L, dtype=torch.long, device=aa.device)
         for p in range(passes):
             with torch.set_grad_enabled(torch.is_grad_enabled() and p == passes - 1):
-                rs, rz, r = trunk.trunk_pass(m, s0, rs.detach(), rz.detach(), bins, res, aa, mask, self.block)
+                rs, rz, r = trunk.trunk_pass(m, s0, rs.detach(), rz.detach(), bins, res, aa, mask, self.sequence)
                 bins = trunk.distance_bins(r[0][-1].detach()) if p < passes - 1 else None
-        return trunk.heads(m, rz, r[3]) | dict(bb=r[0], atoms=r[1], angles=r[2], contact=contact[:, :L, :L].float())
+        with torch.autocast(s0.device.type, enabled=False):
+            confidence = m.lddt_head(r[3]).unflatten(-1, (-1, 50))
+        return dict(z=rz, lddt=confidence, bb=r[0], atoms=r[1], angles=r[2], contact=contact[:, :L, :L].float())
+
+    def loss(self, o, batch, frac):
+        """-> loss, dict of scalars."""
+        distances, errors, weight = self.targets(o["atoms"], batch)
+        ce = trunk.operations(o["z"]).cross_entropy
+        disto = ce(o["z"], distances, weight, True, *trunk.tensors(self.fold.distogram_head))
+        pae = ce(o["z"], errors, weight, False, *trunk.tensors(self.fold.ptm_head))
+        return self.total(o | dict(disto=disto, pae=pae), batch, frac, WEIGHTS)
 
 
 def grow(sd, blocks):
@@ -135,11 +150,10 @@ def measure(model, data):
             with torch.no_grad(), torch.autocast(torch.device(data.dev).type, torch.bfloat16):
                 o = model(b[0], b[3], b[4], 2)
             with torch.no_grad():
-                info = losses.total(o, b, one, WEIGHTS)[1]
+                info = model.loss(o, b, one)[1]
                 x, am = b[1], b[2]
                 tm = losses.tm_score(o["atoms"][..., 1, :].float(), x[..., 1, :], am[..., 1]).mean()
-                cb = torch.where(am[..., 4, None], x[..., 4, :], x[..., 1, :])
-                pl = losses.precision_at_length(o["contact"], losses.distances(cb), b[3], b[4])
+                pl = losses.precision_at_length(o["contact"], losses.distances(losses.ideal_cb(x, am)), b[3], b[4])
             rows.append([info["lddt"], tm, pl, info["disto"]])
         if rows:
             out[name] = dict(zip(("lddt", "tm", "pl", "disto"), (round(float(torch.stack(c).mean()), 3) for c in zip(*rows))))
@@ -181,20 +195,32 @@ def main(fold_file, lm_file, out, seconds, resume=None):
         print(f"data loaded at {time.time() - t0:.0f} s", flush=True)
     plain = Model(fold, head)
     model = Model(fold, head)
-    total = losses.total
     if env("COMPILE", "1") == "1":
         model.compile()
-        plain.block = model.block
-        total = torch.compile(losses.total, dynamic=False)
+        plain.sequence = model.sequence
     frac = torch.zeros((), device=dev)
     shown = {}                                      # the last step's scalars: static tensors, read only when printed
 
+    # the masked sequences run beside the chains, whose language model and structure module do not fill a GPU; what comes last in the forward
+    # pass is first in the backward pass
+    beside = torch.cuda.Stream() if on_gpu else None
+
+    def autocast():
+        return torch.autocast("cuda" if on_gpu else "cpu", torch.bfloat16)
+
     def step(passes):
+        if beside:
+            beside.wait_stream(torch.cuda.current_stream())
         b = data.batch(size)
-        with torch.autocast("cuda" if on_gpu else "cpu", torch.bfloat16):
+        with autocast():
             o = model(b[0], b[3], b[4], passes)
-            extra = lm.masked_loss(fold.esm, head, texts.batch(size), model.layer) if texts else torch.zeros((), device=dev)
-        loss, info = total(o, b, frac, WEIGHTS)
+        loss, info = model.loss(o, b, frac)
+        extra = torch.zeros((), device=dev)
+        if texts:
+            with torch.cuda.stream(beside), autocast():
+                extra = lm.masked_loss(fold.esm, head, texts.batch(size), model.layer)
+        if beside:
+            torch.cuda.current_stream().wait_stream(beside)
         norm = opt.step(loss + 0.25 * extra)
         shown.update({k: v.detach() for k, v in info.items()} | dict(mlm=extra.detach(), norm=norm))
 
