@@ -173,7 +173,7 @@ impl Vectors for Avx512Vnni {
                 for (scores, weights) in scores.iter().zip(weights) {
                     let (low, high) = differences(scores);
                     let t = saturated_halves(_mm512_srl_epi32(low, shift), _mm512_srl_epi32(high, shift));
-                    let t = _mm512_mulhi_epu16(_mm512_adds_epu16(t, _mm512_set1_epi16(1)), factor);
+                    let t = mulhuw(_mm512_adds_epu16(t, _mm512_set1_epi16(1)), factor);
                     put(weights, exp2_neg(t));
                 }
             } else {
@@ -265,6 +265,18 @@ fn dpwssd(mut sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
             options(pure, nomem, nostack, preserves_flags));
     }
     sums
+}
+
+/// `vpmulhuw`, which compilers make products of 32 bits of where a factor is the same in all lanes.
+#[target_feature(enable = "avx512f,avx512bw")]
+fn mulhuw(a: __m512i, b: __m512i) -> __m512i {
+    let upper;
+    // SAFETY: the instruction reads and writes only these registers, and the feature is enabled.
+    unsafe {
+        asm!("vpmulhuw {}, {}, {}", out(zmm_reg) upper, in(zmm_reg) a, in(zmm_reg) b,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    upper
 }
 
 /// `vpsrlvw`, whose zeros for shifts above 15 compilers take two instructions more for.
