@@ -155,15 +155,16 @@ fn residual(criterion: &mut Criterion) {
     for (name, codec) in [("8 bits", Codec::Piecewise(piecewise)), ("16 bits", Codec::Wide { step: 4 })] {
         let site = Site { codec, exponents: &exponents };
         let mut x = bell(CHANNELS, STREAM_ONE);
-        let mut codes = vec![0; CHANNELS * codec.bytes_per_value()];
+        let code_row = CHANNELS * codec.bytes_per_value();
+        let mut codes = vec![0; code_row];
         each_isa(criterion, &format!("encode {name}"), |isa, id, group| {
             group.bench_function(id, |bencher| {
-                bencher.iter(|| (isa.backend().encode)(&site, black_box(&x), &mut codes));
+                bencher.iter(|| (isa.backend().encode)(&site, black_box(&x), &mut codes, code_row));
             });
         });
         each_isa(criterion, &format!("decode {name}"), |isa, id, group| {
             group.bench_function(id, |bencher| {
-                bencher.iter(|| (isa.backend().decode)(&site, black_box(&codes), &mut x));
+                bencher.iter(|| (isa.backend().decode)(&site, black_box(&codes), code_row, &mut x));
             });
         });
     }

@@ -73,9 +73,10 @@ fn rows(codec: &Codec, exponent: u8, values: &[i32]) {
     let site = Site { codec: *codec, exponents: &exponents };
     for isa in Isa::all() {
         let mut codes = vec![0; values.len() * codec.bytes_per_value()];
-        (isa.backend().encode)(&site, values, &mut codes);
+        let code_row = codes.len();
+        (isa.backend().encode)(&site, values, &mut codes, code_row);
         let mut decoded = vec![0; values.len()];
-        (isa.backend().decode)(&site, &codes, &mut decoded);
+        (isa.backend().decode)(&site, &codes, code_row, &mut decoded);
         for (&value, &decoded) in values.iter().zip(&decoded) {
             assert_eq!(decoded, codec.decode(codec.encode(value, exponent), exponent), "{}", isa.name());
         }

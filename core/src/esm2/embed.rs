@@ -3,6 +3,10 @@
 use super::config::Config;
 use super::run::Pass;
 use crate::fixed::{div_round, sin_cos};
+use crate::quant::Site;
+
+/// Channels that are scaled and encoded at a time.
+const CHANNELS: usize = 64;
 
 /// The factor of every embedding under token dropout: 0.88 / (1 - masked / tokens), as a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,13 +35,15 @@ impl Pass<'_, '_> {
         let row = self.model.embedding.get(from..from + config.width).unwrap_or_default();
         let site = &self.model.embedded;
         let zero = config.token_dropout && token == config.mask_token;
-        let scaled = |&x: &i32| if zero { 0 } else { factor.apply(x) };
-        // One channel at a time: encode works on slices of any length.
-        for ((x, exponent), code) in
-            row.iter().zip(site.exponents.chunks(1)).zip(codes.chunks_exact_mut(site.codec.bytes_per_value()))
-        {
-            let channel = crate::quant::Site { codec: site.codec, exponents: exponent };
-            (self.backend.encode)(&channel, &[scaled(x)], code);
+        let bytes = site.codec.bytes_per_value();
+        let channels = row.chunks(CHANNELS).zip(site.exponents.chunks(CHANNELS));
+        for ((x, exponents), codes) in channels.zip(codes.chunks_mut(CHANNELS * bytes)) {
+            let mut scaled = [0; CHANNELS];
+            let scaled = &mut scaled[..x.len()];
+            if !zero {
+                scaled.iter_mut().zip(x).for_each(|(scaled, &x)| *scaled = factor.apply(x));
+            }
+            (self.backend.encode)(&Site { codec: site.codec, exponents }, scaled, codes, codes.len());
         }
     }
 }

@@ -32,35 +32,18 @@ pub fn run(
 fn block_logits(pass: &Pass, head: &LmHead, site: &Site, state: &[u8], logits: &mut [i32], scratch: Scratch) {
     let (dims, backend, norm) = (&pass.dims, pass.backend, &pass.model.final_norm);
     let (width, vocab) = (dims.config.width, dims.config.vocab);
-    let Scratch { stream, context, codes, mut scales, row, .. } = scratch;
+    let Scratch { stream, context, codes, mut scales, outputs, .. } = scratch;
     let code_row = dims.code_row();
     let tiles = logits.chunks_mut(ROW_TILE * vocab).zip(state.chunks(ROW_TILE * code_row));
     for (logits, coded_rows) in tiles {
         let rows = logits.len() / vocab;
-        let (x, normed) = (&mut stream[..width], &mut row[..width]);
-        let row_len = head.dense.row_len();
-        for ((coded, codes), scale) in
-            coded_rows.chunks_exact(code_row).take(rows).zip(codes.chunks_exact_mut(row_len)).zip(&mut scales)
-        {
-            (backend.decode)(site, coded, x);
-            backend.layer_norm(x, norm.gain, norm.bias, dims.config.epsilon, normed);
-            *scale = backend.quantize_row(normed, head.dense.outliers(), codes);
-        }
-        let hidden = &mut context[..rows * width];
-        (backend.gemm)(&head.dense, &codes[..rows * row_len], &scales[..rows], hidden);
+        let (x, normed) = (&mut stream[..rows * width], &mut outputs[..rows * width]);
+        (backend.decode)(site, coded_rows, code_row, x);
+        norm.apply(backend, dims.config.epsilon, x, normed);
+        let (hidden, scales) = (&mut context[..rows * width], &mut scales[..rows]);
+        head.dense.apply(backend, normed, codes, scales, hidden);
         (backend.gelu)(hidden);
-        let row_len = head.decoder.row_len();
-        let hidden_rows = hidden.chunks_exact(width).zip(codes.chunks_exact_mut(row_len)).zip(&mut scales);
-        for ((hidden, codes), scale) in hidden_rows {
-            backend.layer_norm(
-                hidden,
-                head.norm.gain,
-                head.norm.bias,
-                dims.config.epsilon_activation,
-                normed,
-            );
-            *scale = backend.quantize_row(normed, head.decoder.outliers(), codes);
-        }
-        (backend.gemm)(&head.decoder, &codes[..rows * row_len], &scales[..rows], logits);
+        head.norm.apply(backend, dims.config.epsilon_activation, hidden, normed);
+        head.decoder.apply(backend, normed, codes, scales, logits);
     }
 }

@@ -128,13 +128,12 @@ impl Dims {
 
     /// Bytes of one worker's scratch.
     pub fn scratch_layout(&self) -> Layout {
-        let Config { width, ffn, .. } = self.config;
+        let Config { width, .. } = self.config;
         Layout::new()
             .add::<i32>(ROW_TILE * width)
             .add::<i32>(ROW_TILE * width)
             .add::<i8>(ROW_TILE * self.row_len)
             .add::<i32>(ROW_TILE * self.widest_output())
-            .add::<i32>(ffn.max(width))
             .add::<i32>(QUERY_TILE * self.stride)
             .add::<i16>(QUERY_TILE * self.stride)
             .add::<i64>(self.if_contacts(self.stride))
@@ -309,7 +308,7 @@ impl<'m> HeadRows<'m> {
 pub struct Scratch<'m> {
     /// Decoded rows of the stream, `[ROW_TILE, width]`.
     pub stream: &'m mut [i32],
-    /// Context vectors, `[ROW_TILE, width]`.
+    /// Context vectors, or other rows on their way to a linear layer, `[ROW_TILE, width]`.
     pub context: &'m mut [i32],
     /// Quantized rows.
     pub codes: &'m mut [i8],
@@ -317,8 +316,6 @@ pub struct Scratch<'m> {
     pub scales: [TokenScale; ROW_TILE],
     /// Outputs of a linear layer.
     pub outputs: &'m mut [i32],
-    /// One row between LayerNorm or GELU and quantization.
-    pub row: &'m mut [i32],
     /// `[QUERY_TILE, stride]`
     pub scores: &'m mut [i32],
     /// `[QUERY_TILE, stride]`
@@ -330,7 +327,7 @@ pub struct Scratch<'m> {
 impl<'m> Scratch<'m> {
     /// Carves what [`Dims::scratch_layout`] counts.
     pub fn carve(dims: &Dims, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
-        let Config { width, ffn, .. } = dims.config;
+        let Config { width, .. } = dims.config;
         let mut arena = Arena::new(chunk)?;
         let (stream, context) = (arena.take(ROW_TILE * width)?, arena.take(ROW_TILE * width)?);
         let codes = arena.take(ROW_TILE * dims.row_len)?;
@@ -340,7 +337,6 @@ impl<'m> Scratch<'m> {
             codes,
             scales: [TokenScale::covering(0, 0); ROW_TILE],
             outputs: arena.take(ROW_TILE * dims.widest_output())?,
-            row: arena.take(ffn.max(width))?,
             scores: arena.take(QUERY_TILE * dims.stride)?,
             weights: arena.take(QUERY_TILE * dims.stride)?,
             wide_row: arena.take(dims.if_contacts(dims.stride))?,

@@ -46,25 +46,15 @@ fn project_block(
     let width = dims.config.width;
     let first = index * dims.block_rows;
     let count = dims.block_rows.min(dims.tokens.saturating_sub(first));
-    let coded = state.chunks_exact(dims.code_row()).take(count);
-    let Scratch { stream, codes, mut scales, outputs, row: normed, .. } = scratch;
-    let row_len = layer.qkv.row_len();
-    let mut coded = coded.peekable();
-    let mut done = 0;
-    while coded.peek().is_some() {
-        let mut tile = 0;
-        for ((coded, codes), scale) in
-            coded.by_ref().take(ROW_TILE).zip(codes.chunks_exact_mut(row_len)).zip(&mut scales)
-        {
-            let (x, normed) = (&mut stream[..width], &mut normed[..width]);
-            (backend.decode)(site, coded, x);
-            let norm = &layer.attention_norm;
-            backend.layer_norm(x, norm.gain, norm.bias, dims.config.epsilon, normed);
-            *scale = backend.quantize_row(normed, layer.qkv.outliers(), codes);
-            tile += 1;
-        }
+    let Scratch { stream, context: normed, codes, mut scales, outputs, .. } = scratch;
+    for done in (0..count).step_by(ROW_TILE) {
+        let tile = ROW_TILE.min(count - done);
+        let (x, normed) = (&mut stream[..tile * width], &mut normed[..tile * width]);
+        let coded = state.get(done * dims.code_row()..).unwrap_or_default();
+        (backend.decode)(site, coded, dims.code_row(), x);
+        layer.attention_norm.apply(backend, dims.config.epsilon, x, normed);
         let outputs = &mut outputs[..tile * 3 * width];
-        (backend.gemm)(&layer.qkv, &codes[..tile * row_len], &scales[..tile], outputs);
+        layer.qkv.apply(backend, normed, codes, &mut scales[..tile], outputs);
         let half = dims.config.head_width() / 2;
         for (outputs, token) in outputs.chunks_exact_mut(3 * width).zip(first + done..) {
             let angles = rotary.get(token * half..(token + 1) * half).unwrap_or_default();
@@ -74,7 +64,6 @@ fn project_block(
             }
         }
         store_rows(pass, done, outputs, &mut rows);
-        done += tile;
     }
 }
 

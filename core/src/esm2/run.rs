@@ -205,7 +205,7 @@ impl Pass<'_, '_> {
         let to_activation = crate::fixed::ACT_FRAC - self.model.config.stream_frac;
         let (values, _) = memory.hidden.split_at_mut(self.dims.config.width);
         for (token, codes) in self.coded_rows(memory.states).enumerate() {
-            (self.backend.decode)(site, codes, values);
+            (self.backend.decode)(site, codes, codes.len(), values);
             // Decoded values are at most 2^23: 8 more bits fit, further ones saturate.
             let widen =
                 |x: i32| (i64::from(x) << to_activation).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
@@ -225,7 +225,7 @@ impl Pass<'_, '_> {
         let (x, values) = memory.hidden.split_at_mut(self.dims.config.width);
         let norm = &self.model.final_norm;
         for (token, codes) in self.coded_rows(memory.states).enumerate() {
-            (self.backend.decode)(site, codes, x);
+            (self.backend.decode)(site, codes, codes.len(), x);
             self.backend.layer_norm(x, norm.gain, norm.bias, self.model.config.epsilon, values);
             sink(HiddenRow { layer: self.model.config.layers, token, values });
         }

@@ -3,10 +3,9 @@
 use super::contacts;
 use super::memory::{HeadsLayout, Memory, ROW_TILE, Scratch, State};
 use super::run::{Pass, RunError};
-use super::weights::{Layer, Norm};
+use super::weights::Layer;
 use crate::executor::Executor;
 use crate::kernels::attention::{Head, Logits, QUERY_TILE, RowTile, Temperature, unpack};
-use crate::kernels::linear::Linear;
 use crate::quant::Site;
 
 /// What all blocks read.
@@ -162,60 +161,30 @@ fn update(
     scratch: &mut Scratch,
 ) {
     let (dims, backend) = (&pass.dims, pass.backend);
-    let Scratch { stream, context, codes: quantized, scales, outputs, row, .. } = scratch;
+    let Scratch { stream, context, codes: quantized, scales, outputs, .. } = scratch;
     let (width, ffn) = (dims.config.width, dims.config.ffn);
     let stream = &mut stream[..rows * width];
-    for (x, codes) in stream.chunks_exact_mut(width).zip(codes.chunks_exact(dims.code_row()).skip(from)) {
-        (backend.decode)(site, codes, x);
-    }
+    let code_row = dims.code_row();
+    let codes = codes.get_mut(from * code_row..).unwrap_or_default();
+    (backend.decode)(site, codes, code_row, stream);
 
-    let mut apply = |linear: &Linear, inputs: &mut dyn FnMut(usize, &mut [i32]), outputs: &mut [i32]| {
-        let row_len = linear.row_len();
-        let inputs_of_row = &mut row[..linear.inputs()];
-        let quantized = &mut quantized[..rows * row_len];
-        for (index, (codes, scale)) in quantized.chunks_exact_mut(row_len).zip(scales.iter_mut()).enumerate()
-        {
-            inputs(index, inputs_of_row);
-            *scale = backend.quantize_row(inputs_of_row, linear.outliers(), codes);
-        }
-        (backend.gemm)(linear, quantized, &scales[..rows], outputs);
-    };
-
+    let scales = &mut scales[..rows];
+    let context = &mut context[..rows * width];
     let attended = &mut outputs[..rows * width];
-    apply(
-        &layer.attention_output,
-        &mut |r, input| input.copy_from_slice(&context[r * width..][..width]),
-        attended,
-    );
+    layer.attention_output.apply(backend, context, quantized, scales, attended);
     add(stream, attended);
 
-    // The context's memory is free now: it holds no ffn-wide rows, so the hidden layer goes to `outputs`.
-    let Norm { gain, bias } = layer.ffn_norm;
+    // The context's memory is free now.
+    layer.ffn_norm.apply(backend, dims.config.epsilon, stream, context);
     let hidden = &mut outputs[..rows * ffn];
-    let stream_rows = &*stream;
-    apply(
-        &layer.up,
-        &mut |r, input| {
-            backend.layer_norm(&stream_rows[r * width..][..width], gain, bias, dims.config.epsilon, input);
-        },
-        hidden,
-    );
+    layer.up.apply(backend, context, quantized, scales, hidden);
     (backend.gelu)(hidden);
-    let hidden = &*hidden;
-    let down = &mut context[..rows * width];
-    apply(&layer.down, &mut |r, input| input.copy_from_slice(&hidden[r * ffn..][..ffn]), down);
+    let down = context;
+    layer.down.apply(backend, hidden, quantized, scales, down);
     add(stream, down);
-    store(pass, &layer.stored, codes, from, stream);
+    (backend.encode)(&layer.stored, stream, codes, code_row);
 }
 
 fn add(stream: &mut [i32], update: &[i32]) {
     stream.iter_mut().zip(update).for_each(|(x, &update)| *x = x.saturating_add(update));
-}
-
-/// Stores rows of the stream, whose codes start at row `from` of the block.
-fn store(pass: &Pass, site: &Site, codes: &mut [u8], from: usize, stream: &[i32]) {
-    let (width, code_row) = (pass.dims.config.width, pass.dims.code_row());
-    for (x, codes) in stream.chunks_exact(width).zip(codes.chunks_exact_mut(code_row).skip(from)) {
-        (pass.backend.encode)(site, x, codes);
-    }
 }

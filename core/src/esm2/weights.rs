@@ -2,8 +2,10 @@
 
 use super::config::Config;
 use crate::format::{FormatError, ModelFile, join};
+use crate::kernels::Backend;
 use crate::kernels::attention::{CONTACT_WEIGHT_MAX, ContactWeight};
 use crate::kernels::linear::Linear;
+use crate::kernels::rows::Rows;
 use crate::quant::{Codec, STREAM_MAX, Site};
 use core::fmt::Write;
 use heapless::String;
@@ -23,6 +25,15 @@ impl<'a> Norm<'a> {
             gain: file.i32s(&join(name, "gain")?, &[channels])?,
             bias: file.i32s(&join(name, "bias")?, &[channels])?,
         })
+    }
+
+    /// LayerNorm of as many rows as `x` and `y` hold, in activation units.
+    pub(crate) fn apply(&self, backend: &Backend, epsilon: u64, x: &[i32], y: &mut [i32]) {
+        const ROWS: usize = 32;
+        let width = self.gain.len().max(1);
+        for (x, y) in x.chunks(ROWS * width).zip(y.chunks_mut(ROWS * width)) {
+            (backend.layer_norm_rows)(Rows::new(x, width), self.gain, self.bias, &[epsilon; ROWS], y);
+        }
     }
 }
 

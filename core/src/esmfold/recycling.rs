@@ -3,7 +3,7 @@
 use super::config::{Config, DISTANCE_BINS};
 use super::distances;
 use super::memory::{Dims, PairScratch};
-use super::rows::{Stored, TILE, add, layer_norm, to_unit};
+use super::rows::{Stored, TILE, add, to_unit};
 use super::run::Pass;
 use crate::esm2::Norm;
 use crate::executor::Executor;
@@ -59,7 +59,7 @@ impl<'a> Recycling<'a> {
             if let Some(previous) = previous {
                 previous.decode(pass.backend, codes, x);
             }
-            layer_norm(pass.backend, &self.sequence_norm, config.epsilon_sequence, x, y);
+            self.sequence_norm.apply(pass.backend, config.epsilon_sequence, x, y);
             y.iter_mut().for_each(|y| *y = to_unit(*y, config.sequence_frac));
             add(y, embedded);
             next.encode(pass.backend, y, codes);
@@ -97,7 +97,7 @@ impl<'a> Recycling<'a> {
                 let pairs = stream.chunks_exact(width).zip(update.chunks_exact_mut(width));
                 for (row, (x, y)) in pairs.enumerate() {
                     let j = from + row;
-                    layer_norm(pass.backend, &self.pair_norm, config.epsilon_pair, x, y);
+                    self.pair_norm.apply(pass.backend, config.epsilon_pair, x, y);
                     y.iter_mut().for_each(|y| *y = to_unit(*y, config.pair_frac));
                     let bin = if previous.is_some() { distances::bin(cbs[i], cbs[j]) } else { 0 };
                     add(y, row_of(self.distance, bin.into(), width));

@@ -156,26 +156,12 @@ pub struct Stored<'s> {
 impl Stored<'_> {
     /// Decodes as many whole rows of `codes` as `x` holds.
     pub fn decode(&self, backend: &Backend, codes: &[u8], x: &mut [i32]) {
-        let width = self.site.exponents.len().max(1);
-        for (x, codes) in x.chunks_exact_mut(width).zip(codes.chunks_exact(self.code_row.max(1))) {
-            (backend.decode)(&self.site, codes, x);
-        }
+        (backend.decode)(&self.site, codes, self.code_row, x);
     }
 
     /// The reverse of [`decode`](Self::decode).
     pub fn encode(&self, backend: &Backend, x: &[i32], codes: &mut [u8]) {
-        let width = self.site.exponents.len().max(1);
-        for (x, codes) in x.chunks_exact(width).zip(codes.chunks_exact_mut(self.code_row.max(1))) {
-            (backend.encode)(&self.site, x, codes);
-        }
-    }
-}
-
-/// LayerNorm of as many rows as `x` and `y` hold.
-pub fn layer_norm(backend: &Backend, norm: &Norm, epsilon: u64, x: &[i32], y: &mut [i32]) {
-    let width = norm.gain.len().max(1);
-    for (x, y) in x.chunks(TILE * width).zip(y.chunks_mut(TILE * width)) {
-        (backend.layer_norm_rows)(Rows::new(x, width), norm.gain, norm.bias, &[epsilon; TILE], y);
+        (backend.encode)(&self.site, x, codes, self.code_row);
     }
 }
 

@@ -1,5 +1,8 @@
 //! The packed weights of a linear layer.
 
+use super::Backend;
+use super::rows::Rows;
+use crate::fixed::TokenScale;
 use crate::format::{FormatError, ModelFile, join};
 
 /// Output channels in one packed panel.
@@ -89,6 +92,21 @@ impl<'a> Linear<'a> {
             return Err("a weight mantissa is below 2^15");
         }
         Ok(())
+    }
+
+    /// Quantizes the rows of `inputs`, `[M, inputs]` in activation units, and multiplies them: `out` is `[M, outputs]`. There is a scale for
+    /// each row; `codes` has at least [`row_len`](Self::row_len) for each.
+    pub(crate) fn apply(
+        &self,
+        backend: &Backend,
+        inputs: &[i32],
+        codes: &mut [i8],
+        scales: &mut [TokenScale],
+        out: &mut [i32],
+    ) {
+        let codes = &mut codes[..scales.len() * self.row_len()];
+        (backend.quantize_rows)(Rows::new(inputs, self.inputs), self.outliers, codes, scales);
+        (backend.gemm)(self, codes, scales, out);
     }
 
     /// Input channels.

@@ -80,10 +80,10 @@ pub struct Backend {
     pub add_weighted_codes: fn(&[i32], &[i16], &mut [i64]),
     /// Writes rows as columns: `(rows, count, out, stride)`. Defined by [`scalar::turn::turn`].
     pub turn: fn(Rows, usize, &mut [i32], usize),
-    /// Decodes one row of a residual stream: `(site, codes, x)`. Defined by [`scalar::residual::decode`].
-    pub decode: fn(&Site, &[u8], &mut [i32]),
-    /// Encodes one row of a residual stream: `(site, x, codes)`. Defined by [`scalar::residual::encode`].
-    pub encode: fn(&Site, &[i32], &mut [u8]),
+    /// Decodes rows of a residual stream: `(site, codes, code row, x)`. Defined by [`scalar::residual::decode`].
+    pub decode: fn(&Site, &[u8], usize, &mut [i32]),
+    /// Encodes rows of a residual stream: `(site, x, codes, code row)`. Defined by [`scalar::residual::encode`].
+    pub encode: fn(&Site, &[i32], &mut [u8], usize),
 }
 
 impl Backend {

@@ -4,7 +4,7 @@ use super::shares::{mean, sums};
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::esm2::Norm;
 use crate::esmfold::config::{ATOM_TYPES, Config, PLDDT_BINS};
-use crate::esmfold::rows::{Codes, layer_norm};
+use crate::esmfold::rows::Codes;
 use crate::executor::Executor;
 use crate::format::{FormatError, ModelFile};
 use crate::kernels::Backend;
@@ -93,7 +93,7 @@ impl<'a> Plddt<'a> {
         let rows = out.len() / ATOM_TYPES;
         let fill = |row: usize, normed: &mut [i32]| {
             let state = state.get(row * width..).and_then(|rest| rest.get(..width)).unwrap_or_default();
-            layer_norm(backend, &self.norm, self.epsilon, state, normed);
+            self.norm.apply(backend, self.epsilon, state, normed);
         };
         codes.apply_with(backend, &self.linear, rows, fill, logits);
         for (out, logits) in out.iter_mut().zip(logits.chunks_exact(PLDDT_BINS)) {

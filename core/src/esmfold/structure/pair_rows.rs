@@ -2,7 +2,7 @@
 
 use super::memory::{Dims, PairRow, PairScratch};
 use super::weights::StructureModule;
-use crate::esmfold::rows::{TILE, layer_norm, to_activation, to_unit};
+use crate::esmfold::rows::{TILE, to_activation, to_unit};
 use crate::kernels::Backend;
 use crate::kernels::rows::Rows;
 
@@ -29,7 +29,7 @@ impl StructureModule<'_> {
             };
             codes.apply_with(backend, &self.pair_input, rows, fill, input);
             let epsilon = self.config.epsilon_activation;
-            layer_norm(backend, &self.pair_norm, epsilon, &input[..rows * width], normed);
+            self.pair_norm.apply(backend, epsilon, &input[..rows * width], normed);
             for (out, &value) in out.iter_mut().zip(&*normed) {
                 let code = to_unit(value, dims.config.pair_frac);
                 *out = code.clamp(i16::MIN.into(), i16::MAX.into()) as i16;

@@ -7,7 +7,7 @@ use super::projections::HeadShape;
 use super::weights::StructureModule;
 use crate::arena::ArenaError;
 use crate::esmfold::config::TORSIONS;
-use crate::esmfold::rows::{add, layer_norm, to_activation};
+use crate::esmfold::rows::{add, to_activation};
 use crate::executor::Executor;
 use crate::fixed::{ACT_FRAC, Multiplier};
 use crate::geometry::{ATOM14, FRAME_FRAC, Frame, Residue, atom14_positions, torsion_frames};
@@ -125,7 +125,7 @@ impl Pass<'_, '_> {
             };
             codes.apply_with(backend, &model.sequence_input, rows, fill, x);
             let epsilon = model.config.epsilon_activation;
-            layer_norm(backend, &model.sequence_norm, epsilon, &x[..rows * width], y);
+            model.sequence_norm.apply(backend, epsilon, &x[..rows * width], y);
             codes.apply(backend, &model.initial, rows, Rows::new(y, width), x);
             let by_row = states.chunks_exact_mut(len).filter_map(|row| StateRow::split(dims, row));
             for ((state, initial), sequence) in by_row.zip(y.chunks_exact(width)).zip(x.chunks_exact(width)) {
@@ -202,7 +202,7 @@ impl Pass<'_, '_> {
             states.chunks_exact(len).zip(x.chunks_exact_mut(width)).zip(sequence.chunks_exact_mut(width))
         {
             add(x, &state[..width]);
-            layer_norm(backend, &model.attention_norm, epsilon, x, sequence);
+            model.attention_norm.apply(backend, epsilon, x, sequence);
         }
         model.transition.run(backend, epsilon, rows, sequence, &mut codes, [&mut *x, &mut *y]);
         model.backbone_update.run(backend, rows, sequence, &mut codes, x);

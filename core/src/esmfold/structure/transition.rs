@@ -2,7 +2,7 @@
 
 use crate::esm2::{Norm, numbered};
 use crate::esmfold::config::StructureConfig;
-use crate::esmfold::rows::{Codes, add, layer_norm};
+use crate::esmfold::rows::{Codes, add};
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
 use crate::kernels::linear::Linear;
@@ -53,7 +53,7 @@ impl<'a> Transition<'a> {
             add(x, a);
         }
         for (x, y) in x.chunks_exact_mut(width.max(1)).zip(a.chunks_exact_mut(width.max(1))) {
-            layer_norm(backend, &self.norm, epsilon, x, y);
+            self.norm.apply(backend, epsilon, x, y);
             x.copy_from_slice(y);
         }
     }

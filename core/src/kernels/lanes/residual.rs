@@ -6,29 +6,39 @@ use crate::quant::{Codec, EXPONENT_MAX, Piecewise, STREAM_MAX, Site, Step, VALUE
 
 /// The specification's [`decode`](scalar::residual::decode).
 #[inline(always)]
-pub fn decode(site: &Site, codes: &[u8], x: &mut [i32]) {
+pub fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
     match site.codec {
         Codec::Wide { step } if fits(site, step.saturating_mul(32_768)) => {
-            let codes = codes.as_chunks::<2>().0;
-            for ((x, &e), &code) in x.iter_mut().zip(site.exponents).zip(codes) {
-                *x = (i32::from(i16::from_le_bytes(code)) * step) << e;
+            let rows = x.chunks_mut(site.exponents.len().max(1)).zip(codes.chunks(code_row.max(1)));
+            for (x, codes) in rows {
+                let codes = codes.as_chunks::<2>().0;
+                for ((x, &e), &code) in x.iter_mut().zip(site.exponents).zip(codes) {
+                    *x = (i32::from(i16::from_le_bytes(code)) * step) << e;
+                }
             }
         }
-        _ => scalar::residual::decode(site, codes, x),
+        _ => scalar::residual::decode(site, codes, code_row, x),
     }
 }
 
 /// The specification's [`encode`](scalar::residual::encode).
 #[inline(always)]
-pub fn encode(site: &Site, x: &[i32], codes: &mut [u8]) {
+pub fn encode(site: &Site, x: &[i32], codes: &mut [u8], code_row: usize) {
+    let width = site.exponents.len().max(1);
     match &site.codec {
         Codec::Piecewise(codec) if fits(site, codec.largest()) => {
-            encode_piecewise(codec, site.exponents, x, codes);
+            let divisions = codec.divisions().map(Division::by);
+            for (x, codes) in x.chunks(width).zip(codes.chunks_mut(code_row.max(1))) {
+                encode_piecewise(codec, divisions, site.exponents, x, codes);
+            }
         }
         Codec::Wide { step } if fits(site, step.saturating_mul(32_767)) => {
-            encode_wide(*step, site.exponents, x, codes.as_chunks_mut::<2>().0);
+            let division = Division::by(Step::new(*step));
+            for (x, codes) in x.chunks(width).zip(codes.chunks_mut(code_row.max(1))) {
+                encode_wide(*step, division, site.exponents, x, codes.as_chunks_mut::<2>().0);
+            }
         }
-        _ => scalar::residual::encode(site, x, codes),
+        _ => scalar::residual::encode(site, x, codes, code_row),
     }
 }
 
@@ -64,8 +74,7 @@ impl Division {
 }
 
 #[inline(always)]
-fn encode_wide(step: i32, exponents: &[u8], x: &[i32], codes: &mut [[u8; 2]]) {
-    let division = Division::by(Step::new(step));
+fn encode_wide(step: i32, division: Division, exponents: &[u8], x: &[i32], codes: &mut [[u8; 2]]) {
     for ((code, &x), &e) in codes.iter_mut().zip(x).zip(exponents) {
         // The outermost level is below this, so that nothing changes.
         let magnitude = x.unsigned_abs().min(VALUE_MAX.unsigned_abs()).cast_signed();
@@ -76,9 +85,14 @@ fn encode_wide(step: i32, exponents: &[u8], x: &[i32], codes: &mut [[u8; 2]]) {
 }
 
 #[inline(always)]
-fn encode_piecewise(codec: &Piecewise, exponents: &[u8], x: &[i32], codes: &mut [u8]) {
+fn encode_piecewise(
+    codec: &Piecewise,
+    divisions: [Division; 3],
+    exponents: &[u8],
+    x: &[i32],
+    codes: &mut [u8],
+) {
     let [neg, mid, pos] = codec.divisions();
-    let divisions = [neg, mid, pos].map(Division::by);
     let [n_neg, a, b, n_pos] = codec.counts();
     let (low, high) = codec.breakpoints();
     for ((code, &x), &e) in codes.iter_mut().zip(x).zip(exponents) {

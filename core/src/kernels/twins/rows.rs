@@ -172,28 +172,34 @@ pub fn codec() -> impl Strategy<Value = (Codec, u8)> {
 }
 
 pub fn codec_case() -> impl Strategy<Value = CodecCase> {
-    (codec(), any::<u64>(), 0..300usize, 0..5u32).prop_map(|((codec, e), seed, count, style)| CodecCase {
-        codec,
-        exponents: Random(seed ^ 1).many(count, |r| r.below(usize::from(e) + 1) as u8),
-        x: values(count, seed, style),
-        seed,
+    let rows = (0..4usize, -3..4isize);
+    (codec(), any::<u64>(), 0..300usize, rows, 0..5u32).prop_map(|((codec, e), seed, count, rows, style)| {
+        CodecCase {
+            codec,
+            exponents: Random(seed ^ 1).many(count, |r| r.below(usize::from(e) + 1) as u8),
+            // Whole rows, and a few channels more or less.
+            x: values((rows.0 * count).saturating_add_signed(rows.1), seed, style),
+            seed,
+        }
     })
 }
 
 pub fn check_codec(isa: Isa, case: &CodecCase) {
     let site = Site { codec: case.codec, exponents: &case.exponents };
-    let count = case.x.len();
     let mut random = Random(case.seed);
-    // A whole number of values, and a byte more.
-    let blank = random.many(count * case.codec.bytes_per_value() + 1, |r| r.next() as u8);
+    let row = case.exponents.len() * case.codec.bytes_per_value();
+    let code_row = row + random.below(4);
+    // As many rows as there are, and a byte more.
+    let rows = case.x.len().div_ceil(case.exponents.len().max(1));
+    let blank = random.many(rows * code_row + 1, |r| r.next() as u8);
     let (mut expected, mut found) = (blank.clone(), blank.clone());
-    (Isa::scalar().backend().encode)(&site, &case.x, &mut expected);
-    (isa.backend().encode)(&site, &case.x, &mut found);
+    (Isa::scalar().backend().encode)(&site, &case.x, &mut expected, code_row);
+    (isa.backend().encode)(&site, &case.x, &mut found, code_row);
     assert_eq!(found, expected);
     for codes in [&blank, &found] {
-        let (mut expected, mut found) = (vec![3; count + 1], vec![3; count + 1]);
-        (Isa::scalar().backend().decode)(&site, codes, &mut expected);
-        (isa.backend().decode)(&site, codes, &mut found);
+        let (mut expected, mut found) = (vec![3; case.x.len() + 1], vec![3; case.x.len() + 1]);
+        (Isa::scalar().backend().decode)(&site, codes, code_row, &mut expected);
+        (isa.backend().decode)(&site, codes, code_row, &mut found);
         assert_eq!(found, expected);
     }
 }

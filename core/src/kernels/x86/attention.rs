@@ -50,13 +50,15 @@ pub fn attention<V: Vectors, const R: usize>(v: V, head: &Head, mut tile: RowTil
 fn attend<V: Vectors, const R: usize>(v: V, head: &Head, tile: RowTile) -> usize {
     let stride = tile.stride;
     score::<V, R>(v, head, tile.queries, stride, tile.scores);
-    let mut scales = [(0, 0, 0); R];
     let rows = tile.scores.chunks_exact_mut(stride).zip(tile.weights.chunks_exact_mut(stride));
-    let results = tile.sums.iter_mut().zip(&mut scales);
-    for (((scores, weights), logits), (sum, out_scale)) in rows.zip(tile.logits.each()).zip(results) {
+    for (((scores, weights), logits), sum) in rows.zip(tile.logits.each()).zip(&mut *tile.sums) {
         *sum = weigh(v, head.keys, scores, logits, weights);
         scale(v, head, weights, scores);
-        *out_scale = output_scale(head, *sum);
+    }
+    // Apart from the rows above, so that no row waits for another's division.
+    let mut scales = [(0, 0, 0); R];
+    for (scale, &sum) in scales.iter_mut().zip(&*tile.sums) {
+        *scale = output_scale(head, sum);
     }
     let mut first = 0;
     while first < head.width {

@@ -63,11 +63,11 @@ macro_rules! rows {
             fn turn(rows: Rows, count: usize, out: &mut [i32], stride: usize) {
                 lanes::turn::turn(rows, count, out, stride, |square| turn::turn_square(square))
             }
-            fn decode(site: &Site, codes: &[u8], x: &mut [i32]) {
-                lanes::residual::decode(site, codes, x)
+            fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
+                lanes::residual::decode(site, codes, code_row, x)
             }
-            fn encode(site: &Site, x: &[i32], codes: &mut [u8]) {
-                lanes::residual::encode(site, x, codes)
+            fn encode(site: &Site, x: &[i32], codes: &mut [u8], code_row: usize) {
+                lanes::residual::encode(site, x, codes, code_row)
             }
         }
 

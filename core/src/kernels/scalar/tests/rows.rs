@@ -98,10 +98,11 @@ proptest! {
         let exponents = random.many(count, |r| r.below(4) as u8);
         let site = Site { codec, exponents: &exponents };
         let x = random.many(count, |r| (r.next() as i32) >> (10 + r.below(16)));
-        let mut codes = vec![0; count * codec.bytes_per_value()];
-        residual::encode(&site, &x, &mut codes);
+        let code_row = count * codec.bytes_per_value();
+        let mut codes = vec![0; code_row];
+        residual::encode(&site, &x, &mut codes, code_row);
         let mut decoded = vec![0; count];
-        residual::decode(&site, &codes, &mut decoded);
+        residual::decode(&site, &codes, code_row, &mut decoded);
         for ((&x, &e), &decoded) in x.iter().zip(&exponents).zip(&decoded) {
             prop_assert_eq!(decoded, codec.decode(codec.encode(x, e), e));
         }
