@@ -81,7 +81,7 @@ proptest! {
         let bytes = dims.scratch_layout().bytes().unwrap();
         prop_assert_eq!(m.scratch.len(), bytes * workers);
         let w = Scratch::carve(&dims, &mut m.scratch[..bytes]).unwrap();
-        prop_assert_eq!(padded!(w; stream, context, codes, outputs, row, scores, weights, wide_row), bytes);
+        prop_assert_eq!(padded!(w; stream, context, codes, outputs, scores, weights, wide_row), bytes);
     }
 }
 
