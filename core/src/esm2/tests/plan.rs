@@ -26,7 +26,7 @@ fn planned(config: &Config, code_bytes: usize, tokens: usize, workers: usize, wa
 #[test]
 fn sizes_are_pinned() {
     let small = [3, 66, 258, 1026].map(|tokens| planned(&CONFIG_SMALL, 2, tokens, 1, ALL));
-    assert_eq!(small, [48_128, 123_072, 673_728, 7_349_184]);
+    assert_eq!(small, [47_744, 122_688, 673_344, 7_348_800]);
     let esm2_8m = [66, 258, 514, 1026].map(|tokens| planned(&ESM2_8M, 1, tokens, 1, CONTACTS));
     assert_eq!(esm2_8m, [564_224, 1_528_320, 3_673_600, 10_295_808]);
     let esm2_650m = [66, 258, 514, 1026].map(|tokens| planned(&ESM2_650M, 1, tokens, 2, CONTACTS));
