@@ -13,7 +13,7 @@ use foldpoint_core::format::{FormatError, ModelFile, checksum};
 use foldpoint_core::{Isa, Serial};
 
 /// Bytes of working memory: at least what `LanguageModel::plan` says for the example's sequence.
-pub const ARENA_BYTES: usize = 96 * 1024;
+pub const ARENA_BYTES: usize = 100 * 1024;
 
 /// Working memory, placed as core needs it.
 #[derive(Debug)]
