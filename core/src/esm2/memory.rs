@@ -9,6 +9,7 @@ use super::run::{HiddenLayers, RunError, Want};
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::fixed::TokenScale;
 use crate::kernels::attention::{KEYS_MAX, QUERY_TILE};
+use crate::kernels::head_store::HeadStore;
 use crate::kernels::linear::{PANEL, row_len};
 
 /// Rows that the linear layers work on at a time, so that their outputs stay in the cache.
@@ -124,6 +125,12 @@ impl Dims {
         let values = keys.add::<i8>(codes);
         let all = values.add::<i8>(codes).add::<u32>(scales).add::<u32>(scales).add::<u32>(scales);
         HeadsLayout { keys, values, all }
+    }
+
+    /// Carves what [`heads_layout`](Self::heads_layout) counts.
+    pub fn heads<'m>(&self, chunk: &'m mut [u8]) -> Result<HeadStore<'m>, ArenaError> {
+        let Config { heads, .. } = self.config;
+        HeadStore::take(&mut Arena::new(chunk)?, heads, self.block_rows, self.config.head_width())
     }
 
     /// Bytes of one worker's scratch.
@@ -266,39 +273,6 @@ impl<'m> State<'m> {
             contact_rows: arena.take(dims.if_contacts(rows * dims.stride))?,
             columns: arena.take(dims.if_contacts(dims.config.heads * dims.stride))?,
             row_sums: arena.take(dims.if_contacts(dims.config.heads * rows))?,
-        })
-    }
-}
-
-/// A block's queries, keys and values.
-#[derive(Debug)]
-pub struct HeadRows<'m> {
-    /// `[heads, rows, head_width]`
-    pub queries: &'m mut [i8],
-    /// `[heads, rows / 16, head_width / 4, 16, 4]`
-    pub keys: &'m mut [i8],
-    /// `[heads, rows / 2, head_width, 2]`
-    pub values: &'m mut [i8],
-    /// Packed token scales, `[heads, rows]`.
-    pub query_scales: &'m mut [u32],
-    /// Packed token scales, `[heads, rows]`.
-    pub key_scales: &'m mut [u32],
-    /// Packed token scales, `[heads, rows]`.
-    pub value_scales: &'m mut [u32],
-}
-
-impl<'m> HeadRows<'m> {
-    /// Carves what [`Dims::heads_layout`] counts.
-    pub fn carve(dims: &Dims, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
-        let (codes, scales) = (dims.block_rows * dims.config.width, dims.block_rows * dims.config.heads);
-        let mut arena = Arena::new(chunk)?;
-        Ok(Self {
-            queries: arena.take(codes)?,
-            keys: arena.take(codes)?,
-            values: arena.take(codes)?,
-            query_scales: arena.take(scales)?,
-            key_scales: arena.take(scales)?,
-            value_scales: arena.take(scales)?,
         })
     }
 }

@@ -1,12 +1,11 @@
 //! First step of a layer: LayerNorm, queries, keys and values, rotary, quantization.
 
-use super::memory::{Dims, HeadRows, Memory, ROW_TILE, Scratch};
+use super::memory::{Memory, ROW_TILE, Scratch};
 use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
 use crate::kernels::attention::{key_scale_max, pack, relative_scales};
 use crate::kernels::head_store::HeadStore;
-use crate::kernels::rows::Rows;
 use crate::quant::Site;
 
 /// Fills every block's queries, keys and values.
@@ -24,7 +23,7 @@ pub fn run(
     executor.for_each(heads, chunk, scratch, &|index, chunk, scratch| {
         let state = states.get(index * state_len..).unwrap_or_default();
         // Both chunks are as long as the layouts say, so carving them succeeds.
-        if let (Ok(rows), Ok(scratch)) = (HeadRows::carve(dims, chunk), Scratch::carve(dims, scratch)) {
+        if let (Ok(rows), Ok(scratch)) = (dims.heads(chunk), Scratch::carve(dims, scratch)) {
             project_block(pass, layer, site, index, state, rotary, rows, scratch);
         }
     });
@@ -39,7 +38,7 @@ fn project_block(
     index: usize,
     state: &[u8],
     rotary: &[[i32; 2]],
-    mut rows: HeadRows,
+    mut rows: HeadStore,
     scratch: Scratch,
 ) {
     let (dims, backend) = (&pass.dims, pass.backend);
@@ -63,29 +62,7 @@ fn project_block(
                 (backend.rotary)(head, angles);
             }
         }
-        store_rows(pass, done, outputs, &mut rows);
-    }
-}
-
-/// Quantizes and stores queries, keys and values, `[rows, 3 * width]`, as rows `first` on of a block, head by head.
-fn store_rows(pass: &Pass, first: usize, outputs: &[i32], rows: &mut HeadRows) {
-    let Dims { block_rows, config, .. } = pass.dims;
-    let width = config.head_width();
-    for head in 0..config.heads {
-        let (codes, scales) = (head * block_rows * width, head * block_rows);
-        let mut stored = HeadStore {
-            queries: &mut rows.queries[codes..][..block_rows * width],
-            keys: &mut rows.keys[codes..][..block_rows * width],
-            values: &mut rows.values[codes..][..block_rows * width],
-            query_scales: &mut rows.query_scales[scales..][..block_rows],
-            key_scales: &mut rows.key_scales[scales..][..block_rows],
-            value_scales: &mut rows.value_scales[scales..][..block_rows],
-        };
-        let part = |part: usize| {
-            let values = outputs.get(part * config.width + head * width..).unwrap_or_default();
-            Rows { values, width, stride: 3 * config.width }
-        };
-        stored.write(pass.backend, first, [part(0), part(1), part(2)]);
+        rows.write(backend, done, outputs, 3 * width);
     }
 }
 
@@ -96,7 +73,7 @@ pub fn relate_scales(pass: &Pass, memory: &mut Memory) -> Result<(), RunError> {
     let heads = dims.config.heads;
     for values in [false, true] {
         for (index, block) in memory.heads.chunks_exact_mut(chunk).enumerate() {
-            let rows = HeadRows::carve(dims, block)?;
+            let rows = dims.heads(block)?;
             let scales = if values { rows.value_scales } else { rows.key_scales };
             let first = index * dims.block_rows;
             let count = dims.block_rows.min(dims.tokens.saturating_sub(first));

@@ -12,7 +12,6 @@ use crate::kernels::attention::{
     Head, Logits, QUERY_TILE, RowTile, bias_factor, key_scale_max, pack, relative_scales, unpack,
 };
 use crate::kernels::head_store::HeadStore;
-use crate::kernels::rows::Rows;
 
 /// Fractional bits of a stored gate, before sigmoid.
 const GATE_FRAC: u32 = 11;
@@ -72,52 +71,25 @@ impl Shape {
 #[derive(Debug)]
 pub struct Record<'m> {
     shape: Shape,
-    queries: &'m mut [i8],
-    keys: &'m mut [i8],
-    values: &'m mut [i8],
-    query_scales: &'m mut [u32],
-    key_scales: &'m mut [u32],
-    value_scales: &'m mut [u32],
+    heads: HeadStore<'m>,
     gates: &'m mut [i16],
 }
 
 impl<'m> Record<'m> {
     /// Carves what [`Shape::record`] counts.
     pub fn carve(shape: &Shape, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
-        let (codes, scales) = (shape.rows * shape.width(), shape.rows * shape.heads);
         let mut arena = Arena::new(chunk)?;
         Ok(Self {
             shape: *shape,
-            queries: arena.take(codes)?,
-            keys: arena.take(codes)?,
-            values: arena.take(codes)?,
-            query_scales: arena.take(scales)?,
-            key_scales: arena.take(scales)?,
-            value_scales: arena.take(scales)?,
-            gates: arena.take(codes)?,
+            heads: HeadStore::take(&mut arena, shape.heads, shape.rows, shape.head_width)?,
+            gates: arena.take(shape.rows * shape.width())?,
         })
     }
 
     /// Quantizes and stores the rows from `first` on: their queries, keys, values and gates, `[rows, 4 * width]` in activation units.
     pub fn store(&mut self, backend: &Backend, first: usize, projections: &[i32]) {
-        let Shape { heads, head_width, rows, .. } = self.shape;
         let width = self.shape.width();
-        for head in 0..heads {
-            let part = |part: usize| {
-                let values = projections.get(part * width + head * head_width..).unwrap_or_default();
-                Rows { values, width: head_width, stride: 4 * width }
-            };
-            let (codes, scales) = (head * rows * head_width, head * rows);
-            let mut stored = HeadStore {
-                queries: &mut self.queries[codes..][..rows * head_width],
-                keys: &mut self.keys[codes..][..rows * head_width],
-                values: &mut self.values[codes..][..rows * head_width],
-                query_scales: &mut self.query_scales[scales..][..rows],
-                key_scales: &mut self.key_scales[scales..][..rows],
-                value_scales: &mut self.value_scales[scales..][..rows],
-            };
-            stored.write(backend, first, [part(0), part(1), part(2)]);
-        }
+        self.heads.write(backend, first, projections, 4 * width);
         let stored = self.gates[first * width..].chunks_exact_mut(width.max(1));
         for (stored, projections) in stored.zip(projections.chunks_exact((4 * width).max(1))) {
             for (stored, &gate) in stored.iter_mut().zip(&projections[3 * width..]) {

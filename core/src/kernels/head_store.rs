@@ -1,24 +1,28 @@
-//! Queries, keys and values of one head, as they are stored for attention.
+//! Queries, keys and values as they are stored for attention.
 
 use super::Backend;
 use super::attention::{pack, store_key, store_value};
 use super::rows::Rows;
+use crate::arena::{Arena, ArenaError};
 use crate::fixed::TokenScale;
 
 /// Rows that are quantized at a time, and most codes of them.
 const ROWS: usize = 16;
 const CODES: usize = 1024;
 
-/// One head's part of a block of rows, to be written. A head has up to 256 channels, a multiple of 8.
+/// Some rows' queries, keys and values, to be written. A head has up to 256 channels, a multiple of 8.
 #[derive(Debug)]
 pub struct HeadStore<'m> {
-    /// `[rows, width]`
+    heads: usize,
+    rows: usize,
+    width: usize,
+    /// `[heads, rows, width]`
     pub queries: &'m mut [i8],
-    /// `[rows / 16, width / 4, 16, 4]`
+    /// `[heads, rows / 16, width / 4, 16, 4]`
     pub keys: &'m mut [i8],
-    /// `[rows / 2, width, 2]`
+    /// `[heads, rows / 2, width, 2]`
     pub values: &'m mut [i8],
-    /// [Packed](pack) token scales, `[rows]`.
+    /// [Packed](pack) token scales, `[heads, rows]`.
     pub query_scales: &'m mut [u32],
     /// As those of the queries.
     pub key_scales: &'m mut [u32],
@@ -26,20 +30,53 @@ pub struct HeadStore<'m> {
     pub value_scales: &'m mut [u32],
 }
 
-impl HeadStore<'_> {
-    /// Quantizes and stores queries, keys and values, in activation units, as rows `first` on.
-    pub fn write(&mut self, backend: &Backend, first: usize, [queries, keys, values]: [Rows; 3]) {
-        let Self { query_scales, key_scales, value_scales, .. } = self;
-        let codes = &mut [0; CODES];
-        quantize(backend, queries, first, codes, query_scales, |row, codes| {
-            let place = self.queries.get_mut(row * codes.len()..).unwrap_or_default();
-            place.iter_mut().zip(codes).for_each(|(place, &code)| *place = code);
-        });
-        quantize(backend, keys, first, codes, key_scales, |row, codes| store_key(codes, row, self.keys));
-        quantize(backend, values, first, codes, value_scales, |row, codes| {
-            store_value(codes, row, self.values)
-        });
+impl<'m> HeadStore<'m> {
+    /// Takes its arrays, in their order, for `heads` heads of `width` channels.
+    pub fn take(arena: &mut Arena<'m>, heads: usize, rows: usize, width: usize) -> Result<Self, ArenaError> {
+        let (codes, scales) = (heads * rows * width, heads * rows);
+        Ok(Self {
+            heads,
+            rows,
+            width,
+            queries: arena.take(codes)?,
+            keys: arena.take(codes)?,
+            values: arena.take(codes)?,
+            query_scales: arena.take(scales)?,
+            key_scales: arena.take(scales)?,
+            value_scales: arena.take(scales)?,
+        })
     }
+
+    /// Quantizes and stores projections as rows `first` on: one row every `stride` values, in activation units, which begins with the queries
+    /// of all heads, their keys and their values, `[3, heads, width]`.
+    pub fn write(&mut self, backend: &Backend, first: usize, projections: &[i32], stride: usize) {
+        let Self { heads, rows, width, .. } = *self;
+        let memory = &mut [0; CODES];
+        for head in 0..heads {
+            let part = |part: usize| {
+                let values = projections.get((part * heads + head) * width..).unwrap_or_default();
+                Rows { values, width, stride }
+            };
+            let [queries, keys, values] = [&mut self.queries, &mut self.keys, &mut self.values]
+                .map(|codes| nth(codes, head, rows * width));
+            let [query_scales, key_scales, value_scales] =
+                [&mut self.query_scales, &mut self.key_scales, &mut self.value_scales]
+                    .map(|scales| nth(scales, head, rows));
+            quantize(backend, part(0), first, memory, query_scales, |row, codes| {
+                let place = queries.get_mut(row * codes.len()..).unwrap_or_default();
+                place.iter_mut().zip(codes).for_each(|(place, &code)| *place = code);
+            });
+            quantize(backend, part(1), first, memory, key_scales, |row, codes| store_key(codes, row, keys));
+            quantize(backend, part(2), first, memory, value_scales, |row, codes| {
+                store_value(codes, row, values)
+            });
+        }
+    }
+}
+
+/// The head's part, `len` long, of what all heads have.
+fn nth<T>(all: &mut [T], head: usize, len: usize) -> &mut [T] {
+    all.chunks_exact_mut(len.max(1)).nth(head).unwrap_or_default()
 }
 
 /// Quantizes rows as rows `first` on, and calls `store` for each: its number and codes. `codes` is memory.

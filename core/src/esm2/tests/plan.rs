@@ -3,7 +3,7 @@
 use super::model::{Aligned, CONFIG_SMALL, random_model};
 use super::{ALL, run, sequence};
 use crate::arena::{ALIGN, ArenaError};
-use crate::esm2::memory::{Dims, HeadRows, Memory, Scratch, State};
+use crate::esm2::memory::{Dims, Memory, Scratch, State};
 use crate::esm2::{Config, HiddenLayers, LanguageModel, RunError, Want};
 use crate::executor::Serial;
 use crate::format::ModelFile;
@@ -73,7 +73,7 @@ proptest! {
         let bytes = layout.all.bytes().unwrap();
         prop_assert_eq!(m.heads.len(), bytes * dims.blocks);
         let start = m.heads.as_ptr().addr();
-        let h = HeadRows::carve(&dims, &mut m.heads[..bytes]).unwrap();
+        let h = dims.heads(&mut m.heads[..bytes]).unwrap();
         prop_assert_eq!(padded!(h; queries, keys, values, query_scales, key_scales, value_scales), bytes);
         prop_assert_eq!(h.keys.as_ptr().addr() - start, layout.keys.bytes().unwrap());
         prop_assert_eq!(h.values.as_ptr().addr() - start, layout.values.bytes().unwrap());

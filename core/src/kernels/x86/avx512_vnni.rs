@@ -59,22 +59,9 @@ impl Vectors for Avx512Vnni {
 
     /// Compilers would read the codes of all rows first, and keep sums in memory meanwhile.
     #[inline(always)]
-    fn add_to_each<const P: usize>(
-        self,
-        mut sums: [__m512i; P],
-        columns: &[__m512i; P],
-        codes: &[i8; GROUP],
-    ) -> [__m512i; P] {
-        if let ([first, second], [columns, others]) = (&mut sums[..], &columns[..]) {
-            // SAFETY: the machine has the features.
-            unsafe { [*first, *second] = add_to_both([*first, *second], [*columns, *others], codes) };
-        } else {
-            let codes = self.codes(*codes);
-            for (sums, &columns) in sums.iter_mut().zip(columns) {
-                *sums = self.add(*sums, columns, codes);
-            }
-        }
-        sums
+    fn add_to_both(self, sums: [__m512i; 2], columns: [__m512i; 2], codes: &[i8; GROUP]) -> [__m512i; 2] {
+        // SAFETY: the machine has the features.
+        unsafe { add_to_both(sums, columns, codes) }
     }
 
     #[inline(always)]

@@ -167,7 +167,15 @@ pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
         }
         for (row, acc) in acc.iter_mut().enumerate() {
             // SAFETY: as above.
-            *acc = v.add_to_each(*acc, &columns, unsafe { &*codes.add(row * groups) });
+            let codes = unsafe { &*codes.add(row * groups) };
+            if let ([first, second], &[columns, others]) = (&mut acc[..], &columns[..]) {
+                [*first, *second] = v.add_to_both([*first, *second], [columns, others], codes);
+            } else {
+                let codes = v.codes(*codes);
+                for (acc, &columns) in acc.iter_mut().zip(&columns) {
+                    *acc = v.add(*acc, columns, codes);
+                }
+            }
         }
     }
     acc

@@ -44,19 +44,16 @@ pub trait Vectors: Copy {
     /// Adds the products of four codes with sixteen columns, and what [`excess`](Self::excess) says for these codes.
     fn add(self, sums: Self::Sums, columns: Self::Columns, codes: Self::Codes) -> Self::Sums;
 
-    /// [`add`](Self::add) for several panels. Where registers are just enough, it sees to it that few are taken for codes.
+    /// [`add`](Self::add) for two panels. Where registers are just enough, it sees to it that few are taken for codes.
     #[inline(always)]
-    fn add_to_each<const P: usize>(
+    fn add_to_both(
         self,
-        mut sums: [Self::Sums; P],
-        columns: &[Self::Columns; P],
+        sums: [Self::Sums; 2],
+        columns: [Self::Columns; 2],
         codes: &[i8; GROUP],
-    ) -> [Self::Sums; P] {
+    ) -> [Self::Sums; 2] {
         let codes = self.codes(*codes);
-        for (sums, &columns) in sums.iter_mut().zip(columns) {
-            *sums = self.add(*sums, columns, codes);
-        }
-        sums
+        [self.add(sums[0], columns[0], codes), self.add(sums[1], columns[1], codes)]
     }
 
     /// What products with these codes are too large by: 128 times the codes' sum where columns are taken as unsigned.

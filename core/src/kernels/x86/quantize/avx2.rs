@@ -7,35 +7,7 @@ use crate::kernels::linear::LIMB_BITS;
 use crate::kernels::scalar::quantize::LIMBS_MAX;
 use core::arch::x86_64::*;
 
-/// The proof that the machine has the features.
-#[derive(Clone, Copy)]
-pub struct Proof(pub ());
-
-impl Steps for Proof {
-    #[inline(always)]
-    fn largest(self, values: &[i32]) -> u32 {
-        // SAFETY: the value is the proof that the machine has the features.
-        unsafe { largest(values) }
-    }
-
-    #[inline(always)]
-    fn largest_marked(self, values: &[i32], marks: &[i8]) -> u32 {
-        // SAFETY: the value is the proof that the machine has the features.
-        unsafe { largest_marked(values, marks) }
-    }
-
-    #[inline(always)]
-    fn encode(self, values: &[i32], by: Lanes, codes: &mut [i8]) {
-        // SAFETY: the value is the proof that the machine has the features.
-        unsafe { encode(values, by, codes) }
-    }
-
-    #[inline(always)]
-    fn encode_limbs(self, values: &[i32], by: Lanes, high: &mut [i8], low: &mut [i8]) {
-        // SAFETY: the value is the proof that the machine has the features.
-        unsafe { encode_limbs(values, by, high, low) }
-    }
-}
+super::steps!();
 
 /// Values of a vector.
 const N: usize = 8;
