@@ -6,6 +6,7 @@ use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
 use crate::kernels::attention::{Head, Logits, QUERY_TILE, RowTile, Temperature, unpack};
+use crate::kernels::rows::Rows;
 use crate::quant::Site;
 
 /// What all blocks read.
@@ -171,16 +172,16 @@ fn update(
     let scales = &mut scales[..rows];
     let context = &mut context[..rows * width];
     let attended = &mut outputs[..rows * width];
-    layer.attention_output.apply(backend, context, quantized, scales, attended);
+    layer.attention_output.apply(backend, Rows::new(context, width), quantized, scales, attended);
     add(stream, attended);
 
     // The context's memory is free now.
     layer.ffn_norm.apply(backend, dims.config.epsilon, stream, context);
     let hidden = &mut outputs[..rows * ffn];
-    layer.up.apply(backend, context, quantized, scales, hidden);
+    layer.up.apply(backend, Rows::new(context, width), quantized, scales, hidden);
     (backend.gelu)(hidden);
     let down = context;
-    layer.down.apply(backend, hidden, quantized, scales, down);
+    layer.down.apply(backend, Rows::new(hidden, ffn), quantized, scales, down);
     add(stream, down);
     (backend.encode)(&layer.stored, stream, codes, code_row);
 }

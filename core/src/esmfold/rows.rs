@@ -59,11 +59,9 @@ impl<'m> Codes<'m> {
         }
     }
 
-    /// Quantizes the first `rows` (at most [`TILE`]) of `inputs`, activation units, for `linear`; then [`gemm`](Self::gemm).
+    /// [`Linear::apply`] to the first `rows` (at most [`TILE`]) of `inputs`, whose codes are kept.
     pub fn apply(&mut self, backend: &Backend, linear: &Linear, rows: usize, inputs: Rows, out: &mut [i32]) {
-        let (codes, scales) = (&mut self.codes[..rows * linear.row_len()], &mut self.scales[..rows]);
-        (backend.quantize_rows)(inputs, linear.outliers(), codes, scales);
-        self.gemm(backend, linear, rows, out);
+        linear.apply(backend, inputs, self.codes, &mut self.scales[..rows], out);
     }
 
     /// [`apply`](Self::apply) to the LayerNorm of rows, each with its epsilon; rows beyond the last one are not read.
@@ -97,9 +95,8 @@ impl<'m> Codes<'m> {
     }
 
     fn apply_to_made(&mut self, backend: &Backend, linear: &Linear, rows: usize, out: &mut [i32]) {
-        let (codes, scales) = (&mut self.codes[..rows * linear.row_len()], &mut self.scales[..rows]);
-        (backend.quantize_rows)(Rows::new(self.rows, linear.inputs()), linear.outliers(), codes, scales);
-        self.gemm(backend, linear, rows, out);
+        let made = Rows::new(self.rows, linear.inputs());
+        linear.apply(backend, made, self.codes, &mut self.scales[..rows], out);
     }
 }
 

@@ -94,19 +94,19 @@ impl<'a> Linear<'a> {
         Ok(())
     }
 
-    /// Quantizes the rows of `inputs`, `[M, inputs]` in activation units, and multiplies them: `out` is `[M, outputs]`. There is a scale for
-    /// each row; `codes` has at least [`row_len`](Self::row_len) for each.
+    /// Quantizes the rows of `inputs`, activation units, and multiplies them: `out` is `[M, outputs]`. There is a scale for each row, and
+    /// `codes` has at least [`row_len`](Self::row_len) for each.
     pub(crate) fn apply(
         &self,
         backend: &Backend,
-        inputs: &[i32],
+        inputs: Rows,
         codes: &mut [i8],
         scales: &mut [TokenScale],
         out: &mut [i32],
     ) {
         let codes = &mut codes[..scales.len() * self.row_len()];
-        (backend.quantize_rows)(Rows::new(inputs, self.inputs), self.outliers, codes, scales);
-        (backend.gemm)(self, codes, scales, out);
+        (backend.quantize_rows)(inputs, self.outliers, codes, scales);
+        (backend.gemm)(self, codes, scales, &mut out[..scales.len() * self.outputs()]);
     }
 
     /// Input channels.
