@@ -1,6 +1,6 @@
 //! The masked language model head: final LayerNorm, dense, GELU, LayerNorm, decoder.
 
-use super::memory::{Memory, ROW_TILE, Scratch};
+use super::memory::{Memory, Scratch};
 use super::run::{Pass, RunError};
 use super::weights::LmHead;
 use crate::executor::Executor;
@@ -35,7 +35,7 @@ fn block_logits(pass: &Pass, head: &LmHead, site: &Site, state: &[u8], logits: &
     let (width, vocab) = (dims.config.width, dims.config.vocab);
     let Scratch { stream, context, codes, mut scales, outputs, .. } = scratch;
     let code_row = dims.code_row();
-    let tiles = logits.chunks_mut(ROW_TILE * vocab).zip(state.chunks(ROW_TILE * code_row));
+    let tiles = logits.chunks_mut(dims.tile_rows * vocab).zip(state.chunks(dims.tile_rows * code_row));
     for (logits, coded_rows) in tiles {
         let rows = logits.len() / vocab;
         let (x, normed) = (&mut stream[..rows * width], &mut outputs[..rows * width]);

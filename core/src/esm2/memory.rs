@@ -12,8 +12,8 @@ use crate::kernels::attention::{KEYS_MAX, QUERY_TILE};
 use crate::kernels::head_store::HeadStore;
 use crate::kernels::linear::{PANEL, row_len};
 
-/// Rows that the linear layers work on at a time, so that their outputs stay in the cache.
-pub const ROW_TILE: usize = 32;
+/// Most rows that the linear layers work on at a time: enough to read weights seldom, few enough that their outputs stay in the cache.
+pub const ROW_TILE: usize = 64;
 
 /// Most rows of a block.
 const BLOCK_ROWS_MAX: usize = 96;
@@ -25,6 +25,8 @@ pub struct Dims {
     pub tokens: usize,
     /// Rows of a block, a multiple of 16.
     pub block_rows: usize,
+    /// Rows of a block that the linear layers work on at a time, at most [`ROW_TILE`].
+    pub tile_rows: usize,
     /// Blocks.
     pub blocks: usize,
     /// Tokens rounded up to a multiple of 32.
@@ -61,6 +63,7 @@ impl Dims {
         Ok(Self {
             tokens,
             block_rows,
+            tile_rows: block_rows.div_ceil(block_rows.div_ceil(ROW_TILE)),
             blocks: tokens.div_ceil(block_rows),
             stride: tokens.next_multiple_of(32),
             code_bytes,
@@ -135,12 +138,12 @@ impl Dims {
 
     /// Bytes of one worker's scratch.
     pub fn scratch_layout(&self) -> Layout {
-        let Config { width, .. } = self.config;
+        let (rows, width) = (self.tile_rows, self.config.width);
         Layout::new()
-            .add::<i32>(ROW_TILE * width)
-            .add::<i32>(ROW_TILE * width)
-            .add::<i8>(ROW_TILE * self.row_len)
-            .add::<i32>(ROW_TILE * self.widest_output())
+            .add::<i32>(rows * width)
+            .add::<i32>(rows * width)
+            .add::<i8>(rows * self.row_len)
+            .add::<i32>(rows * self.widest_output())
             .add::<i32>(QUERY_TILE * self.stride)
             .add::<i16>(QUERY_TILE * self.stride)
             .add::<i64>(self.if_contacts(self.stride))
@@ -280,9 +283,9 @@ impl<'m> State<'m> {
 /// A worker's scratch.
 #[derive(Debug)]
 pub struct Scratch<'m> {
-    /// Decoded rows of the stream, `[ROW_TILE, width]`.
+    /// Decoded rows of the stream, `[tile_rows, width]`.
     pub stream: &'m mut [i32],
-    /// Context vectors, or other rows on their way to a linear layer, `[ROW_TILE, width]`.
+    /// Context vectors, or other rows on their way to a linear layer, `[tile_rows, width]`.
     pub context: &'m mut [i32],
     /// Quantized rows.
     pub codes: &'m mut [i8],
@@ -301,16 +304,16 @@ pub struct Scratch<'m> {
 impl<'m> Scratch<'m> {
     /// Carves what [`Dims::scratch_layout`] counts.
     pub fn carve(dims: &Dims, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
-        let Config { width, .. } = dims.config;
+        let (rows, width) = (dims.tile_rows, dims.config.width);
         let mut arena = Arena::new(chunk)?;
-        let (stream, context) = (arena.take(ROW_TILE * width)?, arena.take(ROW_TILE * width)?);
-        let codes = arena.take(ROW_TILE * dims.row_len)?;
+        let (stream, context) = (arena.take(rows * width)?, arena.take(rows * width)?);
+        let codes = arena.take(rows * dims.row_len)?;
         Ok(Self {
             stream,
             context,
             codes,
             scales: [TokenScale::covering(0, 0); ROW_TILE],
-            outputs: arena.take(ROW_TILE * dims.widest_output())?,
+            outputs: arena.take(rows * dims.widest_output())?,
             scores: arena.take(QUERY_TILE * dims.stride)?,
             weights: arena.take(QUERY_TILE * dims.stride)?,
             wide_row: arena.take(dims.if_contacts(dims.stride))?,

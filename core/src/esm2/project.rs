@@ -1,6 +1,6 @@
 //! First step of a layer: LayerNorm, queries, keys and values, rotary, quantization.
 
-use super::memory::{Memory, ROW_TILE, Scratch};
+use super::memory::{Memory, Scratch};
 use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
@@ -47,8 +47,8 @@ fn project_block(
     let first = index * dims.block_rows;
     let count = dims.block_rows.min(dims.tokens.saturating_sub(first));
     let Scratch { stream, context: normed, codes, mut scales, outputs, .. } = scratch;
-    for done in (0..count).step_by(ROW_TILE) {
-        let tile = ROW_TILE.min(count - done);
+    for done in (0..count).step_by(dims.tile_rows) {
+        let tile = dims.tile_rows.min(count - done);
         let (x, normed) = (&mut stream[..tile * width], &mut normed[..tile * width]);
         let coded = state.get(done * dims.code_row()..).unwrap_or_default();
         (backend.decode)(site, coded, dims.code_row(), x);

@@ -1,7 +1,7 @@
 //! Second step of a layer: attention, its projection, the feed-forward network, and the stream's two additions.
 
 use super::contacts;
-use super::memory::{HeadsLayout, Memory, ROW_TILE, Scratch, State};
+use super::memory::{HeadsLayout, Memory, Scratch, State};
 use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
@@ -63,8 +63,8 @@ fn transform_block(
     state.columns.fill(0);
     let first = block * dims.block_rows;
     let count = dims.block_rows.min(dims.tokens.saturating_sub(first));
-    for from in (0..count).step_by(ROW_TILE) {
-        let rows = ROW_TILE.min(count - from);
+    for from in (0..count).step_by(dims.tile_rows) {
+        let rows = dims.tile_rows.min(count - from);
         attend(pass, index, shared, block, from, rows, &mut state, scratch);
         update(pass, layer, site, from, rows, state.codes, scratch);
     }

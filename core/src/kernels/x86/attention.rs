@@ -1,6 +1,7 @@
 //! Attention of one head.
 
 use super::matrix::{Rows, add_groups};
+use super::pairs::Pairs;
 use super::vectors::{Channels, Group, SHIFTS, Scores, Vectors, Weights};
 use crate::fixed::{Multiplier, TokenScale, requantize};
 use crate::kernels::attention::{Head, RowLogits, RowTile, Temperature};
@@ -109,15 +110,17 @@ fn score_panels<V: Vectors, const R: usize, const P: usize>(
     stride: usize,
     scores: &mut [i32],
 ) -> usize {
-    let sums = add_groups(v, rows, panels, 0..rows.groups, 0, [[v.zero(); P]; R]);
+    let sums = add_groups(v, rows, panels, 0..rows.groups, 0, None, [[v.zero(); P]; R]);
+    if scores.len() < (R - 1) * stride + P * PANEL {
+        return P * PANEL;
+    }
     for panel in 0..P {
         let scales = wide_scales(&scales[panel * PANEL..]);
         for (row, (sums, &excess)) in sums.iter().zip(excess).enumerate() {
-            scores[row * stride + panel * PANEL..][..PANEL].copy_from_slice(&v.finish_scaled(
-                sums[panel],
-                excess,
-                &scales,
-            ));
+            // SAFETY: the last row's last panel ends within the scores.
+            let place = unsafe { scores.as_mut_ptr().add(row * stride + panel * PANEL) };
+            // SAFETY: as above; arrays are aligned as what is in them.
+            unsafe { *place.cast() = v.finish_scaled(sums[panel], excess, &scales) };
         }
     }
     P * PANEL
@@ -210,16 +213,10 @@ fn contexts<'o, V: Vectors, const R: usize, const W: usize>(
     let sums = if head.keys <= 2 * PAIRS {
         let mut sums = [[v.no_values(); W]; R];
         for block in head.blocks() {
-            let (weights, pairs) = (&scores[block.first / 2..], block.count.div_ceil(2));
-            add_pairs(
-                v,
-                &block.values[..pairs * 2 * head.width],
-                2 * head.width,
-                2 * first,
-                weights,
-                stride,
-                &mut sums,
-            );
+            let (weights, count, row_len) =
+                (&scores[block.first / 2..], block.count.div_ceil(2), 2 * head.width);
+            let pairs = Pairs { count, values: block.values, row_len, at: 2 * first, weights, stride };
+            v.add_pairs(pairs, &mut sums);
         }
         // The weights' sum has 24 bits: nothing is reduced.
         sums.map(|sums| sums.map(|sums| v.context(sums)))
@@ -271,46 +268,14 @@ fn sum_values<V: Vectors, const R: usize, const W: usize>(
                 held = 0;
             }
             let count = (pairs - from).min(PAIRS - held);
-            let values = &block.values[from * row_len..(from + count) * row_len];
-            add_pairs(v, values, row_len, 2 * first, &weights[from..], stride, &mut sums);
+            let (values, weights) = (&block.values[from * row_len..], &weights[from..]);
+            v.add_pairs(Pairs { count, values, row_len, at: 2 * first, weights, stride }, &mut sums);
             from += count;
             held += count;
         }
     }
     drain(v, &mut sums, &mut totals);
     totals
-}
-
-/// Adds the products of pairs of keys; `values` is `[pairs, row_len]`.
-#[inline(always)]
-fn add_pairs<V: Vectors, const R: usize, const W: usize>(
-    v: V,
-    values: &[i8],
-    row_len: usize,
-    at: usize,
-    weights: &[i32],
-    stride: usize,
-    sums: &mut [[V::Context; W]; R],
-) {
-    if weights.len() < (R - 1) * stride + values.len() / row_len {
-        return;
-    }
-    let mut acc = *sums;
-    for (pair, values) in values.chunks_exact(row_len).enumerate() {
-        let values = &values[at..];
-        let mut vectors = [v.values(values); W];
-        for (index, vector) in vectors.iter_mut().enumerate().skip(1) {
-            *vector = v.values(&values[index * 2 * PANEL..]);
-        }
-        for (row, acc) in acc.iter_mut().enumerate() {
-            // SAFETY: there are as many weights as the last row's last pair is at.
-            let weights = unsafe { *weights.get_unchecked(row * stride + pair) };
-            for (acc, &vector) in acc.iter_mut().zip(&vectors) {
-                *acc = v.add_values(*acc, vector, bytemuck::cast(weights));
-            }
-        }
-    }
-    *sums = acc;
 }
 
 /// Moves sums into totals of 64 bits.

@@ -1,5 +1,6 @@
 //! AVX-512 VNNI: groups of four 8-bit products in 512-bit vectors (`vpdpbusd`).
 
+use super::pairs::Pairs;
 use super::vectors::{Channels, Group, Scores, UPPER, Vectors, Weights};
 use crate::fixed::{EXP2_COEFFICIENTS, TokenScale};
 use crate::kernels::Backend;
@@ -129,6 +130,18 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
+    fn add_pairs<const R: usize, const W: usize>(self, pairs: Pairs, sums: &mut [[__m512i; W]; R]) {
+        let Pairs { count, values, row_len, at, .. } = pairs;
+        let whole =
+            count > 0 && at + 32 <= row_len && values.len() >= count * row_len && pairs.have_weights(8);
+        match <&mut [__m512i; 8]>::try_from(sums.as_flattened_mut()) {
+            // SAFETY: the machine has the features; there is a pair, each has 32 values from `at` on, and eight rows have weights for it.
+            Ok(sums) if R == 8 && whole => unsafe { add_pairs(pairs, sums) },
+            _ => pairs.add(self, sums),
+        }
+    }
+
+    #[inline(always)]
     fn context(self, context: __m512i) -> [i32; PANEL] {
         // SAFETY: both types have 64 bytes, any of which are allowed.
         unsafe { core::mem::transmute(context) }
@@ -241,6 +254,45 @@ fn add_to_both([mut a, mut b]: [__m512i; 2], columns: [__m512i; 2], codes: &[i8;
         );
     }
     [a, b]
+}
+
+/// Adds the products of at least one pair of keys, each with 32 values from `pairs.at` on, for eight rows with weights for all of them. Compilers
+/// would compute each weight's address and load it apart from its product.
+///
+/// # Safety
+/// The pairs are as above.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn add_pairs(pairs: Pairs, sums: &mut [__m512i; 8]) {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *sums;
+    let stride = pairs.stride * size_of::<i32>();
+    let _both: __m512i;
+    // SAFETY: reads 32 values of each pair, and as many weights of each row as there are pairs; the features are enabled.
+    unsafe {
+        asm!(
+            ".p2align 5",
+            "2:",
+            "vpmovsxbw {both}, ymmword ptr [{values}]",
+            "vpdpwssd {a}, {both}, dword ptr [{weights}]{{1to16}}",
+            "vpdpwssd {b}, {both}, dword ptr [{weights} + {stride}]{{1to16}}",
+            "vpdpwssd {c}, {both}, dword ptr [{weights} + 2 * {stride}]{{1to16}}",
+            "vpdpwssd {d}, {both}, dword ptr [{weights} + {three}]{{1to16}}",
+            "vpdpwssd {e}, {both}, dword ptr [{weights} + 4 * {stride}]{{1to16}}",
+            "vpdpwssd {f}, {both}, dword ptr [{weights} + {five}]{{1to16}}",
+            "vpdpwssd {g}, {both}, dword ptr [{weights} + 2 * {three}]{{1to16}}",
+            "vpdpwssd {h}, {both}, dword ptr [{weights} + {seven}]{{1to16}}",
+            "add {weights}, 4",
+            "add {values}, {row_len}",
+            "dec {count}",
+            "jnz 2b",
+            a = inout(zmm_reg) a, b = inout(zmm_reg) b, c = inout(zmm_reg) c, d = inout(zmm_reg) d,
+            e = inout(zmm_reg) e, f = inout(zmm_reg) f, g = inout(zmm_reg) g, h = inout(zmm_reg) h,
+            both = out(zmm_reg) _both, weights = inout(reg) pairs.weights.as_ptr() => _,
+            values = inout(reg) pairs.values.as_ptr().add(pairs.at) => _, row_len = in(reg) pairs.row_len,
+            count = inout(reg) pairs.count => _, stride = in(reg) stride, three = in(reg) 3 * stride,
+            five = in(reg) 5 * stride, seven = in(reg) 7 * stride, options(readonly, nostack)
+        );
+    }
+    *sums = [a, b, c, d, e, f, g, h];
 }
 
 /// `vpdpwssd`, which compilers make two instructions of.

@@ -2,6 +2,7 @@
 
 use super::vectors::{Group, Vectors};
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use core::ops::Range;
 
 /// Most sums of a tile, in rows by panels.
@@ -57,11 +58,14 @@ pub fn products<V: Vectors>(v: V, rows: Rows, panels: &[Group], mut output: impl
         let mut panel = 0;
         while panel < count {
             let together = if count - panel < wide { 1 } else { wide };
+            let next = &panels[(panel + together) * rows.panel_groups..];
             let panels = &panels[panel * rows.panel_groups..][..together * rows.panel_groups];
             output.panels(panel, together);
             for tile in 0..tiles {
                 let (from, end) = (tile * pass.count / tiles, (tile + 1) * pass.count / tiles);
-                multiply(v, pass.part(from, end), panels, together, &mut sums);
+                // The last tile brings the next panels near; for the others that is done.
+                let near = if tile + 1 == tiles { next } else { panels };
+                multiply(v, pass.part(from, end), panels, together, near.as_ptr(), &mut sums);
                 for (panel, sums) in sums.chunks_exact(end - from).take(together).enumerate() {
                     output.take(first + from, panel, sums, &excess[from..end]);
                 }
@@ -95,18 +99,19 @@ fn multiply<V: Vectors>(
     rows: Rows,
     panels: &[Group],
     together: usize,
+    near: *const Group,
     sums: &mut [[i32; PANEL]; SUMS_MAX],
 ) {
     macro_rules! by_rows {
         ($($count:literal)*) => {
             match rows.count {
                 $($count if $count <= FEW_ROWS && V::PANELS_OF_FEW_ROWS == 4 && together == 4 => {
-                    multiply_tile::<V, { if $count <= FEW_ROWS { $count } else { 1 } }, 4>(v, rows, panels, sums);
+                    multiply_tile::<V, { if $count <= FEW_ROWS { $count } else { 1 } }, 4>(v, rows, panels, near, sums);
                 }
                 $count if $count <= V::ROWS && V::PANELS.max(V::PANELS_OF_FEW_ROWS) > 1 && together == 2 => {
-                    multiply_tile::<V, $count, 2>(v, rows, panels, sums);
+                    multiply_tile::<V, $count, 2>(v, rows, panels, near, sums);
                 }
-                $count if $count <= V::ROWS => multiply_tile::<V, $count, 1>(v, rows, panels, sums),)*
+                $count if $count <= V::ROWS => multiply_tile::<V, $count, 1>(v, rows, panels, near, sums),)*
                 _ => {}
             }
         };
@@ -120,18 +125,19 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
     v: V,
     rows: Rows,
     panels: &[Group],
+    near: *const Group,
     out: &mut [[i32; PANEL]; SUMS_MAX],
 ) {
     // Either the low limbs' columns come after those of the high limbs, or they are the same.
     let low = rows.high + rows.panel_groups - rows.groups;
     let mut sums = [[v.zero(); P]; R];
     if rows.high > 0 {
-        sums = add_groups(v, rows, panels, 0..rows.high, 0, sums);
+        sums = add_groups(v, rows, panels, 0..rows.high, 0, None, sums);
         for sums in sums.as_flattened_mut() {
             *sums = v.shift_limb(*sums);
         }
     }
-    sums = add_groups(v, rows, panels, rows.high..rows.groups, low, sums);
+    sums = add_groups(v, rows, panels, rows.high..rows.groups, low, Some(near), sums);
     for (row, sums) in sums.into_iter().enumerate() {
         for (panel, sums) in sums.into_iter().enumerate() {
             out[panel * R + row] = v.finish(sums);
@@ -139,7 +145,8 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
     }
 }
 
-/// `acc`, and the products of some groups of `R` rows and as many groups, from `first` on, of `P` panels.
+/// `acc`, and the products of some groups of `R` rows and as many groups, from `first` on, of `P` panels. As many groups at `near` are
+/// brought near meanwhile: prefetchers of hardware stop at the end of a page.
 #[inline(always)]
 pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
     v: V,
@@ -147,6 +154,7 @@ pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
     panels: &[Group],
     range: Range<usize>,
     first: usize,
+    near: Option<*const Group>,
     mut acc: [[V::Sums; P]; R],
 ) -> [[V::Sums; P]; R] {
     let (groups, panel_groups) = (rows.groups, rows.panel_groups);
@@ -159,6 +167,11 @@ pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
         // SAFETY: a row has as many groups as `range` is in, a panel those that are as far from `first` as `group` is from the
         // range's start, and there are R rows and P panels.
         let (codes, panel) = unsafe { (rows.codes.as_ptr().add(group), panels.as_ptr().add(column)) };
+        if let Some(near) = near {
+            for index in P * column..P * (column + 1) {
+                bring_near(near.wrapping_add(index));
+            }
+        }
         // SAFETY: as above.
         let mut columns = [v.columns(unsafe { &*panel }); P];
         for (index, columns) in columns.iter_mut().enumerate().skip(1) {
@@ -179,4 +192,11 @@ pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
         }
     }
     acc
+}
+
+/// Brings a group to the second cache.
+#[inline(always)]
+fn bring_near(group: *const Group) {
+    // SAFETY: a hint, for which any address will do.
+    unsafe { _mm_prefetch::<_MM_HINT_T1>(group.cast()) }
 }

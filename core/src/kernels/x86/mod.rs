@@ -111,6 +111,7 @@ mod avx_vnni;
 mod gemm;
 mod lookup;
 mod matrix;
+mod pairs;
 mod product;
 mod quantize;
 mod turn;

@@ -1,5 +1,6 @@
 //! What the shapes of the matrix kernels need of an instruction set.
 
+use super::pairs::Pairs;
 use crate::fixed::TokenScale;
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::{GROUP, PANEL};
@@ -90,6 +91,12 @@ pub trait Vectors: Copy {
 
     /// Adds the products of a pair of weights with sixteen channels' pairs of values.
     fn add_values(self, context: Self::Context, values: Self::Values, weights: [i16; 2]) -> Self::Context;
+
+    /// Adds the products of some pairs of keys with the weights of `R` rows, for `W` vectors of sixteen channels.
+    #[inline(always)]
+    fn add_pairs<const R: usize, const W: usize>(self, pairs: Pairs, sums: &mut [[Self::Context; W]; R]) {
+        pairs.add(self, sums);
+    }
 
     /// The sums of the channels.
     fn context(self, context: Self::Context) -> [i32; PANEL];
