@@ -26,7 +26,7 @@ fn planned(config: &Config, code_bytes: usize, tokens: usize, workers: usize, wa
 #[test]
 fn sizes_are_pinned() {
     let small = [3, 66, 258, 1026].map(|tokens| planned(&CONFIG_SMALL, 2, tokens, 1, ALL));
-    assert_eq!(small, [47_744, 122_688, 673_344, 7_348_800]);
+    assert_eq!(small, [29_312, 131_904, 691_776, 7_367_232]);
     let esm2_8m = [66, 258, 514, 1026].map(|tokens| planned(&ESM2_8M, 1, tokens, 1, CONTACTS));
     assert_eq!(esm2_8m, [559_104, 1_523_200, 3_668_480, 10_290_688]);
     let esm2_650m = [66, 258, 514, 1026].map(|tokens| planned(&ESM2_650M, 1, tokens, 2, CONTACTS));

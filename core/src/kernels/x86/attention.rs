@@ -2,8 +2,8 @@
 
 use super::matrix::{Rows, add_groups};
 use super::pairs::Pairs;
-use super::vectors::{Channels, Group, SHIFTS, Scores, Vectors, Weights};
-use crate::fixed::{Multiplier, TokenScale, requantize};
+use super::vectors::{Channels, Group, RowScale, SHIFTS, Scores, Vectors, Weights};
+use crate::fixed::{Multiplier, requantize};
 use crate::kernels::attention::{Head, RowLogits, RowTile, Temperature};
 use crate::kernels::linear::{GROUP, PANEL};
 use crate::kernels::scalar;
@@ -13,7 +13,7 @@ use crate::kernels::scalar::attention::{WIDTH_MAX, output_scale, reduced, scaled
 const KEYS: usize = 32;
 
 /// The scale of rows that are requantized by their channels' alone.
-const ONE: TokenScale = TokenScale { mantissa: 1, exponent: 0 };
+const ONE: RowScale = RowScale { mantissa: 1, exponent: 0 };
 
 /// Pairs of keys whose products a 32-bit sum holds: 255 * 2 * 32767 * 128 < 2^31.
 const PAIRS: usize = 255;
@@ -234,7 +234,7 @@ fn contexts<'o, V: Vectors, const R: usize, const W: usize>(
         let channels = Channels { mantissa: [mantissa; PANEL], shift: [shift; PANEL], bias: [1; PANEL] };
         for (out, sums) in out[..head.width][first..].chunks_mut(PANEL).zip(sums) {
             let mut results = [0; PANEL];
-            if !(SHIFTS.contains(&shift) && v.requantize(sums, 0, &channels, ONE, &mut results)) {
+            if !(SHIFTS.contains(&shift) && v.requantize::<true>(sums, 0, &channels, ONE, &mut results)) {
                 results = sums.map(|sum| requantize(sum, mantissa, shift));
             }
             match out.first_chunk_mut() {

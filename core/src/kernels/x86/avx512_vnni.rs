@@ -1,8 +1,8 @@
 //! AVX-512 VNNI: groups of four 8-bit products in 512-bit vectors (`vpdpbusd`).
 
 use super::pairs::Pairs;
-use super::vectors::{Channels, Group, Scores, UPPER, Vectors, Weights};
-use crate::fixed::{EXP2_COEFFICIENTS, TokenScale};
+use super::vectors::{Channels, Group, RowScale, Scores, UPPER, Vectors, Weights};
+use crate::fixed::EXP2_COEFFICIENTS;
 use crate::kernels::Backend;
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
@@ -196,31 +196,32 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn requantize(
+    fn requantize<const RIGHT: bool>(
         self,
         acc: &[i32; PANEL],
         excess: i32,
         channels: &Channels,
-        row: TokenScale,
+        row: RowScale,
         out: &mut [i32; PANEL],
     ) -> bool {
         // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which are allowed.
         unsafe {
             let load = |values: &[i32; PANEL]| _mm512_loadu_si512(values.as_ptr().cast());
             let acc = _mm512_sub_epi32(load(acc), _mm512_set1_epi32(excess));
-            let mantissa = _mm512_set1_epi32(i32::from(row.mantissa & 0x7fff));
-            let mantissa = _mm512_mullo_epi32(load(&channels.mantissa), mantissa);
-            let shift = _mm512_sub_epi32(load(&channels.shift), _mm512_set1_epi32(i32::from(row.exponent)));
+            let mantissa = _mm512_mullo_epi32(load(&channels.mantissa), _mm512_set1_epi32(row.mantissa));
+            let shift = _mm512_sub_epi32(load(&channels.shift), _mm512_set1_epi32(row.exponent));
             // Differences below 0 become 0: shifts have 16 bits.
             let upper = _mm512_set1_epi32(UPPER);
-            let (left, right) = (_mm512_subs_epu16(upper, shift), _mm512_subs_epu16(shift, upper));
+            let left = if RIGHT { _mm512_subs_epu16(upper, shift) } else { _mm512_sub_epi32(upper, shift) };
             let shifted = _mm512_sllv_epi32(acc, left);
             let lost = _mm512_cmpneq_epi32_mask(_mm512_srav_epi32(shifted, left), acc);
             let odd = |vector| _mm512_srli_epi64::<32>(vector);
             let even = _mm512_mul_epi32(shifted, mantissa);
             let products = _mm512_mul_epi32(odd(shifted), odd(mantissa));
             let values = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(products, 0x5555, even);
-            let values = _mm512_add_epi32(_mm512_srav_epi32(values, right), load(&channels.bias));
+            let values =
+                if RIGHT { _mm512_srav_epi32(values, _mm512_subs_epu16(shift, upper)) } else { values };
+            let values = _mm512_add_epi32(values, load(&channels.bias));
             _mm512_storeu_si512(out.as_mut_ptr().cast(), _mm512_srai_epi32::<1>(values));
             lost == 0
         }

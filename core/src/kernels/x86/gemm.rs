@@ -1,7 +1,7 @@
 //! Linear layers.
 
-use super::matrix::{Output, Rows, products};
-use super::vectors::{Channels, SHIFTS, Vectors};
+use super::matrix::{Output, PASS_ROWS, Rows, products};
+use super::vectors::{Channels, RowScale, SHIFTS, UPPER, Vectors};
 use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, Linear, PANEL, Panel};
 use crate::kernels::scalar::gemm::{finish, gemm as defined};
@@ -21,7 +21,16 @@ pub fn gemm<V: Vectors>(v: V, layer: &Linear, codes: &[i8], scales: &[TokenScale
     let (groups, high) = (row_len / GROUP, layer.high_groups());
     let rows = Rows { codes, count, groups, panel_groups: layer.panel_groups(), high };
     let (panels, _) = layer.weight().as_chunks();
-    let output = Requantized { v, layer, scales, out, first: 0, epilogues: [Epilogue::NONE; PANELS_MAX] };
+    let output = Requantized {
+        v,
+        layer,
+        scales,
+        out,
+        rows: [RowScale::default(); PASS_ROWS],
+        exponents: [0; 2],
+        first: [0; 2],
+        epilogues: [Epilogue::NONE; PANELS_MAX],
+    };
     products(v, rows, panels, output);
 }
 
@@ -31,14 +40,29 @@ struct Requantized<'o, V> {
     layer: &'o Linear<'o>,
     scales: &'o [TokenScale],
     out: &'o mut [i32],
-    first: usize,
+    /// The scales of the rows at hand.
+    rows: [RowScale; PASS_ROWS],
+    /// Their least exponent, and their largest.
+    exponents: [i32; 2],
+    /// The first row at hand, and the first panel.
+    first: [usize; 2],
     epilogues: [Epilogue<'o>; PANELS_MAX],
 }
 
 impl<V: Vectors> Output for Requantized<'_, V> {
     #[inline(always)]
+    fn rows(&mut self, first: usize, count: usize) {
+        self.first[0] = first;
+        let scales = self.scales[first..][..count].iter().map(|&scale| RowScale::from(scale));
+        self.rows.iter_mut().zip(scales.clone()).for_each(|(row, scale)| *row = scale);
+        self.exponents = scales.fold([i32::MAX, i32::MIN], |[least, largest], scale| {
+            [least.min(scale.exponent), largest.max(scale.exponent)]
+        });
+    }
+
+    #[inline(always)]
     fn panels(&mut self, first: usize, count: usize) {
-        self.first = first;
+        self.first[1] = first;
         for (epilogue, index) in self.epilogues.iter_mut().zip(first..first + count) {
             *epilogue = self.layer.panel(index).map_or(Epilogue::NONE, Epilogue::new);
         }
@@ -47,27 +71,47 @@ impl<V: Vectors> Output for Requantized<'_, V> {
     #[inline(always)]
     fn take(&mut self, row: usize, panel: usize, sums: &[[i32; PANEL]], excess: &[i32]) {
         let Epilogue { panel: of, channels, lowest, highest } = &self.epilogues[panel];
-        let (outputs, count) = (self.layer.outputs(), of.bias.len());
-        let out = &mut self.out[row * outputs + (self.first + panel) * PANEL..];
-        let rows = out.chunks_mut(outputs).zip(sums).zip(excess).zip(&self.scales[row..]);
-        for (((out, sums), &excess), &scale) in rows {
-            let exponent = i32::from(scale.exponent);
-            let usual = SHIFTS.contains(&(lowest - exponent)) && SHIFTS.contains(&(highest - exponent));
-            let mut values = [0; PANEL];
-            let exact = usual
-                && match out.first_chunk_mut() {
-                    Some(out) if count == PANEL => self.v.requantize(sums, excess, channels, scale, out),
-                    _ => {
-                        let exact = self.v.requantize(sums, excess, channels, scale, &mut values);
-                        out.iter_mut().zip(&values).take(count).for_each(|(out, &value)| *out = value);
-                        exact
-                    }
-                };
-            if !exact {
+        let (lowest, highest) = (lowest - self.exponents[1], highest - self.exponents[0]);
+        let usual = SHIFTS.contains(&lowest) && SHIFTS.contains(&highest) && of.bias.len() == PANEL;
+        let outputs = self.layer.outputs();
+        let out = &mut self.out[row * outputs + (self.first[1] + panel) * PANEL..];
+        let rows = &self.rows[row - self.first[0]..];
+        let exact = usual
+            && if highest <= UPPER {
+                requantize_rows::<V, false>(self.v, sums, excess, channels, rows, out, outputs)
+            } else {
+                requantize_rows::<V, true>(self.v, sums, excess, channels, rows, out, outputs)
+            };
+        if !exact {
+            let rows = out.chunks_mut(outputs).zip(sums).zip(excess).zip(&self.scales[row..]);
+            for (((out, sums), &excess), &scale) in rows {
                 finish(of, &sums.map(|sum| sum.wrapping_sub(excess)), scale, out);
             }
         }
     }
+}
+
+/// [`Vectors::requantize`] for each row, whose outputs are `outputs` from those of the one before. False if it is for any.
+#[inline(always)]
+fn requantize_rows<V: Vectors, const RIGHT: bool>(
+    v: V,
+    sums: &[[i32; PANEL]],
+    excess: &[i32],
+    channels: &Channels,
+    rows: &[RowScale],
+    out: &mut [i32],
+    outputs: usize,
+) -> bool {
+    if out.len() < sums.len().saturating_sub(1) * outputs + PANEL {
+        return false;
+    }
+    let mut exact = true;
+    for (row, ((sums, &excess), &scale)) in sums.iter().zip(excess).zip(rows).enumerate() {
+        // SAFETY: the last row's outputs end within `out`; arrays are aligned as what is in them.
+        let out = unsafe { &mut *out.as_mut_ptr().add(row * outputs).cast() };
+        exact &= v.requantize::<RIGHT>(sums, excess, channels, scale, out);
+    }
+    exact
 }
 
 /// A panel's channels, ready for vectors.

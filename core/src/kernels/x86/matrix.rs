@@ -12,7 +12,7 @@ const SUMS_MAX: usize = 28;
 const FEW_ROWS: usize = 3;
 
 /// Most rows that one pass over the panels is for: whole tiles.
-const PASS_ROWS: usize = 126;
+pub const PASS_ROWS: usize = 126;
 
 /// Bytes of codes that one pass may read again for every panel: they stay in the second level cache.
 const PASS_BYTES: usize = 1 << 20;
@@ -34,6 +34,9 @@ pub struct Rows<'c> {
 
 /// What becomes of sums.
 pub trait Output {
+    /// Sees the rows from `first` on, at most [`PASS_ROWS`], before their sums.
+    fn rows(&mut self, first: usize, count: usize);
+
     /// Sees the panels `first..first + count` before their sums.
     fn panels(&mut self, first: usize, count: usize);
 
@@ -53,6 +56,7 @@ pub fn products<V: Vectors>(v: V, rows: Rows, panels: &[Group], mut output: impl
         for (row, excess) in excess.iter_mut().enumerate().take(pass.count) {
             *excess = pass.excess(v, row);
         }
+        output.rows(first, pass.count);
         let tiles = pass.count.div_ceil(V::ROWS);
         let wide = if pass.count <= FEW_ROWS { V::PANELS_OF_FEW_ROWS } else { V::PANELS };
         let mut panel = 0;

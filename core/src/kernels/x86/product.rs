@@ -33,6 +33,9 @@ struct Sums<'o> {
 
 impl Output for Sums<'_> {
     #[inline(always)]
+    fn rows(&mut self, _first: usize, _count: usize) {}
+
+    #[inline(always)]
     fn panels(&mut self, first: usize, _count: usize) {
         self.first = first;
     }

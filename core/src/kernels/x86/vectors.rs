@@ -73,13 +73,13 @@ pub trait Vectors: Copy {
     /// output is another then.
     ///
     /// As in [`lanes`](crate::kernels::lanes), sums are shifted left by up to 31 places, and the upper halves of their products
-    /// right by what is left of the shift.
-    fn requantize(
+    /// right by what is left of the shift, for which `RIGHT` says that there may be one above 33.
+    fn requantize<const RIGHT: bool>(
         self,
         acc: &[i32; PANEL],
         excess: i32,
         channels: &Channels,
-        row: TokenScale,
+        row: RowScale,
         out: &mut [i32; PANEL],
     ) -> bool;
 
@@ -117,8 +117,24 @@ pub type Weights = [i16; 32];
 /// The shifts that [`Vectors::requantize`] does.
 pub const SHIFTS: RangeInclusive<i32> = 2..=62;
 
-/// Places of a product that its upper half is without, and one that rounds.
+/// Places of a product that its upper half is without, and one that rounds: up to here, nothing is shifted right.
 pub const UPPER: i32 = 33;
+
+/// A [`TokenScale`], ready for vectors.
+#[derive(Clone, Copy, Default)]
+pub struct RowScale {
+    /// Below 2^15.
+    pub mantissa: i32,
+    /// The exponent.
+    pub exponent: i32,
+}
+
+impl From<TokenScale> for RowScale {
+    #[inline(always)]
+    fn from(scale: TokenScale) -> Self {
+        Self { mantissa: i32::from(scale.mantissa & 0x7fff), exponent: scale.exponent.into() }
+    }
+}
 
 /// The epilogue of a panel's channels.
 #[derive(Clone, Copy)]

@@ -1,7 +1,7 @@
 //! What the instruction sets with 256-bit vectors have in common: everything but the products of codes.
 
-use super::vectors::{Channels, Scores, UPPER, Weights};
-use crate::fixed::{EXP2_COEFFICIENTS, TokenScale};
+use super::vectors::{Channels, RowScale, Scores, UPPER, Weights};
+use crate::fixed::EXP2_COEFFICIENTS;
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::PANEL;
 use core::arch::x86_64::*;
@@ -16,16 +16,16 @@ macro_rules! without_codes {
         type Context = $crate::kernels::x86::ymm::Pair;
 
         #[inline(always)]
-        fn requantize(
+        fn requantize<const RIGHT: bool>(
             self,
             acc: &[i32; $crate::kernels::linear::PANEL],
             excess: i32,
             channels: &$crate::kernels::x86::vectors::Channels,
-            row: $crate::fixed::TokenScale,
+            row: $crate::kernels::x86::vectors::RowScale,
             out: &mut [i32; $crate::kernels::linear::PANEL],
         ) -> bool {
             // SAFETY: the machine has the features.
-            unsafe { $crate::kernels::x86::ymm::requantize(acc, excess, channels, row, out) }
+            unsafe { $crate::kernels::x86::ymm::requantize::<RIGHT>(acc, excess, channels, row, out) }
         }
 
         #[inline(always)]
@@ -115,15 +115,14 @@ pub fn values(values: &[i8]) -> Pair {
 
 /// [`Vectors::requantize`](super::vectors::Vectors::requantize).
 #[target_feature(enable = "avx2")]
-pub fn requantize(
+pub fn requantize<const RIGHT: bool>(
     acc: &[i32; PANEL],
     excess: i32,
     channels: &Channels,
-    row: TokenScale,
+    row: RowScale,
     out: &mut [i32; PANEL],
 ) -> bool {
-    let mantissa = _mm256_set1_epi32(i32::from(row.mantissa & 0x7fff));
-    let exponent = _mm256_set1_epi32(i32::from(row.exponent));
+    let (mantissa, exponent) = (_mm256_set1_epi32(row.mantissa), _mm256_set1_epi32(row.exponent));
     let upper = _mm256_set1_epi32(UPPER);
     let (acc, mantissas) = (less(load(acc), excess), load(&channels.mantissa));
     let (shifts, bias) = (load(&channels.shift), load(&channels.bias));
@@ -132,13 +131,14 @@ pub fn requantize(
         let mantissa = _mm256_mullo_epi32(mantissas[half], mantissa);
         let shift = _mm256_sub_epi32(shifts[half], exponent);
         // Differences below 0 become 0: shifts have 16 bits.
-        let (left, right) = (_mm256_subs_epu16(upper, shift), _mm256_subs_epu16(shift, upper));
+        let left = if RIGHT { _mm256_subs_epu16(upper, shift) } else { _mm256_sub_epi32(upper, shift) };
         let shifted = _mm256_sllv_epi32(acc[half], left);
         lost = _mm256_or_si256(lost, _mm256_xor_si256(_mm256_srav_epi32(shifted, left), acc[half]));
         let even = _mm256_mul_epi32(shifted, mantissa);
         let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(shifted), _mm256_srli_epi64::<32>(mantissa));
         let values = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
-        let values = _mm256_add_epi32(_mm256_srav_epi32(values, right), bias[half]);
+        let values = if RIGHT { _mm256_srav_epi32(values, _mm256_subs_epu16(shift, upper)) } else { values };
+        let values = _mm256_add_epi32(values, bias[half]);
         results[half] = _mm256_srai_epi32::<1>(values);
     }
     *out = store(results);
