@@ -218,8 +218,12 @@ fn contexts<'o, V: Vectors, const R: usize, const W: usize>(
             let pairs = Pairs { count, values: block.values, row_len, at: 2 * first, weights, stride };
             v.add_pairs(pairs, &mut sums);
         }
-        // The weights' sum has 24 bits: nothing is reduced.
-        sums.map(|sums| sums.map(|sums| v.context(sums)))
+        // The weights' sum has 24 bits: nothing is reduced. (Compilers call what maps arrays of arrays.)
+        let mut whole = [[[0; PANEL]; W]; R];
+        for (whole, &sums) in whole.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+            *whole = v.context(sums);
+        }
+        whole
     } else {
         let totals = sum_values::<V, R, W>(v, head, first, scores, stride);
         let mut sums = [[[0; PANEL]; W]; R];

@@ -72,15 +72,16 @@ impl<V: Vectors> Output for Requantized<'_, V> {
     fn take(&mut self, row: usize, panel: usize, sums: &[[i32; PANEL]], excess: &[i32]) {
         let Epilogue { panel: of, channels, lowest, highest } = &self.epilogues[panel];
         let (lowest, highest) = (lowest - self.exponents[1], highest - self.exponents[0]);
-        let usual = SHIFTS.contains(&lowest) && SHIFTS.contains(&highest) && of.bias.len() == PANEL;
+        let usual = SHIFTS.contains(&lowest) && SHIFTS.contains(&highest);
         let outputs = self.layer.outputs();
         let out = &mut self.out[row * outputs + (self.first[1] + panel) * PANEL..];
         let rows = &self.rows[row - self.first[0]..];
+        let rows = sums.iter().zip(excess).zip(rows);
         let exact = usual
-            && if highest <= UPPER {
-                requantize_rows::<V, false>(self.v, sums, excess, channels, rows, out, outputs)
-            } else {
-                requantize_rows::<V, true>(self.v, sums, excess, channels, rows, out, outputs)
+            && match (of.bias.len() == PANEL, highest <= UPPER) {
+                (true, true) => requantize_rows::<V, false>(self.v, rows, channels, out, outputs),
+                (true, false) => requantize_rows::<V, true>(self.v, rows, channels, out, outputs),
+                (false, _) => requantize_parts(self.v, rows, channels, out, outputs, of.bias.len()),
             };
         if !exact {
             let rows = out.chunks_mut(outputs).zip(sums).zip(excess).zip(&self.scales[row..]);
@@ -91,25 +92,43 @@ impl<V: Vectors> Output for Requantized<'_, V> {
     }
 }
 
-/// [`Vectors::requantize`] for each row, whose outputs are `outputs` from those of the one before. False if it is for any.
+/// [`Vectors::requantize`] for each row, given with its sums and their excess; its outputs are `outputs` from those of the one before.
+/// False if it is for any.
 #[inline(always)]
-fn requantize_rows<V: Vectors, const RIGHT: bool>(
+fn requantize_rows<'r, V: Vectors, const RIGHT: bool>(
     v: V,
-    sums: &[[i32; PANEL]],
-    excess: &[i32],
+    rows: impl ExactSizeIterator<Item = ((&'r [i32; PANEL], &'r i32), &'r RowScale)>,
     channels: &Channels,
-    rows: &[RowScale],
     out: &mut [i32],
     outputs: usize,
 ) -> bool {
-    if out.len() < sums.len().saturating_sub(1) * outputs + PANEL {
+    if out.len() < rows.len().saturating_sub(1) * outputs + PANEL {
         return false;
     }
     let mut exact = true;
-    for (row, ((sums, &excess), &scale)) in sums.iter().zip(excess).zip(rows).enumerate() {
+    for (row, ((sums, &excess), &scale)) in rows.enumerate() {
         // SAFETY: the last row's outputs end within `out`; arrays are aligned as what is in them.
         let out = unsafe { &mut *out.as_mut_ptr().add(row * outputs).cast() };
         exact &= v.requantize::<RIGHT>(sums, excess, channels, scale, out);
+    }
+    exact
+}
+
+/// [`requantize_rows`] for a panel of less than sixteen channels.
+#[inline(always)]
+fn requantize_parts<'r, V: Vectors>(
+    v: V,
+    rows: impl Iterator<Item = ((&'r [i32; PANEL], &'r i32), &'r RowScale)>,
+    channels: &Channels,
+    out: &mut [i32],
+    outputs: usize,
+    count: usize,
+) -> bool {
+    let mut exact = true;
+    for (out, ((sums, &excess), &scale)) in out.chunks_mut(outputs).zip(rows) {
+        let mut values = [0; PANEL];
+        exact &= v.requantize::<true>(sums, excess, channels, scale, &mut values);
+        out.iter_mut().zip(&values).take(count).for_each(|(out, &value)| *out = value);
     }
     exact
 }

@@ -40,6 +40,17 @@ fn store(vector: __m512i, codes: &mut [i8; N]) {
     unsafe { _mm_storeu_si128(codes.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(vector)) }
 }
 
+/// Four vectors' lanes, where they fit a byte, in order.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn store_four(a: __m512i, b: __m512i, c: __m512i, d: __m512i, codes: &mut [[i8; N]; 4]) {
+    // Packs put four bytes of each vector in turn.
+    let in_order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    let packed = _mm512_packs_epi16(_mm512_packs_epi32(a, b), _mm512_packs_epi32(c, d));
+    // SAFETY: as many bytes are written.
+    unsafe { _mm512_storeu_si512(codes.as_mut_ptr().cast(), _mm512_permutexvar_epi32(in_order, packed)) }
+}
+
 /// As [`store`], for less than a vector.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
@@ -74,9 +85,9 @@ impl By {
     #[target_feature(enable = "avx512f")]
     fn apply(self, values: __m512i) -> __m512i {
         let values = _mm512_sll_epi32(values, self.left);
-        let even = _mm512_srli_epi64::<32>(_mm512_mul_epi32(values, self.mantissa));
+        let even = _mm512_mul_epi32(values, self.mantissa);
         let odd = _mm512_mul_epi32(_mm512_srli_epi64::<32>(values), self.mantissa);
-        let upper = _mm512_mask_mov_epi32(even, 0xaaaa, odd);
+        let upper = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even);
         _mm512_sra_epi32(_mm512_add_epi32(upper, self.half), self.right)
     }
 }
@@ -110,7 +121,13 @@ fn largest_marked(values: &[i32], marks: &[i8]) -> u32 {
 fn encode(values: &[i32], by: Lanes, codes: &mut [i8]) {
     let by = By::new(by);
     let ((values, rest), (codes, rest_of_codes)) = (values.as_chunks::<N>(), codes.as_chunks_mut::<N>());
-    for (codes, values) in codes.iter_mut().zip(values) {
+    let ((values, after), (codes, codes_after)) = (values.as_chunks::<4>(), codes.as_chunks_mut::<4>());
+    for (codes, [a, b, c, d]) in codes.iter_mut().zip(values) {
+        let (a, b) = (by.apply(load(a)), by.apply(load(b)));
+        let (c, d) = (by.apply(load(c)), by.apply(load(d)));
+        store_four(a, b, c, d, codes);
+    }
+    for (codes, values) in codes_after.iter_mut().zip(after) {
         store(by.apply(load(values)), codes);
     }
     if !rest.is_empty() {
