@@ -1,6 +1,6 @@
 //! LayerNorm.
 
-use super::multiply::{Lanes, upper};
+use super::multiply::{Lanes, upper_each};
 use crate::fixed::{ACT_FRAC, Multiplier, div_round, rsqrt};
 use crate::kernels::rows::Rows;
 use crate::kernels::scalar;
@@ -12,9 +12,16 @@ const BIAS_END: i32 = 1 << 30;
 /// Rows whose means and deviations are made side by side: each takes divisions that wait for each other.
 const ROWS: usize = 16;
 
-/// The specification's [`layer_norm_rows`](scalar::layer_norm::layer_norm_rows).
+/// The specification's [`layer_norm_rows`](scalar::layer_norm::layer_norm_rows), `N` values at a time. `upper` is [`upper_each`].
 #[inline(always)]
-pub fn layer_norm_rows(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y: &mut [i32]) {
+pub fn layer_norm_rows<const N: usize>(
+    x: Rows,
+    gain: &[i32],
+    bias: &[i32],
+    epsilons: &[u64],
+    y: &mut [i32],
+    upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
+) {
     let width = x.width.max(1);
     let mut rows = x.iter();
     let mut again = x.iter();
@@ -30,7 +37,7 @@ pub fn layer_norm_rows(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y:
         }
         let y = y.chunks_exact_mut(width);
         for (((x, y), normal), &epsilon) in again.by_ref().take(count).zip(y).zip(&normals).zip(epsilons) {
-            if normal.as_ref().and_then(|normal| normal.apply(x, gain, bias, y)).is_none() {
+            if normal.as_ref().and_then(|normal| normal.apply(x, gain, bias, y, &upper)).is_none() {
                 scalar::layer_norm::layer_norm(x, gain, bias, epsilon, y);
             }
         }
@@ -89,20 +96,75 @@ struct Normal {
 impl Normal {
     /// `None` where a gain or bias is beyond the lanes; `y` is undefined then.
     #[inline(always)]
-    fn apply(&self, x: &[i32], gain: &[i32], bias: &[i32], y: &mut [i32]) -> Option<()> {
-        // As many places as a product is shifted beyond its lower half, so that the values take as many as they can.
-        const PLACES: u32 = 33 - GAIN_FRAC as u32;
-        let left = (self.largest.leading_zeros() - 1).min(PLACES);
-        let gain_end = 1i32 << (30 - (PLACES - left));
-        let (mut gains, mut biases) = (0, 0);
-        for (((y, &x), &gain), &bias) in y.iter_mut().zip(x).zip(gain).zip(bias) {
-            let normal = self.by.apply(x.wrapping_sub(self.mean));
-            let product = (upper(normal << left, gain << (PLACES - left)) + 1) >> 1;
-            gains |= gain.wrapping_add(gain_end);
-            biases |= bias.wrapping_add(BIAS_END);
-            *y = product.wrapping_add(bias);
+    fn apply<const N: usize>(
+        &self,
+        x: &[i32],
+        gain: &[i32],
+        bias: &[i32],
+        y: &mut [i32],
+        upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
+    ) -> Option<()> {
+        let places = Places::of(self.largest);
+        let mut beyond = [[0; N]; 2];
+        let count = y.len().min(x.len()).min(gain.len()).min(bias.len());
+        let ((y, rest_of_y), (x, rest_of_x)) = (y[..count].as_chunks_mut(), x[..count].as_chunks());
+        let (gain, rest_of_gain) = gain[..count].as_chunks();
+        let (bias, rest_of_bias) = bias[..count].as_chunks();
+        for (((y, x), gain), bias) in y.iter_mut().zip(x).zip(gain).zip(bias) {
+            *y = self.lanes(x, gain, bias, places, &mut beyond, &upper);
+        }
+        let rest = rest_of_y.iter_mut().zip(rest_of_x).zip(rest_of_gain).zip(rest_of_bias);
+        let mut beyond = beyond.map(|lanes| [lanes.iter().fold(0, |all, lane| all | lane)]);
+        for (((y, &x), &gain), &bias) in rest {
+            [*y] = self.lanes(&[x], &[gain], &[bias], places, &mut beyond, &upper_each);
         }
         let within = |all: i32, end: i32| all.cast_unsigned() < 2 * end.unsigned_abs();
-        (within(gains, gain_end) && within(biases, BIAS_END)).then_some(())
+        let [[gains], [biases]] = beyond;
+        (within(gains, places.gain_end) && within(biases, BIAS_END)).then_some(())
+    }
+
+    /// Some values. `beyond` takes bits of gains and of biases, which tell whether one is beyond the lanes.
+    #[inline(always)]
+    fn lanes<const N: usize>(
+        &self,
+        x: &[i32; N],
+        gain: &[i32; N],
+        bias: &[i32; N],
+        places: Places,
+        beyond: &mut [[i32; N]; 2],
+        upper: &impl Fn([i32; N], [i32; N]) -> [i32; N],
+    ) -> [i32; N] {
+        let (mut normal, mut factor) = (*x, *gain);
+        normal.iter_mut().for_each(|x| *x = x.wrapping_sub(self.mean) << self.by.left);
+        let mut normal = upper(normal, [self.by.mantissa; N]);
+        normal.iter_mut().for_each(|x| *x = ((*x + self.by.half()) >> self.by.right) << places.normal);
+        factor.iter_mut().for_each(|gain| *gain <<= places.gain);
+        let mut y = upper(normal, factor);
+        for lane in 0..N {
+            beyond[0][lane] |= gain[lane].wrapping_add(places.gain_end);
+            beyond[1][lane] |= bias[lane].wrapping_add(BIAS_END);
+            y[lane] = ((y[lane] + 1) >> 1).wrapping_add(bias[lane]);
+        }
+        y
+    }
+}
+
+/// As many places as a product of a normal value and a gain is shifted beyond its lower half, so that the values take as many as they can.
+#[derive(Clone, Copy)]
+struct Places {
+    normal: u32,
+    gain: u32,
+    /// Gains below this have room for theirs.
+    gain_end: i32,
+}
+
+impl Places {
+    /// For normal values of at most `largest` in magnitude.
+    #[inline(always)]
+    fn of(largest: u32) -> Self {
+        const PLACES: u32 = 33 - GAIN_FRAC as u32;
+        let normal = (largest.leading_zeros() - 1).min(PLACES);
+        let gain = PLACES - normal;
+        Self { normal, gain, gain_end: 1 << (30 - gain) }
     }
 }

@@ -8,6 +8,13 @@ pub fn upper(a: i32, b: i32) -> i32 {
     ((i64::from(a) * i64::from(b)) >> 32) as i32
 }
 
+/// [`upper`] of each pair, for any instructions.
+#[inline(always)]
+pub fn upper_each<const N: usize>(mut a: [i32; N], b: [i32; N]) -> [i32; N] {
+    a.iter_mut().zip(b).for_each(|(a, b)| *a = upper(*a, b));
+    a
+}
+
 /// A [`Multiplier`] for values of limited magnitude: shifted left, multiplied, of the product the upper half shifted right.
 ///
 /// `right` is at least 1, so that half a unit of the result is whole in the upper half; what the lower half holds is less and can't

@@ -1,6 +1,6 @@
 //! The stored residual stream.
 
-use super::multiply::upper;
+use super::multiply::{upper, upper_each};
 use crate::kernels::scalar;
 use crate::quant::{Codec, EXPONENT_MAX, Piecewise, STREAM_MAX, Site, Step, VALUE_MAX};
 
@@ -21,9 +21,15 @@ pub fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
     }
 }
 
-/// The specification's [`encode`](scalar::residual::encode).
+/// The specification's [`encode`](scalar::residual::encode), 16 bits `N` values at a time. `upper` is [`upper_each`].
 #[inline(always)]
-pub fn encode(site: &Site, x: &[i32], codes: &mut [u8], code_row: usize) {
+pub fn encode<const N: usize>(
+    site: &Site,
+    x: &[i32],
+    codes: &mut [u8],
+    code_row: usize,
+    upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
+) {
     let width = site.exponents.len().max(1);
     match &site.codec {
         Codec::Piecewise(codec) if fits(site, codec.largest()) => {
@@ -35,7 +41,7 @@ pub fn encode(site: &Site, x: &[i32], codes: &mut [u8], code_row: usize) {
         Codec::Wide { step } if fits(site, step.saturating_mul(32_767)) => {
             let division = Division::by(Step::new(*step));
             for (x, codes) in x.chunks(width).zip(codes.chunks_mut(code_row.max(1))) {
-                encode_wide(*step, division, site.exponents, x, codes.as_chunks_mut::<2>().0);
+                encode_wide(*step, division, site.exponents, x, codes.as_chunks_mut::<2>().0, &upper);
             }
         }
         _ => scalar::residual::encode(site, x, codes, code_row),
@@ -74,14 +80,48 @@ impl Division {
 }
 
 #[inline(always)]
-fn encode_wide(step: i32, division: Division, exponents: &[u8], x: &[i32], codes: &mut [[u8; 2]]) {
-    for ((code, &x), &e) in codes.iter_mut().zip(x).zip(exponents) {
-        // The outermost level is below this, so that nothing changes.
-        let magnitude = x.unsigned_abs().min(VALUE_MAX.unsigned_abs()).cast_signed();
-        let half = (step << e) >> 1;
-        let count = division.of((magnitude + half) >> e).min(32_767);
-        *code = (if x < 0 { -count } else { count } as i16).to_le_bytes();
+fn encode_wide<const N: usize>(
+    step: i32,
+    division: Division,
+    exponents: &[u8],
+    x: &[i32],
+    codes: &mut [[u8; 2]],
+    upper: &impl Fn([i32; N], [i32; N]) -> [i32; N],
+) {
+    let count = x.len().min(exponents.len()).min(codes.len());
+    let (exponents, rest_of_exponents) = exponents[..count].as_chunks::<N>();
+    let ((x, rest), (codes, rest_of_codes)) = (x[..count].as_chunks(), codes[..count].as_chunks_mut());
+    for ((codes, x), exponents) in codes.iter_mut().zip(x).zip(exponents) {
+        *codes = wide_codes(step, division, exponents, x, upper);
     }
+    for ((code, &x), &e) in rest_of_codes.iter_mut().zip(rest).zip(rest_of_exponents) {
+        [*code] = wide_codes(step, division, &[e], &[x], &upper_each);
+    }
+}
+
+/// Codes of 16 bits.
+#[inline(always)]
+fn wide_codes<const N: usize>(
+    step: i32,
+    division: Division,
+    exponents: &[u8; N],
+    x: &[i32; N],
+    upper: &impl Fn([i32; N], [i32; N]) -> [i32; N],
+) -> [[u8; 2]; N] {
+    let mut numbers = [0; N];
+    for lane in 0..N {
+        // The outermost level is below this, so that nothing changes.
+        let magnitude = x[lane].unsigned_abs().min(VALUE_MAX.unsigned_abs()).cast_signed();
+        let half = (step << exponents[lane]) >> 1;
+        numbers[lane] = ((magnitude + half) >> exponents[lane]) << Division::PLACES[0];
+    }
+    let counts = upper(numbers, [division.reciprocal; N]);
+    let mut codes = [[0; 2]; N];
+    for lane in 0..N {
+        let count = (counts[lane] >> division.places).min(32_767);
+        codes[lane] = (if x[lane] < 0 { -count } else { count } as i16).to_le_bytes();
+    }
+    codes
 }
 
 #[inline(always)]

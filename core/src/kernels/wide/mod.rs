@@ -9,9 +9,12 @@ mod gemm;
 mod product;
 
 use super::lanes::activation::{gate, gelu, look_up};
+use super::lanes::layer_norm::layer_norm_rows;
+use super::lanes::multiply::upper_each;
 use super::lanes::quantize::{Portable, quantize_rows};
+use super::lanes::residual::{decode, encode};
+use super::lanes::rotary;
 use super::lanes::turn::{turn, turn_square};
-use super::lanes::{self, layer_norm, rotary};
 use super::scalar::{self, activation, common_unit, contact, wide_sums};
 
 /// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
@@ -22,7 +25,9 @@ pub static BACKEND: super::Backend = super::Backend {
     name: "wide",
     gemm: gemm::gemm,
     quantize_rows: |rows, outliers, codes, scales| quantize_rows(Portable, rows, outliers, codes, scales),
-    layer_norm_rows: layer_norm::layer_norm_rows,
+    layer_norm_rows: |x, gain, bias, epsilons, y| {
+        layer_norm_rows(x, gain, bias, epsilons, y, upper_each::<8>)
+    },
     gelu: |values| gelu(values, look_up::<8>),
     relu: activation::relu,
     gate: |x, gates| gate(x, gates, look_up::<8>),
@@ -36,6 +41,10 @@ pub static BACKEND: super::Backend = super::Backend {
     add_weighted: wide_sums::add_weighted,
     add_weighted_codes: wide_sums::add_weighted_codes,
     turn: |rows, count, out, stride| turn(rows, count, out, stride, turn_square),
-    decode: if SHIFTS_LANES { lanes::residual::decode } else { scalar::residual::decode },
-    encode: if SHIFTS_LANES { lanes::residual::encode } else { scalar::residual::encode },
+    decode: if SHIFTS_LANES { decode } else { scalar::residual::decode },
+    encode: if SHIFTS_LANES {
+        |site, x, codes, code_row| encode(site, x, codes, code_row, upper_each::<8>)
+    } else {
+        scalar::residual::encode
+    },
 };

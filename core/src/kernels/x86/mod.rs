@@ -12,32 +12,32 @@ macro_rules! with_features {
     };
 }
 
-/// The operations on rows of a backend, made for its features: [`lanes`](super::lanes), with its [`lookup`] in tables and its steps of
-/// [`quantize`].
+/// The operations on rows of a backend, made for its features: [`lanes`](super::lanes), with its [`lookup`] in tables, its way to [`multiply`]
+/// and its steps of [`quantize`].
 macro_rules! rows {
-    ($lookup:ident, $features:literal) => {{
+    ($width:ident, $features:literal) => {{
         use crate::fixed::TokenScale;
         use crate::kernels::attention::ContactWeight;
         use crate::kernels::rows::Rows;
-        use crate::kernels::x86::{lookup, quantize, turn};
+        use crate::kernels::x86::{lookup, multiply, quantize, turn};
         use crate::kernels::{Backend, lanes, scalar, wide};
         use crate::quant::Site;
 
         with_features! { $features;
             fn quantize_rows(rows: Rows, outliers: &[u16], codes: &mut [i8], scales: &mut [TokenScale]) {
-                lanes::quantize::quantize_rows(quantize::$lookup::Proof(()), rows, outliers, codes, scales)
+                lanes::quantize::quantize_rows(quantize::$width::Proof(()), rows, outliers, codes, scales)
             }
             fn layer_norm_rows(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y: &mut [i32]) {
-                lanes::layer_norm::layer_norm_rows(x, gain, bias, epsilons, y)
+                lanes::layer_norm::layer_norm_rows(x, gain, bias, epsilons, y, |a, b| multiply::$width(a, b))
             }
             fn gelu(values: &mut [i32]) {
-                lanes::activation::gelu(values, |table, indices| lookup::$lookup(table, indices))
+                lanes::activation::gelu(values, |table, indices| lookup::$width(table, indices))
             }
             fn relu(values: &mut [i32]) {
                 scalar::activation::relu(values)
             }
             fn gate(x: &mut [i32], gates: &[i32]) {
-                lanes::activation::gate(x, gates, |table, indices| lookup::$lookup(table, indices))
+                lanes::activation::gate(x, gates, |table, indices| lookup::$width(table, indices))
             }
             fn common_unit(rows: &[u32], columns: &[u32], product: &[i32], out: &mut [i32]) -> i32 {
                 scalar::common_unit::common_unit(rows, columns, product, out)
@@ -67,7 +67,7 @@ macro_rules! rows {
                 lanes::residual::decode(site, codes, code_row, x)
             }
             fn encode(site: &Site, x: &[i32], codes: &mut [u8], code_row: usize) {
-                lanes::residual::encode(site, x, codes, code_row)
+                lanes::residual::encode(site, x, codes, code_row, |a, b| multiply::$width(a, b))
             }
         }
 
@@ -81,7 +81,7 @@ macro_rules! rows {
 /// The table of a backend, made for its features: matrix kernels are those of a [`Vectors`](vectors::Vectors), attention with so many
 /// queries at a time; operations on rows are [`rows`].
 macro_rules! backend {
-    ($name:literal, $vectors:ident, $queries:literal, $lookup:ident, $features:literal) => {{
+    ($name:literal, $vectors:ident, $queries:literal, $width:ident, $features:literal) => {{
         use crate::fixed::TokenScale;
         use crate::kernels::Backend;
         use crate::kernels::attention::{Head, RowTile};
@@ -100,7 +100,7 @@ macro_rules! backend {
             }
         }
 
-        Backend { name: $name, gemm, product, attention, ..rows!($lookup, $features) }
+        Backend { name: $name, gemm, product, attention, ..rows!($width, $features) }
     }};
 }
 
@@ -111,6 +111,7 @@ mod avx_vnni;
 mod gemm;
 mod lookup;
 mod matrix;
+mod multiply;
 mod pairs;
 mod product;
 mod quantize;
