@@ -100,12 +100,13 @@ impl Runner {
             submit(index, Err(error));
         }
         let executor = RayonExecutor::new(self.threads)?;
-        let mut arena = Arena::default();
-        for (index, workers) in schedule.long {
-            let executor: &dyn Executor = if workers == 1 { &Serial } else { &executor };
-            one(index, &mut arena, executor);
-        }
-        drop(arena);
+        executor.inside(|| {
+            let mut arena = Arena::default();
+            for (index, workers) in schedule.long {
+                let executor: &dyn Executor = if workers == 1 { &Serial } else { &executor };
+                one(index, &mut arena, executor);
+            }
+        });
         let queue = Mutex::new(schedule.short.into_iter());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         std::thread::scope(|scope| {

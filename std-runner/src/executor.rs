@@ -5,40 +5,43 @@ use std::sync::{Mutex, PoisonError};
 use foldpoint_core::executor::{ChunkWork, Executor};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-/// Runs chunks on the calling thread and a rayon thread pool.
+/// Runs chunks on a rayon thread pool.
 ///
-/// The caller is a worker, so that it need not wait until another one wakes up. Every worker takes the next chunk as soon as it is done with its last, so that slow chunks (or slow cores) hold up
-/// nobody; which worker runs a chunk never changes its result.
+/// Every worker takes the next chunk as soon as it is done with its last, so that slow chunks (or slow cores) hold up nobody; which
+/// worker runs a chunk never changes its result.
 #[derive(Debug)]
 pub struct RayonExecutor {
-    /// All workers but the caller.
     pool: ThreadPool,
-    workers: usize,
 }
 
 impl RayonExecutor {
-    /// `threads` threads (at least one), the caller included.
+    /// `threads` threads, at least one.
     ///
     /// # Errors
     /// The system's, if it refuses a thread.
     pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
-        let workers = threads.max(1);
         let pool = ThreadPoolBuilder::new()
             // None would mean all processors.
-            .num_threads((workers - 1).max(1))
+            .num_threads(threads.max(1))
             .thread_name(|i| format!("foldpoint-{i}"))
             .build()?;
-        Ok(Self { pool, workers })
+        Ok(Self { pool })
+    }
+
+    /// Runs `run` on one of the threads. Steps begun there need no other thread: what none has taken up when the rest is done, because it
+    /// has yet to wake up or the processor is busy with other programs, this thread does itself.
+    pub fn inside<T: Send>(&self, run: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(run)
     }
 }
 
 impl Executor for RayonExecutor {
     fn workers(&self) -> usize {
-        self.workers
+        self.pool.current_num_threads()
     }
 
     fn for_each(&self, data: &mut [u8], chunk: usize, scratch: &mut [u8], work: &ChunkWork) {
-        let mut parts = scratch_parts(scratch, self.workers);
+        let mut parts = scratch_parts(scratch, self.workers());
         let chunk = chunk.max(1);
         let useful = data.len().div_ceil(chunk);
         let queue = Mutex::new(data.chunks_mut(chunk).enumerate());
@@ -50,7 +53,7 @@ impl Executor for RayonExecutor {
             }
         };
         let own = parts.swap_remove(0);
-        self.pool.in_place_scope(|scope| {
+        self.pool.scope(|scope| {
             for part in parts.into_iter().take(useful.saturating_sub(1)) {
                 scope.spawn(|_| run(part));
             }

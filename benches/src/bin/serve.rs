@@ -64,7 +64,8 @@ fn main() -> anyhow::Result<()> {
     let mut server = Server { engine, folding, executor, threads, arena: Arena::default() };
     say(&isa.name())?;
     for line in stdin().lines() {
-        say(&server.take(&serde_json::from_str(&line?)?)?)?;
+        let turn = serde_json::from_str(&line?)?;
+        say(&pool.inside(|| server.take(&turn))?)?;
     }
     Ok(())
 }

@@ -62,7 +62,7 @@ fn table(options: &Options, args: &Args, name: &str, task: &impl Task) -> anyhow
         let cells = |seconds: f64| format!(" {seconds:.4} | {:.0} |", (length + 2) as f64 / seconds);
         let one = cells(median_seconds(task, &sequence, &Serial, args.runs)?);
         let many = if threads > 1 {
-            cells(median_seconds(task, &sequence, &pool, args.runs)?)
+            cells(pool.inside(|| median_seconds(task, &sequence, &pool, args.runs))?)
         } else {
             String::new()
         };
