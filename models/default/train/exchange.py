@@ -3,41 +3,40 @@ import torch
 import triton
 import triton.language as tl
 
-from tiles import (HEADS, affine, head_matrix, head_tile, matrix, norm_gradient, normalised, ones, parameter_gradients, put_matrix,
-                   put_norm, put_normed_heads, put_vector, shares, vector)
+from tiles import (HEADS, folded_heads, head_tile, linear, matrix, norm_gradient, normalised, ones, parameter_gradients, put_matrix, put_norm,
+                   put_normed_heads, put_vector, shares, vector, wide)
 
-BIAS = dict(M=128, num_warps=4)
-BIAS_BACKWARD = dict(M=64, ONES=16, num_warps=4, num_stages=3)
+BIAS = dict(M=64, num_warps=4, num_stages=3)
+BIAS_BACKWARD = dict(M=64, num_warps=4, num_stages=3)
 OUTER = dict(num_warps=4)
 OUTER_BACKWARD = dict(ROWS=16, ONES=16, num_warps=4)    # rows of pairs per program
 
 
 @triton.jit
-def bias_kernel(z, bias, nw, nb, w, H: tl.constexpr, L: tl.constexpr, C: tl.constexpr, M: tl.constexpr):
+def bias_kernel(z, bias, nw, nb, w, tiles, H: tl.constexpr, L: tl.constexpr, C: tl.constexpr, M: tl.constexpr):
     T: tl.constexpr = z.dtype.element_ty
-    rows = tl.program_id(0) * M + tl.arange(0, M)
-    n, _ = normalised(tl.load(z + rows[:, None] * C + tl.arange(0, C)[None, :]).to(tl.float32), C)
-    x = affine(n, nw, nb, C, T)
-    to, real = head_tile(bias, tl.program_id(0) * M // (L * L), rows % (L * L), H, L, False)
-    tl.store(to, tl.dot(x, tl.trans(head_matrix(w, H, C, T))).to(T), mask=real)
+    v = folded_heads(w, nw, nb, H, C, T)
+    for tile in range(tl.program_id(0), tiles, tl.num_programs(0)):
+        rows = tile * M + tl.arange(0, M)
+        x, _ = normalised(wide(tl.load(z + rows[:, None] * C + tl.arange(0, C)[None, :]), C), C)
+        to, real = head_tile(bias, tile * M // (L * L), rows % (L * L), H, L, False)
+        tl.store(to, linear(x.to(T), v).to(T), mask=real)
 
 
 @triton.jit
-def bias_backward_kernel(z, dbias, dout, dz, part, nw, nb, w, tiles, H: tl.constexpr, L: tl.constexpr, C: tl.constexpr, M: tl.constexpr,
-                         ONES: tl.constexpr):
+def bias_backward_kernel(z, dbias, dout, dz, part, nw, nb, w, tiles, H: tl.constexpr, L: tl.constexpr, C: tl.constexpr, M: tl.constexpr):
     T: tl.constexpr = z.dtype.element_ty
-    one, v = ones(M, ONES, T), head_matrix(w, H, C, T)
-    dw, ds = tl.zeros([HEADS, C], tl.float32), tl.zeros([HEADS, ONES], tl.float32)
+    v, dw = folded_heads(w, nw, nb, H, C, T), tl.zeros([HEADS, C], tl.float32)
     for tile in range(tl.program_id(0), tiles, tl.num_programs(0)):
         rows = tile * M + tl.arange(0, M)
         at = rows[:, None] * C + tl.arange(0, C)[None, :]
-        n, r = normalised(tl.load(z + at).to(tl.float32), C)
+        x, r = normalised(wide(tl.load(z + at), C), C)
         of, real = head_tile(dbias, tile * M // (L * L), rows % (L * L), H, L, False)
         d = tl.load(of, mask=real, other=0.0).to(T)
-        dw, ds = tl.dot(tl.trans(d), n.to(T), dw), tl.dot(tl.trans(d), one, ds)
-        tl.store(dz + at, (tl.load(dout + at).to(tl.float32) + norm_gradient(tl.dot(d, v), nw, n, r, C)).to(T))
+        dw = tl.dot(tl.trans(d), x.to(T), dw)
+        tl.store(dz + at, (wide(tl.load(dout + at), C) + norm_gradient(tl.dot(d, v), x, r, C)).to(T))
     part += tl.program_id(0) * (HEADS * (C + 1) + 2 * C)
-    put_norm(part + HEADS * (C + 1), put_normed_heads(part, (0.0, 0.0), w, nw, nb, dw, ds, H, C), C)
+    put_norm(part + HEADS * (C + 1), put_normed_heads(part, (0.0, 0.0), w, nw, nb, dw, H, C), C)
 
 
 class Bias(torch.autograd.Function):
@@ -48,7 +47,8 @@ class Bias(torch.autograd.Function):
         ctx.save_for_backward(z, nw, nb, w)
         B, L, _, C = z.shape
         bias = z.new_empty(B, len(w), L, L)
-        bias_kernel[(B * L * L // BIAS["M"],)](z, bias, nw, nb, w, len(w), L, C, **BIAS)
+        n, tiles = shares(z, BIAS, 16)
+        bias_kernel[(n,)](z, bias, nw, nb, w, tiles, len(w), L, C, **BIAS)
         return bias, z.view_as(z)
 
     @staticmethod
