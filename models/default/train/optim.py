@@ -71,6 +71,7 @@ class Optimizer:
         self.wd, self.betas, self.momentum, self.clip, self.world = weight_decay, betas, momentum, clip, world
         self.ema = self.flat.clone()
         self.lr, self.step_no, self.ema_keep = (torch.zeros((), device=dev) for _ in range(3))
+        self.streams = [torch.cuda.Stream() if self.flat.is_cuda else None for _ in self.groups]
         self.decayed_momentum, self.descent, self.adamw = (torch.compile(f, dynamic=False) if self.flat.is_cuda else f
                                                            for f in (decayed_momentum, descent, adamw))
 
@@ -87,12 +88,20 @@ class Optimizer:
         keep = torch.where(norm.isfinite(), (self.clip / (norm + 1e-6)).clamp(max=1), 0.0)
         self.step_no += 1
         e, p, g, m, ema = self.end, self.flat, self.grad, self.m, self.ema
-        nesterov = self.decayed_momentum(p[:e], g[:e], m[:e], keep, self.lr, self.rate[:e], self.wd, self.momentum)
-        for a, z, n, r, c, _ in self.groups:
-            self.update[a:z].view(n, r, c).copy_(orthogonalize(nesterov[a:z].view(n, r, c)))
+        self.orthogonalize(self.decayed_momentum(p[:e], g[:e], m[:e], keep, self.lr, self.rate[:e], self.wd, self.momentum))
         self.descent(p[:e], ema[:e], self.update, self.lr, self.size, self.ema_keep)
         self.adamw(p[e:], ema[e:], g[e:], m[e:], self.v, keep, self.lr, self.rate[e:], self.ema_keep, self.step_no, self.wd, *self.betas)
         return norm
+
+    def orthogonalize(self, x):
+        """Into the update. The groups' chains of small products run beside each other."""
+        for stream, (a, z, n, r, c, _) in zip(self.streams, self.groups):
+            if stream:
+                stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):         # None, on a CPU, changes nothing
+                self.update[a:z].view(n, r, c).copy_(orthogonalize(x[a:z].view(n, r, c)))
+        for stream in filter(None, self.streams):
+            torch.cuda.current_stream().wait_stream(stream)
 
     def averaged(self):
         """The moving average of the parameters by name, fp16 on the host."""
