@@ -71,22 +71,32 @@ impl<V: Vectors> Output for Requantized<'_, V> {
     #[inline(always)]
     fn take(&mut self, row: usize, panel: usize, sums: &[[i32; PANEL]], excess: &[i32]) {
         let Epilogue { panel: of, channels, lowest, highest } = &self.epilogues[panel];
-        let (lowest, highest) = (lowest - self.exponents[1], highest - self.exponents[0]);
-        let usual = SHIFTS.contains(&lowest) && SHIFTS.contains(&highest);
+        let usual = |[least, largest]: [i32; 2]| {
+            SHIFTS.contains(&(lowest - largest)) && SHIFTS.contains(&(highest - least))
+        };
         let outputs = self.layer.outputs();
         let out = &mut self.out[row * outputs + (self.first[1] + panel) * PANEL..];
-        let rows = &self.rows[row - self.first[0]..];
-        let rows = sums.iter().zip(excess).zip(rows);
-        let exact = usual
-            && match (of.bias.len() == PANEL, highest <= UPPER) {
-                (true, true) => requantize_rows::<V, false>(self.v, rows, channels, out, outputs),
-                (true, false) => requantize_rows::<V, true>(self.v, rows, channels, out, outputs),
-                (false, _) => requantize_parts(self.v, rows, channels, out, outputs, of.bias.len()),
+        let rows = sums.iter().zip(excess).zip(&self.rows[row - self.first[0]..]);
+        let exact = usual(self.exponents)
+            && of.bias.len() == PANEL
+            && if highest - self.exponents[0] <= UPPER {
+                requantize_rows::<V, false>(self.v, rows.clone(), channels, out, outputs)
+            } else {
+                requantize_rows::<V, true>(self.v, rows.clone(), channels, out, outputs)
             };
-        if !exact {
-            let rows = out.chunks_mut(outputs).zip(sums).zip(excess).zip(&self.scales[row..]);
-            for (((out, sums), &excess), &scale) in rows {
-                finish(of, &sums.map(|sum| sum.wrapping_sub(excess)), scale, out);
+        if exact {
+            return;
+        }
+        for ((out, ((sums, &excess), &scale)), &specified) in
+            out.chunks_mut(outputs).zip(rows).zip(&self.scales[row..])
+        {
+            let mut values = [0; PANEL];
+            if usual([scale.exponent; 2])
+                && self.v.requantize::<true>(sums, excess, channels, scale, &mut values)
+            {
+                out.iter_mut().zip(&values).take(of.bias.len()).for_each(|(out, &value)| *out = value);
+            } else {
+                finish(of, &sums.map(|sum| sum.wrapping_sub(excess)), specified, out);
             }
         }
     }
@@ -110,25 +120,6 @@ fn requantize_rows<'r, V: Vectors, const RIGHT: bool>(
         // SAFETY: the last row's outputs end within `out`; arrays are aligned as what is in them.
         let out = unsafe { &mut *out.as_mut_ptr().add(row * outputs).cast() };
         exact &= v.requantize::<RIGHT>(sums, excess, channels, scale, out);
-    }
-    exact
-}
-
-/// [`requantize_rows`] for a panel of less than sixteen channels.
-#[inline(always)]
-fn requantize_parts<'r, V: Vectors>(
-    v: V,
-    rows: impl Iterator<Item = ((&'r [i32; PANEL], &'r i32), &'r RowScale)>,
-    channels: &Channels,
-    out: &mut [i32],
-    outputs: usize,
-    count: usize,
-) -> bool {
-    let mut exact = true;
-    for (out, ((sums, &excess), &scale)) in out.chunks_mut(outputs).zip(rows) {
-        let mut values = [0; PANEL];
-        exact &= v.requantize::<true>(sums, excess, channels, scale, &mut values);
-        out.iter_mut().zip(&values).take(count).for_each(|(out, &value)| *out = value);
     }
     exact
 }
