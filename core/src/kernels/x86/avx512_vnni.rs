@@ -1,5 +1,6 @@
 //! AVX-512 VNNI: groups of four 8-bit products in 512-bit vectors (`vpdpbusd`).
 
+use super::multiply::upper_512;
 use super::pairs::Pairs;
 use super::vectors::{Channels, Group, RowScale, Scores, UPPER, Vectors, Weights};
 use crate::fixed::EXP2_COEFFICIENTS;
@@ -132,8 +133,10 @@ impl Vectors for Avx512Vnni {
     #[inline(always)]
     fn add_pairs<const R: usize, const W: usize>(self, pairs: Pairs, sums: &mut [[__m512i; W]; R]) {
         let Pairs { count, values, row_len, at, .. } = pairs;
-        let whole =
-            count > 0 && at + 32 <= row_len && values.len() >= count * row_len && pairs.have_weights(8);
+        let whole = count > 0
+            && at + 2 * PANEL <= row_len
+            && values.len() >= count * row_len
+            && pairs.have_weights(8);
         match <&mut [__m512i; 8]>::try_from(sums.as_flattened_mut()) {
             // SAFETY: the machine has the features; there is a pair, each has 32 values from `at` on, and eight rows have weights for it.
             Ok(sums) if R == 8 && whole => unsafe { add_pairs(pairs, sums) },
@@ -215,10 +218,7 @@ impl Vectors for Avx512Vnni {
             let left = if RIGHT { _mm512_subs_epu16(upper, shift) } else { _mm512_sub_epi32(upper, shift) };
             let shifted = _mm512_sllv_epi32(acc, left);
             let lost = _mm512_cmpneq_epi32_mask(_mm512_srav_epi32(shifted, left), acc);
-            let odd = |vector| _mm512_srli_epi64::<32>(vector);
-            let even = _mm512_mul_epi32(shifted, mantissa);
-            let products = _mm512_mul_epi32(odd(shifted), odd(mantissa));
-            let values = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(products, 0x5555, even);
+            let values = upper_512(shifted, mantissa);
             let values =
                 if RIGHT { _mm512_srav_epi32(values, _mm512_subs_epu16(shift, upper)) } else { values };
             let values = _mm512_add_epi32(values, load(&channels.bias));

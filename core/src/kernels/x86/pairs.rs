@@ -1,6 +1,7 @@
 //! Products of attention weights and values, two keys at a time.
 
 use super::vectors::Vectors;
+use crate::kernels::linear::PANEL;
 
 /// Pairs of keys, with their weights.
 #[derive(Clone, Copy)]
@@ -37,7 +38,7 @@ impl Pairs<'_> {
             let values = &values[self.at..];
             let mut vectors = [v.values(values); W];
             for (index, vector) in vectors.iter_mut().enumerate().skip(1) {
-                *vector = v.values(&values[index * 32..]);
+                *vector = v.values(&values[index * 2 * PANEL..]);
             }
             for (row, acc) in acc.iter_mut().enumerate() {
                 // SAFETY: there are as many weights as the last row's last pair is at.

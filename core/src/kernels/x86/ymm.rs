@@ -1,5 +1,6 @@
 //! What the instruction sets with 256-bit vectors have in common: everything but the products of codes.
 
+use super::multiply::upper_256;
 use super::vectors::{Channels, RowScale, Scores, UPPER, Weights};
 use crate::fixed::EXP2_COEFFICIENTS;
 use crate::kernels::attention::Temperature;
@@ -134,9 +135,7 @@ pub fn requantize<const RIGHT: bool>(
         let left = if RIGHT { _mm256_subs_epu16(upper, shift) } else { _mm256_sub_epi32(upper, shift) };
         let shifted = _mm256_sllv_epi32(acc[half], left);
         lost = _mm256_or_si256(lost, _mm256_xor_si256(_mm256_srav_epi32(shifted, left), acc[half]));
-        let even = _mm256_mul_epi32(shifted, mantissa);
-        let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(shifted), _mm256_srli_epi64::<32>(mantissa));
-        let values = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
+        let values = upper_256(shifted, mantissa);
         let values = if RIGHT { _mm256_srav_epi32(values, _mm256_subs_epu16(shift, upper)) } else { values };
         let values = _mm256_add_epi32(values, bias[half]);
         results[half] = _mm256_srai_epi32::<1>(values);

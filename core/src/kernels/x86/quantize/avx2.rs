@@ -5,6 +5,7 @@ use crate::kernels::lanes::multiply::Lanes;
 use crate::kernels::lanes::quantize::{Portable, Steps};
 use crate::kernels::linear::LIMB_BITS;
 use crate::kernels::scalar::quantize::LIMBS_MAX;
+use crate::kernels::x86::multiply::upper_256;
 use core::arch::x86_64::*;
 
 super::steps!();
@@ -38,9 +39,7 @@ impl By {
     #[target_feature(enable = "avx2")]
     fn apply(self, values: [i32; N]) -> __m256i {
         let values = _mm256_sll_epi32(bytemuck::cast(values), self.left);
-        let even = _mm256_srli_epi64::<32>(_mm256_mul_epi32(values, self.mantissa));
-        let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(values), self.mantissa);
-        let upper = _mm256_blend_epi32::<0xaa>(even, odd);
+        let upper = upper_256(values, self.mantissa);
         _mm256_sra_epi32(_mm256_add_epi32(upper, self.half), self.right)
     }
 }

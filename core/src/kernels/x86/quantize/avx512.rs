@@ -5,6 +5,7 @@ use crate::kernels::lanes::multiply::Lanes;
 use crate::kernels::lanes::quantize::{Portable, Steps};
 use crate::kernels::linear::LIMB_BITS;
 use crate::kernels::scalar::quantize::LIMBS_MAX;
+use crate::kernels::x86::multiply::upper_512;
 use core::arch::x86_64::*;
 
 super::steps!();
@@ -85,9 +86,7 @@ impl By {
     #[target_feature(enable = "avx512f")]
     fn apply(self, values: __m512i) -> __m512i {
         let values = _mm512_sll_epi32(values, self.left);
-        let even = _mm512_mul_epi32(values, self.mantissa);
-        let odd = _mm512_mul_epi32(_mm512_srli_epi64::<32>(values), self.mantissa);
-        let upper = _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even);
+        let upper = upper_512(values, self.mantissa);
         _mm512_sra_epi32(_mm512_add_epi32(upper, self.half), self.right)
     }
 }
