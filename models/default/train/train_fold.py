@@ -288,6 +288,7 @@ def main(fold_file, lm_file, out, seconds, resume=None):
         print("saved", n, "steps at", round(time.time() - t0), "s", flush=True)
     if world > 1:
         dist.barrier()
+        kinds = g = None                            # the process group does not end while a graph holds one of its operations
         dist.destroy_process_group()
 
 
