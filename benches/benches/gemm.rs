@@ -6,6 +6,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use foldpoint_benches::inputs::LinearInput;
 use foldpoint_benches::share;
 use foldpoint_core::Isa;
+use foldpoint_core::kernels::linear::Then;
 
 /// Rows, outputs and inputs: one row; triangle attention's bias; ESM-2 8M's width, 650M's width; a long sequence.
 const SHAPES: [[usize; 3]; 5] =
@@ -24,7 +25,7 @@ fn gemm(criterion: &mut Criterion) {
                 group.bench_function(id, |bencher| {
                     let layer = input.layer();
                     bencher.iter(|| {
-                        (isa.backend().gemm)(&layer, &input.codes, &input.scales, &mut out);
+                        (isa.backend().gemm)(&layer, &input.codes, &input.scales, Then::Store, &mut out);
                         black_box(&mut out);
                     });
                 });
@@ -34,10 +35,31 @@ fn gemm(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// A layer of few inputs, whose time is largely that of what becomes of its outputs.
+fn then(criterion: &mut Criterion) {
+    let [rows, outputs, inputs] = [128, 1280, 320];
+    let input = LinearInput::new(rows, outputs, inputs, true);
+    let mut group = criterion.benchmark_group(format!("gemm {rows}x{outputs}x{inputs} 3% outliers, then"));
+    group.throughput(Throughput::Elements(input.products()));
+    for then in [Then::Store, Then::Gelu, Then::Relu, Then::Add, Then::Gate] {
+        let mut out = vec![0; rows * outputs];
+        for isa in Isa::all() {
+            group.bench_function(BenchmarkId::new(isa.name(), format!("{then:?}")), |bencher| {
+                let layer = input.layer();
+                bencher.iter(|| {
+                    (isa.backend().gemm)(&layer, &input.codes, &input.scales, then, &mut out);
+                    black_box(&mut out);
+                });
+            });
+        }
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = gemm
+    targets = gemm, then
 }
 
 fn main() {

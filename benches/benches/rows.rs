@@ -64,33 +64,6 @@ fn turn(criterion: &mut Criterion) {
     });
 }
 
-fn gelu(criterion: &mut Criterion) {
-    let x = bell(CHANNELS, ONE);
-    let mut y = x.clone();
-    each_isa(criterion, "gelu", |isa, id, group| {
-        group.bench_function(id, |bencher| {
-            bencher.iter(|| {
-                // In place, so that the values stay what they are in a model.
-                y.copy_from_slice(&x);
-                (isa.backend().gelu)(black_box(&mut y));
-            });
-        });
-    });
-}
-
-fn relu(criterion: &mut Criterion) {
-    let x = bell(CHANNELS, ONE);
-    let mut y = x.clone();
-    each_isa(criterion, "relu", |isa, id, group| {
-        group.bench_function(id, |bencher| {
-            bencher.iter(|| {
-                y.copy_from_slice(&x);
-                (isa.backend().relu)(black_box(&mut y));
-            });
-        });
-    });
-}
-
 fn rotary(criterion: &mut Criterion) {
     const WIDTH: usize = 64;
     let angles = [[1 << 29, 1 << 29]; WIDTH / 2];
@@ -189,8 +162,6 @@ criterion_group!(
     layer_norm,
     layer_norm_rows,
     turn,
-    gelu,
-    relu,
     gate,
     rotary,
     quantize_row,

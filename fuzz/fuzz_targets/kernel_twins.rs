@@ -6,7 +6,7 @@ use foldpoint_core::fixed::{Multiplier, TokenScale};
 use foldpoint_core::kernels::attention::{
     ContactWeight, Head, Logits, QUERY_TILE, RowTile, Temperature, bias_factor, pack, unpack,
 };
-use foldpoint_core::kernels::linear::{Linear, row_len};
+use foldpoint_core::kernels::linear::{Linear, Then, row_len};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
@@ -48,11 +48,13 @@ fn linear(input: &mut Unstructured) -> Result<()> {
     let row_sum = vec![0; outputs];
     let layer = Linear::from_parts(&weight, &bias, &mantissa, &shift, &row_sum, &outliers, inputs)
         .expect("legal by construction");
-    same(|isa| {
-        let mut out = vec![7; rows * outputs + 3];
-        (isa.backend().gemm)(&layer, &codes, &scales, &mut out);
-        out
-    });
+    for then in [Then::Store, Then::Gelu, Then::Relu, Then::Add, Then::Gate] {
+        same(|isa| {
+            let mut out = vec![7 << 20; rows * outputs + 3];
+            (isa.backend().gemm)(&layer, &codes, &scales, then, &mut out);
+            out
+        });
+    }
     same(|isa| {
         let mut codes = vec![1; row];
         let values = repeated(input, inputs, |byte, at| i32::from(byte as i8) << (at % 25));

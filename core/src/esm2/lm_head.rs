@@ -4,6 +4,7 @@ use super::memory::{Memory, Scratch};
 use super::run::{Pass, RunError};
 use super::weights::LmHead;
 use crate::executor::Executor;
+use crate::kernels::linear::Then;
 use crate::kernels::rows::Rows;
 use crate::quant::Site;
 
@@ -42,9 +43,8 @@ fn block_logits(pass: &Pass, head: &LmHead, site: &Site, state: &[u8], logits: &
         (backend.decode)(site, coded_rows, code_row, x);
         norm.apply(backend, dims.config.epsilon, x, normed);
         let (hidden, scales) = (&mut context[..rows * width], &mut scales[..rows]);
-        head.dense.apply(backend, Rows::new(normed, width), codes, scales, hidden);
-        (backend.gelu)(hidden);
+        head.dense.apply(backend, Rows::new(normed, width), codes, scales, Then::Gelu, hidden);
         head.norm.apply(backend, dims.config.epsilon_activation, hidden, normed);
-        head.decoder.apply(backend, Rows::new(normed, width), codes, scales, logits);
+        head.decoder.apply(backend, Rows::new(normed, width), codes, scales, Then::Store, logits);
     }
 }

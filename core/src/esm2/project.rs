@@ -6,6 +6,7 @@ use super::weights::Layer;
 use crate::executor::Executor;
 use crate::kernels::attention::{key_scale_max, pack, relative_scales};
 use crate::kernels::head_store::HeadStore;
+use crate::kernels::linear::Then;
 use crate::kernels::rows::Rows;
 use crate::quant::Site;
 
@@ -54,7 +55,7 @@ fn project_block(
         (backend.decode)(site, coded, dims.code_row(), x);
         layer.attention_norm.apply(backend, dims.config.epsilon, x, normed);
         let outputs = &mut outputs[..tile * 3 * width];
-        layer.qkv.apply(backend, Rows::new(normed, width), codes, &mut scales[..tile], outputs);
+        layer.qkv.apply(backend, Rows::new(normed, width), codes, &mut scales[..tile], Then::Store, outputs);
         let half = dims.config.head_width() / 2;
         for (outputs, token) in outputs.chunks_exact_mut(3 * width).zip(first + done..) {
             let angles = rotary.get(token * half..(token + 1) * half).unwrap_or_default();

@@ -6,6 +6,7 @@ use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
 use crate::kernels::attention::{Head, Logits, QUERY_TILE, RowTile, Temperature, unpack};
+use crate::kernels::linear::Then;
 use crate::kernels::rows::Rows;
 use crate::quant::Site;
 
@@ -171,21 +172,13 @@ fn update(
 
     let scales = &mut scales[..rows];
     let context = &mut context[..rows * width];
-    let attended = &mut outputs[..rows * width];
-    layer.attention_output.apply(backend, Rows::new(context, width), quantized, scales, attended);
-    add(stream, attended);
+    let attended = Rows::new(context, width);
+    layer.attention_output.apply(backend, attended, quantized, scales, Then::Add, stream);
 
     // The context's memory is free now.
     layer.ffn_norm.apply(backend, dims.config.epsilon, stream, context);
     let hidden = &mut outputs[..rows * ffn];
-    layer.up.apply(backend, Rows::new(context, width), quantized, scales, hidden);
-    (backend.gelu)(hidden);
-    let down = context;
-    layer.down.apply(backend, Rows::new(hidden, ffn), quantized, scales, down);
-    add(stream, down);
+    layer.up.apply(backend, Rows::new(context, width), quantized, scales, Then::Gelu, hidden);
+    layer.down.apply(backend, Rows::new(hidden, ffn), quantized, scales, Then::Add, stream);
     (backend.encode)(&layer.stored, stream, codes, code_row);
-}
-
-fn add(stream: &mut [i32], update: &[i32]) {
-    stream.iter_mut().zip(update).for_each(|(x, &update)| *x = x.saturating_add(update));
 }

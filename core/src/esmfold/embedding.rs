@@ -11,8 +11,9 @@ use crate::executor::Executor;
 use crate::fixed::{ACT_FRAC, requantize};
 use crate::format::{FormatError, ModelFile};
 use crate::geometry::Residue;
-use crate::kernels::linear::{Linear, PANEL};
+use crate::kernels::linear::{Linear, PANEL, Then};
 use crate::kernels::rows::Rows;
+use crate::kernels::scalar::activation::add;
 use crate::quant::STREAM_MAX;
 
 /// Fractional bits of a hidden state's weight.
@@ -92,13 +93,12 @@ impl<'a> Embedding<'a> {
             let rows = embedded.len() / width;
             let epsilons = &[pass.dims.config.epsilon_mix; PANEL][..rows];
             let mix = Rows::new(&mix[panel * PANEL * wide..], wide);
-            codes.apply_to_norm(pass.backend, &self.up, &self.norm, epsilons, mix, hidden);
-            (pass.backend.relu)(hidden);
-            codes.apply(pass.backend, &self.down, rows, Rows::new(hidden, width), embedded);
+            codes.apply_to_norm(pass.backend, &self.up, &self.norm, epsilons, mix, Then::Relu, hidden);
+            codes.apply(pass.backend, &self.down, rows, Rows::new(hidden, width), Then::Store, embedded);
             for (row, x) in embedded.chunks_exact_mut(width).enumerate() {
                 let residue = residues(panel * PANEL + row).index();
                 let embedding = self.residue.chunks_exact(width).nth(residue).unwrap_or_default();
-                super::rows::add(x, embedding);
+                add(x, embedding);
             }
             Ok(())
         };

@@ -6,7 +6,7 @@ use super::run::Pass;
 use crate::arena::{Arena, Layout};
 use crate::esm2::Norm;
 use crate::executor::Executor;
-use crate::kernels::linear::Linear;
+use crate::kernels::linear::{Linear, Then};
 use crate::kernels::rows::Rows;
 
 /// The bias of one kind of attention: a record for each residue, `[heads, stride]` values in units of 2^-16 log2. Triangle attention, which
@@ -115,7 +115,15 @@ fn row(
         let stream = &mut stream[..rows * width];
         stored.decode(pass.backend, &pairs[from * stored.code_row..], stream);
         let epsilons = &[config.epsilon_pair; TILE][..rows];
-        codes.apply_to_norm(pass.backend, linear, norm, epsilons, Rows::new(stream, width), outputs);
+        codes.apply_to_norm(
+            pass.backend,
+            linear,
+            norm,
+            epsilons,
+            Rows::new(stream, width),
+            Then::Store,
+            outputs,
+        );
         if let Some(saved) = &mut saved {
             codes.save(linear, rows, saved, from);
         }

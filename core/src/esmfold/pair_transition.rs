@@ -19,7 +19,7 @@ pub fn run(
     let Dims { residues, config, .. } = pass.dims;
     let width = config.pair_width;
     executor.for_each(pair, pass.dims.pair_rows(), scratch, &|_, codes, scratch| {
-        let Ok(PairScratch { stream, update, codes: mut quantized, outputs }) =
+        let Ok(PairScratch { stream, codes: mut quantized, outputs, .. }) =
             PairScratch::carve(&pass.dims, scratch)
         else {
             return;
@@ -29,7 +29,7 @@ pub fn run(
             let stream = &mut stream[..rows * width];
             let codes = &mut codes[from * stored.code_row..];
             stored.decode(pass.backend, codes, stream);
-            transition.add(pass.backend, config.epsilon_pair, stream, &mut quantized, outputs, update);
+            transition.add(pass.backend, config.epsilon_pair, stream, &mut quantized, outputs);
             next.encode(pass.backend, stream, codes);
         }
     });

@@ -3,11 +3,12 @@
 use super::config::{Config, DISTANCE_BINS};
 use super::distances;
 use super::memory::{Dims, PairScratch};
-use super::rows::{Stored, TILE, add, to_unit};
+use super::rows::{Stored, TILE, to_unit};
 use super::run::Pass;
 use crate::esm2::Norm;
 use crate::executor::Executor;
 use crate::format::{FormatError, ModelFile};
+use crate::kernels::scalar::activation::add;
 use crate::quant::STREAM_MAX;
 
 /// The weights.

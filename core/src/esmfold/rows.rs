@@ -5,7 +5,7 @@ use crate::esm2::Norm;
 use crate::fixed::{ACT_FRAC, TokenScale};
 use crate::kernels::Backend;
 use crate::kernels::attention::{pack, unpack};
-use crate::kernels::linear::{Linear, row_len};
+use crate::kernels::linear::{Linear, Then, row_len};
 use crate::kernels::rows::Rows;
 use crate::quant::Site;
 
@@ -35,10 +35,10 @@ impl<'m> Codes<'m> {
         })
     }
 
-    /// Outputs of `linear` for the rows that were quantized for it, or for one with the same outliers.
-    pub fn gemm(&self, backend: &Backend, linear: &Linear, rows: usize, out: &mut [i32]) {
+    /// [`Backend::gemm`] by `linear` of the rows that were quantized for it, or for one with the same outliers.
+    pub fn gemm(&self, backend: &Backend, linear: &Linear, rows: usize, then: Then, out: &mut [i32]) {
         let out = &mut out[..rows * linear.outputs()];
-        (backend.gemm)(linear, &self.codes[..rows * linear.row_len()], &self.scales[..rows], out);
+        (backend.gemm)(linear, &self.codes[..rows * linear.row_len()], &self.scales[..rows], then, out);
     }
 
     /// Writes the `rows` rows that were quantized for `linear` to `out`, where they are rows `from` on.
@@ -60,11 +60,20 @@ impl<'m> Codes<'m> {
     }
 
     /// [`Linear::apply`] to the first `rows` (at most [`TILE`]) of `inputs`, whose codes are kept.
-    pub fn apply(&mut self, backend: &Backend, linear: &Linear, rows: usize, inputs: Rows, out: &mut [i32]) {
-        linear.apply(backend, inputs, self.codes, &mut self.scales[..rows], out);
+    pub fn apply(
+        &mut self,
+        backend: &Backend,
+        linear: &Linear,
+        rows: usize,
+        inputs: Rows,
+        then: Then,
+        out: &mut [i32],
+    ) {
+        linear.apply(backend, inputs, self.codes, &mut self.scales[..rows], then, out);
     }
 
     /// [`apply`](Self::apply) to the LayerNorm of rows, each with its epsilon; rows beyond the last one are not read.
+    #[expect(clippy::too_many_arguments, reason = "two operations' weights, inputs and outputs")]
     pub fn apply_to_norm(
         &mut self,
         backend: &Backend,
@@ -72,11 +81,12 @@ impl<'m> Codes<'m> {
         norm: &Norm,
         epsilons: &[u64],
         x: Rows,
+        then: Then,
         out: &mut [i32],
     ) {
         let rows = epsilons.len();
         (backend.layer_norm_rows)(x, norm.gain, norm.bias, epsilons, &mut self.rows[..rows * x.width]);
-        self.apply_to_made(backend, linear, rows, out);
+        self.apply_to_made(backend, linear, rows, then, out);
     }
 
     /// [`apply`](Self::apply) to rows that `fill` makes one after another.
@@ -86,17 +96,25 @@ impl<'m> Codes<'m> {
         linear: &Linear,
         rows: usize,
         mut fill: impl FnMut(usize, &mut [i32]),
+        then: Then,
         out: &mut [i32],
     ) {
         let width = linear.inputs();
         let inputs = &mut self.rows[..rows * width];
         inputs.chunks_exact_mut(width.max(1)).enumerate().for_each(|(row, x)| fill(row, x));
-        self.apply_to_made(backend, linear, rows, out);
+        self.apply_to_made(backend, linear, rows, then, out);
     }
 
-    fn apply_to_made(&mut self, backend: &Backend, linear: &Linear, rows: usize, out: &mut [i32]) {
+    fn apply_to_made(
+        &mut self,
+        backend: &Backend,
+        linear: &Linear,
+        rows: usize,
+        then: Then,
+        out: &mut [i32],
+    ) {
         let made = Rows::new(self.rows, linear.inputs());
-        linear.apply(backend, made, self.codes, &mut self.scales[..rows], out);
+        linear.apply(backend, made, self.codes, &mut self.scales[..rows], then, out);
     }
 }
 
@@ -160,11 +178,6 @@ impl Stored<'_> {
     pub fn encode(&self, backend: &Backend, x: &[i32], codes: &mut [u8]) {
         (backend.encode)(&self.site, x, codes, self.code_row);
     }
-}
-
-/// `x += update`, saturating.
-pub fn add(x: &mut [i32], update: &[i32]) {
-    x.iter_mut().zip(update).for_each(|(x, &update)| *x = x.saturating_add(update));
 }
 
 /// From activation units to units of `2^-frac`, rounded half up. `frac` is at most 16.

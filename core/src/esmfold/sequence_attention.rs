@@ -4,13 +4,13 @@
 use super::attention_rows::{Keys, Record};
 use super::memory::{Dims, SequenceScratch, Trunk};
 use super::pair_bias::{self, Biases};
-use super::rows::{Stored, add};
+use super::rows::Stored;
 use super::run::{Pass, RunError};
 use super::transition::Transition;
 use crate::esm2::Norm;
 use crate::executor::Executor;
 use crate::format::{FormatError, ModelFile, join};
-use crate::kernels::linear::{Linear, PANEL};
+use crate::kernels::linear::{Linear, PANEL, Then};
 use crate::kernels::rows::Rows;
 
 /// The weights on the sequence representation.
@@ -116,7 +116,15 @@ impl<'a> SequenceAttention<'a> {
         stored.decode(pass.backend, codes, stream);
         let epsilons = &[config.epsilon_sequence; PANEL][..rows];
         let stream = Rows::new(stream, width);
-        quantized.apply_to_norm(pass.backend, &self.projections, &self.norm, epsilons, stream, outputs);
+        quantized.apply_to_norm(
+            pass.backend,
+            &self.projections,
+            &self.norm,
+            epsilons,
+            stream,
+            Then::Store,
+            outputs,
+        );
         record.store(pass.backend, 0, &outputs[..rows * 4 * width]);
     }
 
@@ -140,11 +148,9 @@ impl<'a> SequenceAttention<'a> {
         let (stream, context) = (&mut stream[..rows * width], &mut update[..rows * width]);
         keys.attend(pass.backend, panel, 0, biases, panel * PANEL, &mut attending, context);
         stored.decode(pass.backend, codes, stream);
-        let attended = &mut outputs[..rows * width];
-        quantized.apply(pass.backend, &self.output, rows, Rows::new(context, width), attended);
-        add(stream, attended);
+        quantized.apply(pass.backend, &self.output, rows, Rows::new(context, width), Then::Add, stream);
         let epsilon = config.epsilon_sequence;
-        self.transition.add(pass.backend, epsilon, stream, &mut quantized, outputs, context);
+        self.transition.add(pass.backend, epsilon, stream, &mut quantized, outputs);
         next.encode(pass.backend, stream, codes);
     }
 }

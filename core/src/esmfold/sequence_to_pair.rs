@@ -1,13 +1,13 @@
 //! What the sequence representation adds to the pairs: products and differences of two projections.
 
 use super::memory::{Dims, PairScratch, SequenceScratch, Trunk};
-use super::rows::{Stored, TILE, add};
+use super::rows::{Stored, TILE};
 use super::run::Pass;
 use crate::esm2::Norm;
 use crate::executor::Executor;
 use crate::fixed::ACT_FRAC;
 use crate::format::{FormatError, ModelFile, join};
-use crate::kernels::linear::{Linear, PANEL};
+use crate::kernels::linear::{Linear, PANEL, Then};
 use crate::kernels::rows::Rows;
 
 /// The weights.
@@ -87,7 +87,15 @@ impl<'a> SequenceToPair<'a> {
         stored.decode(pass.backend, codes, stream);
         let epsilons = &[config.epsilon_sequence; TILE][..rows];
         let stream = Rows::new(stream, width);
-        quantized.apply_to_norm(pass.backend, &self.projection, &self.norm, epsilons, stream, outer);
+        quantized.apply_to_norm(
+            pass.backend,
+            &self.projection,
+            &self.norm,
+            epsilons,
+            stream,
+            Then::Store,
+            outer,
+        );
     }
 
     /// Adds to the pairs (i, j): from q of j and k of i.
@@ -104,11 +112,11 @@ impl<'a> SequenceToPair<'a> {
     ) {
         let Dims { residues, config, .. } = pass.dims;
         let (width, half) = (config.pair_width, config.pair_width / 2);
-        let PairScratch { stream, codes: mut quantized, outputs, .. } = scratch;
+        let PairScratch { stream, codes: mut quantized, .. } = scratch;
         let k = &outer[i * width + half..(i + 1) * width];
         for from in (0..residues).step_by(TILE) {
             let rows = TILE.min(residues - from);
-            let (stream, update) = (&mut stream[..rows * width], &mut outputs[..rows * width]);
+            let stream = &mut stream[..rows * width];
             let codes = &mut codes[from * stored.code_row..];
             stored.decode(pass.backend, codes, stream);
             let input = |row: usize, x: &mut [i32]| {
@@ -120,8 +128,7 @@ impl<'a> SequenceToPair<'a> {
                     *difference = q.saturating_sub(k);
                 }
             };
-            quantized.apply_with(pass.backend, &self.output, rows, input, update);
-            add(stream, update);
+            quantized.apply_with(pass.backend, &self.output, rows, input, Then::Add, stream);
             next.encode(pass.backend, stream, codes);
         }
     }

@@ -1,10 +1,10 @@
 //! The transition of a trunk block: LayerNorm, two Linears with ReLU between, added. On residues or pairs.
 
-use super::rows::{Codes, TILE, add};
+use super::rows::{Codes, TILE};
 use crate::esm2::Norm;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
-use crate::kernels::linear::Linear;
+use crate::kernels::linear::{Linear, Then};
 use crate::kernels::rows::Rows;
 
 /// A transition.
@@ -28,7 +28,7 @@ impl<'a> Transition<'a> {
     }
 
     /// Adds the transition of the rows of `stream`, `[rows, width]` in the representation's units, to them. `hidden` holds
-    /// `[rows, 4 * width]`, `update` `[rows, width]`.
+    /// `[rows, 4 * width]`.
     pub fn add(
         &self,
         backend: &Backend,
@@ -36,15 +36,20 @@ impl<'a> Transition<'a> {
         stream: &mut [i32],
         codes: &mut Codes,
         hidden: &mut [i32],
-        update: &mut [i32],
     ) {
         let width = self.up.inputs();
         let rows = stream.len() / width.max(1);
-        let (hidden, update) = (&mut hidden[..rows * 4 * width], &mut update[..rows * width]);
+        let hidden = &mut hidden[..rows * 4 * width];
         let epsilons = &[epsilon; TILE][..rows];
-        codes.apply_to_norm(backend, &self.up, &self.norm, epsilons, Rows::new(stream, width), hidden);
-        (backend.relu)(hidden);
-        codes.apply(backend, &self.down, rows, Rows::new(hidden, 4 * width), update);
-        add(stream, update);
+        codes.apply_to_norm(
+            backend,
+            &self.up,
+            &self.norm,
+            epsilons,
+            Rows::new(stream, width),
+            Then::Relu,
+            hidden,
+        );
+        codes.apply(backend, &self.down, rows, Rows::new(hidden, 4 * width), Then::Add, stream);
     }
 }

@@ -4,13 +4,13 @@ use super::attention_rows::{Attending, Keys, Record, Related};
 use super::config::Config;
 use super::memory::{Dims, PairScratch, Trunk};
 use super::pair_bias::{self, Biases};
-use super::rows::{Stored, TILE, add};
+use super::rows::{Stored, TILE};
 use super::run::{Pass, RunError};
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::esm2::Norm;
 use crate::executor::Executor;
 use crate::format::{FormatError, ModelFile, join};
-use crate::kernels::linear::Linear;
+use crate::kernels::linear::{Linear, Then};
 use crate::kernels::rows::Rows;
 
 /// The weights.
@@ -129,7 +129,7 @@ impl<'a> TriangleAttention<'a> {
         for from in (0..residues).step_by(TILE) {
             let rows = TILE.min(residues - from);
             quantized.restore(&self.projections, rows, &saved, from);
-            quantized.gemm(pass.backend, &self.projections, rows, outputs);
+            quantized.gemm(pass.backend, &self.projections, rows, Then::Store, outputs);
             writing.store(pass.backend, from, &outputs[..rows * 4 * width]);
         }
         related.fill(&shape, record);
@@ -138,11 +138,9 @@ impl<'a> TriangleAttention<'a> {
             let rows = TILE.min(residues - from);
             let (stream, context) = (&mut stream[..rows * width], &mut update[..rows * width]);
             keys.attend(pass.backend, 0, from, biases, from, &mut attending, context);
-            let attended = &mut outputs[..rows * width];
-            quantized.apply(pass.backend, &self.output, rows, Rows::new(context, width), attended);
             let codes = &mut codes[from * stored.code_row..];
             stored.decode(pass.backend, codes, stream);
-            add(stream, attended);
+            quantized.apply(pass.backend, &self.output, rows, Rows::new(context, width), Then::Add, stream);
             next.encode(pass.backend, stream, codes);
         }
         Ok(())

@@ -10,7 +10,7 @@
 
 use super::config::Config;
 use super::memory::{Dims, PairScratch, Trunk};
-use super::rows::{Saved, SavedRows, Stored, TILE, add, piece};
+use super::rows::{Saved, SavedRows, Stored, TILE, piece};
 use super::run::{Pass, RunError};
 use super::scaled_epsilon::scaled_epsilon;
 use crate::arena::{Arena, ArenaError, Layout};
@@ -20,8 +20,9 @@ use crate::fixed::TokenScale;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
 use crate::kernels::attention::{pack, store_key};
-use crate::kernels::linear::{GROUP, Linear, PANEL};
+use crate::kernels::linear::{GROUP, Linear, PANEL, Then};
 use crate::kernels::rows::Rows;
+use crate::kernels::scalar::activation::add;
 
 /// Residues of a panel that are multiplied with a tile of others at a time.
 const ROWS: usize = 8;
@@ -289,7 +290,15 @@ impl<'a> TriangleMultiplication<'a> {
             stored.decode(pass.backend, &pairs[from * stored.code_row..], stream);
             let epsilons = &[dims.config.epsilon_pair; TILE][..count];
             let stream = Rows::new(stream, width);
-            codes.apply_to_norm(pass.backend, &self.projections, &self.norm_in, epsilons, stream, outputs);
+            codes.apply_to_norm(
+                pass.backend,
+                &self.projections,
+                &self.norm_in,
+                epsilons,
+                stream,
+                Then::Store,
+                outputs,
+            );
             codes.save(&self.projections, count, saved, first + from);
             for outputs in outputs.chunks_exact_mut(2 * width).take(2 * count) {
                 let (values, gate) = outputs.split_at_mut(width);
@@ -364,11 +373,8 @@ impl<'a> TriangleMultiplication<'a> {
     ) {
         let config = &pass.dims.config;
         let (width, count) = (config.pair_width, tile.count);
-        let ProductScratch { pairs: PairScratch { stream, update, codes, outputs: gates }, products, common } =
-            scratch;
+        let ProductScratch { pairs: PairScratch { stream, update, codes, .. }, products, common } = scratch;
         let (stream, update) = (&mut stream[..count * width], &mut update[..count * width]);
-        codes.restore(&self.gate, count, &tile.saved, tile.first);
-        codes.gemm(pass.backend, &self.gate, count, gates);
         let products = &products[tile.row * TILE * width..];
         let mut epsilons = [0; TILE];
         let epsilons = &mut epsilons[..count];
@@ -379,8 +385,17 @@ impl<'a> TriangleMultiplication<'a> {
             *epsilon = scaled_epsilon(config.epsilon_product, unit);
         }
         let common = Rows::new(common, width);
-        codes.apply_to_norm(pass.backend, &self.output, &self.norm_out, epsilons, common, update);
-        (pass.backend.gate)(update, &gates[..count * width]);
+        codes.apply_to_norm(
+            pass.backend,
+            &self.output,
+            &self.norm_out,
+            epsilons,
+            common,
+            Then::Store,
+            update,
+        );
+        codes.restore(&self.gate, count, &tile.saved, tile.first);
+        codes.gemm(pass.backend, &self.gate, count, Then::Gate, update);
         stored.decode(pass.backend, pairs, stream);
         add(stream, update);
         next.encode(pass.backend, stream, pairs);

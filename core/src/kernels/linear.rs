@@ -14,6 +14,21 @@ pub const GROUP: usize = 4;
 /// Bits by which the high limb of an outlier channel is above the low limb.
 pub const LIMB_BITS: u32 = 7;
 
+/// What becomes of a layer's outputs `y`, which have their bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Then {
+    /// `out = y`
+    Store,
+    /// `out = GELU(y)`; y in activation units.
+    Gelu,
+    /// `out = ReLU(y)`
+    Relu,
+    /// `out = out + y`, saturating: y is the update of a residual stream.
+    Add,
+    /// `out = out * sigmoid(y)`, rounded half up: y, in activation units, is the gate of what is there.
+    Gate,
+}
+
 /// A linear layer read in place: y = W x + b.
 ///
 /// `weight` is `[ceil(outputs / 16), groups, 16, 4]`; the groups hold the high-limb columns of the outlier channels
@@ -94,19 +109,20 @@ impl<'a> Linear<'a> {
         Ok(())
     }
 
-    /// Quantizes the rows of `inputs`, activation units, and multiplies them: `out` is `[M, outputs]`. There is a scale for each row, and
-    /// `codes` has at least [`row_len`](Self::row_len) for each.
+    /// Quantizes the rows of `inputs`, activation units, and multiplies them; then the outputs go to `out`, `[M, outputs]`. There is a scale for
+    /// each row, and `codes` has at least [`row_len`](Self::row_len) for each.
     pub(crate) fn apply(
         &self,
         backend: &Backend,
         inputs: Rows,
         codes: &mut [i8],
         scales: &mut [TokenScale],
+        then: Then,
         out: &mut [i32],
     ) {
         let codes = &mut codes[..scales.len() * self.row_len()];
         (backend.quantize_rows)(inputs, self.outliers, codes, scales);
-        (backend.gemm)(self, codes, scales, &mut out[..scales.len() * self.outputs()]);
+        (backend.gemm)(self, codes, scales, then, &mut out[..scales.len() * self.outputs()]);
     }
 
     /// Input channels.

@@ -35,7 +35,7 @@ use crate::fixed::TokenScale;
 use crate::quant::Site;
 use attention::{Head, RowTile};
 use core::slice;
-use linear::Linear;
+use linear::{Linear, Then};
 use rows::Rows;
 
 /// One implementation of every operation.
@@ -44,19 +44,15 @@ use rows::Rows;
 pub struct Backend {
     /// The backend's name, as `FOLDPOINT_ISA` spells it.
     pub name: &'static str,
-    /// Linear layer on quantized rows: `(layer, codes, scales, out)`; codes `[M, layer.row_len()]`, scales `[M]`,
-    /// out `[M, layer.outputs()]`. Defined by [`scalar::gemm::gemm`].
-    pub gemm: fn(&Linear, &[i8], &[TokenScale], &mut [i32]),
+    /// Linear layer on quantized rows, and what becomes of its outputs: `(layer, codes, scales, then, out)`; codes `[M, layer.row_len()]`,
+    /// scales `[M]`, out `[M, layer.outputs()]`. Defined by [`scalar::gemm::gemm`].
+    pub gemm: fn(&Linear, &[i8], &[TokenScale], Then, &mut [i32]),
     /// Quantizes rows for a [`Linear`]: `(rows, outliers, codes, scales)`; codes `[M, row_len]`, scales `[M]`. Defined by
     /// [`scalar::quantize::quantize_rows`].
     pub quantize_rows: fn(Rows, &[u16], &mut [i8], &mut [TokenScale]),
     /// LayerNorm of rows: `(x, gain, bias, epsilons, y)`; epsilons `[M]`, y `[M, width]`. Defined by
     /// [`scalar::layer_norm::layer_norm_rows`].
     pub layer_norm_rows: fn(Rows, &[i32], &[i32], &[u64], &mut [i32]),
-    /// GELU in place. Defined by [`scalar::activation::gelu`].
-    pub gelu: fn(&mut [i32]),
-    /// Zero for every negative value, in place. Defined by [`scalar::activation::relu`].
-    pub relu: fn(&mut [i32]),
     /// Multiplies values by the sigmoids of others, in place: `(x, gate)`. Defined by [`scalar::activation::gate`].
     pub gate: fn(&mut [i32], &[i32]),
     /// Matrix product of codes: `(rows, panels, width, out)`. Defined by [`scalar::product::product`].

@@ -4,7 +4,7 @@ use crate::arena::{Arena, ArenaError, Layout};
 use crate::esmfold::config::{Config, PAIR_BINS};
 use crate::esmfold::rows::{Codes, TILE, to_activation};
 use crate::kernels::Backend;
-use crate::kernels::linear::Linear;
+use crate::kernels::linear::{Linear, Then};
 
 /// Decodes row `i` of the pair representation: fills `[residues, pair width]` with the pairs (i, 0) .. in pair stream units.
 pub type PairRows<'r> = dyn Fn(usize, &mut [i32]) + Sync + 'r;
@@ -61,7 +61,7 @@ impl<'m> RowScratch<'m> {
                 let pair = pairs.get(pair * width..).unwrap_or_default();
                 row.iter_mut().zip(pair).for_each(|(out, &x)| *out = to_activation(x, frac));
             };
-            self.codes.apply_with(backend, linear, rows, fill, self.logits);
+            self.codes.apply_with(backend, linear, rows, fill, Then::Store, self.logits);
             self.logits.chunks_exact(PAIR_BINS).take(rows).for_each(&mut each);
         }
     }

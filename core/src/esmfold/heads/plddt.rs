@@ -8,7 +8,7 @@ use crate::esmfold::rows::Codes;
 use crate::executor::Executor;
 use crate::format::{FormatError, ModelFile};
 use crate::kernels::Backend;
-use crate::kernels::linear::Linear;
+use crate::kernels::linear::{Linear, Then};
 
 /// Logits of a residue.
 const OUTPUTS: usize = ATOM_TYPES * PLDDT_BINS;
@@ -95,7 +95,7 @@ impl<'a> Plddt<'a> {
             let state = state.get(row * width..).and_then(|rest| rest.get(..width)).unwrap_or_default();
             self.norm.apply(backend, self.epsilon, state, normed);
         };
-        codes.apply_with(backend, &self.linear, rows, fill, logits);
+        codes.apply_with(backend, &self.linear, rows, fill, Then::Store, logits);
         for (out, logits) in out.iter_mut().zip(logits.chunks_exact(PLDDT_BINS)) {
             *out = expected(logits);
         }

@@ -8,6 +8,7 @@ use crate::esmfold::config::{ATOM_TYPES, CONFIG_LEN, Config, PAIR_BINS, PLDDT_BI
 use crate::executor::{ChunkWork, Executor, Serial};
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
+use crate::kernels::linear::Then;
 use crate::kernels::testing::{Layer, Random};
 use proptest::prelude::*;
 use std::vec;
@@ -68,7 +69,7 @@ fn logits(layer: &Layer, row: &[i32]) -> Vec<i32> {
     let mut codes = vec![0; linear.row_len()];
     let scales: [TokenScale; 1] = [backend.quantize_row(row, linear.outliers(), &mut codes)];
     let mut out = vec![0; linear.outputs()];
-    (backend.gemm)(&linear, &codes, &scales, &mut out);
+    (backend.gemm)(&linear, &codes, &scales, Then::Store, &mut out);
     out
 }
 

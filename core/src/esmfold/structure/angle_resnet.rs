@@ -2,12 +2,13 @@
 
 use crate::esm2::numbered;
 use crate::esmfold::config::{StructureConfig, TORSIONS};
-use crate::esmfold::rows::{Codes, add};
+use crate::esmfold::rows::Codes;
 use crate::fixed::{requantize, rsqrt};
 use crate::format::{FormatError, ModelFile, join};
 use crate::geometry::ONE;
 use crate::kernels::Backend;
-use crate::kernels::linear::Linear;
+use crate::kernels::linear::{Linear, Then};
+use crate::kernels::scalar::activation::relu;
 
 /// Most blocks: what [`Config::check`](crate::esmfold::Config::check) lets through.
 const BLOCKS_MAX: usize = 16;
@@ -63,29 +64,36 @@ impl<'a> AngleResnet<'a> {
         let (x, y) = (&mut x[..rows * width], &mut y[..rows * width]);
         let rectified = |fill: &mut dyn FnMut(usize, &mut [i32]), row: usize, out: &mut [i32]| {
             fill(row, out);
-            (backend.relu)(out);
+            relu(out);
         };
-        codes.apply_with(backend, &self.input, rows, |row, out| rectified(&mut fill, row, out), y);
-        codes.apply_with(backend, &self.initial, rows, |row, out| rectified(&mut fill_initial, row, out), x);
-        add(y, x);
+        codes.apply_with(
+            backend,
+            &self.input,
+            rows,
+            |row, out| rectified(&mut fill, row, out),
+            Then::Store,
+            y,
+        );
+        let initial = |row: usize, out: &mut [i32]| rectified(&mut fill_initial, row, out);
+        codes.apply_with(backend, &self.initial, rows, initial, Then::Add, y);
         for [first, second] in self.blocks.iter().flatten() {
-            for linear in [first, second] {
-                let from = if core::ptr::eq(linear, first) { &*y } else { &*x };
-                let out = &mut torsions[..rows * width];
-                let mut copy =
-                    |row: usize, out: &mut [i32]| out.copy_from_slice(&from[row * width..][..width]);
-                codes.apply_with(backend, linear, rows, |row, out| rectified(&mut copy, row, out), out);
-                x.copy_from_slice(out);
-            }
-            add(y, x);
+            codes.apply_with(backend, first, rows, rectified_row(y, width), Then::Store, x);
+            codes.apply_with(backend, second, rows, rectified_row(x, width), Then::Add, y);
         }
         let torsions = &mut torsions[..rows * 2 * TORSIONS];
-        let mut copy = |row: usize, out: &mut [i32]| out.copy_from_slice(&y[row * width..][..width]);
-        codes.apply_with(backend, &self.output, rows, |row, out| rectified(&mut copy, row, out), torsions);
+        codes.apply_with(backend, &self.output, rows, rectified_row(y, width), Then::Store, torsions);
         for pair in torsions.as_chunks_mut().0 {
             *pair = unit(*pair, self.epsilon);
         }
         torsions
+    }
+}
+
+/// Copies a row of `x`, and rectifies it.
+fn rectified_row(x: &[i32], width: usize) -> impl FnMut(usize, &mut [i32]) {
+    move |row, out| {
+        out.copy_from_slice(&x[row * width..][..width]);
+        relu(out);
     }
 }
 

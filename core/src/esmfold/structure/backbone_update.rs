@@ -6,7 +6,7 @@ use crate::esmfold::rows::Codes;
 use crate::format::{FormatError, ModelFile};
 use crate::geometry::Frame;
 use crate::kernels::Backend;
-use crate::kernels::linear::Linear;
+use crate::kernels::linear::{Linear, Then};
 use crate::kernels::rows::Rows;
 
 /// The backbone update's weights.
@@ -25,7 +25,8 @@ impl<'a> BackboneUpdate<'a> {
 
     /// The updates of `rows` rows of `x`, `[rows, width]`, to `updates`, `[rows, 6]`.
     pub fn run(&self, backend: &Backend, rows: usize, x: &[i32], codes: &mut Codes, updates: &mut [i32]) {
-        codes.apply(backend, &self.linear, rows, Rows::new(x, self.linear.inputs()), updates);
+        let x = Rows::new(x, self.linear.inputs());
+        codes.apply(backend, &self.linear, rows, x, Then::Store, updates);
     }
 }
 

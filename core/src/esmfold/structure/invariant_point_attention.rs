@@ -5,12 +5,12 @@ use super::memory::{AttentionScratch, Dims, ROWS};
 use super::projections::HeadShape;
 use crate::esm2::numbered;
 use crate::esmfold::config::StructureConfig;
-use crate::esmfold::rows::{Codes, add};
+use crate::esmfold::rows::Codes;
 use crate::fixed::{ACT_FRAC, Multiplier, exp2_fine, isqrt, reciprocal};
 use crate::format::{FormatError, ModelFile};
 use crate::geometry::Rigid;
 use crate::kernels::Backend;
-use crate::kernels::linear::Linear;
+use crate::kernels::linear::{Linear, Then};
 use crate::kernels::rows::Rows;
 
 /// Parts of a score are cut to this, so that their sum and the distance of two sums fit 64 bits.
@@ -83,17 +83,16 @@ impl<'a> InvariantPointAttention<'a> {
         rows: usize,
         scratch: &AttentionScratch,
         codes: &mut Codes,
-        [out, part]: [&mut [i32]; 2],
+        out: &mut [i32],
     ) {
         let stride = scratch.pairs.len() / ROWS;
         let mut parts = self.output.iter().flatten();
         let Some(first) = parts.next() else { return };
-        codes.apply(backend, first, rows, Rows::new(scratch.points, first.inputs()), out);
+        codes.apply(backend, first, rows, Rows::new(scratch.points, first.inputs()), Then::Store, out);
         let mut at = 0;
         for linear in parts {
             let inputs = Rows { values: &scratch.pairs[at..], width: linear.inputs(), stride };
-            codes.apply(backend, linear, rows, inputs, part);
-            add(&mut out[..rows * linear.outputs()], part);
+            codes.apply(backend, linear, rows, inputs, Then::Add, out);
             at += linear.inputs();
         }
     }

@@ -4,6 +4,7 @@ use super::memory::{Dims, PairRow, PairScratch};
 use super::weights::StructureModule;
 use crate::esmfold::rows::{TILE, to_activation, to_unit};
 use crate::kernels::Backend;
+use crate::kernels::linear::Then;
 use crate::kernels::rows::Rows;
 
 impl StructureModule<'_> {
@@ -27,14 +28,21 @@ impl StructureModule<'_> {
                     *x = to_activation(value, self.config.pair_frac);
                 }
             };
-            codes.apply_with(backend, &self.pair_input, rows, fill, input);
+            codes.apply_with(backend, &self.pair_input, rows, fill, Then::Store, input);
             let epsilon = self.config.epsilon_activation;
             self.pair_norm.apply(backend, epsilon, &input[..rows * width], normed);
             for (out, &value) in out.iter_mut().zip(&*normed) {
                 let code = to_unit(value, dims.config.pair_frac);
                 *out = code.clamp(i16::MIN.into(), i16::MAX.into()) as i16;
             }
-            codes.apply(backend, self.attention.pair_bias(), rows, Rows::new(normed, width), bias);
+            codes.apply(
+                backend,
+                self.attention.pair_bias(),
+                rows,
+                Rows::new(normed, width),
+                Then::Store,
+                bias,
+            );
             for (head, by_head) in row.bias.chunks_exact_mut(dims.residues).enumerate() {
                 let from = bias.chunks_exact(heads).take(rows).filter_map(|pair| pair.get(head));
                 by_head[done..done + rows].iter_mut().zip(from).for_each(|(out, &bias)| *out = bias);

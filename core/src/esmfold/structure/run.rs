@@ -7,12 +7,14 @@ use super::projections::HeadShape;
 use super::weights::StructureModule;
 use crate::arena::ArenaError;
 use crate::esmfold::config::TORSIONS;
-use crate::esmfold::rows::{add, to_activation};
+use crate::esmfold::rows::to_activation;
 use crate::executor::Executor;
 use crate::fixed::{ACT_FRAC, Multiplier};
 use crate::geometry::{ATOM14, FRAME_FRAC, Frame, Residue, atom14_positions, torsion_frames};
 use crate::kernels::Backend;
+use crate::kernels::linear::Then;
 use crate::kernels::rows::Rows;
+use crate::kernels::scalar::activation::add;
 
 /// From a frame's translation to points of attention.
 const TO_POINTS: Multiplier = Multiplier { mantissa: 1, shift: FRAME_FRAC as i32 - ACT_FRAC as i32 };
@@ -123,10 +125,10 @@ impl Pass<'_, '_> {
                 (inputs.sequence)(first + row, x);
                 x.iter_mut().for_each(|x| *x = to_activation(*x, model.config.sequence_frac));
             };
-            codes.apply_with(backend, &model.sequence_input, rows, fill, x);
+            codes.apply_with(backend, &model.sequence_input, rows, fill, Then::Store, x);
             let epsilon = model.config.epsilon_activation;
             model.sequence_norm.apply(backend, epsilon, &x[..rows * width], y);
-            codes.apply(backend, &model.initial, rows, Rows::new(y, width), x);
+            codes.apply(backend, &model.initial, rows, Rows::new(y, width), Then::Store, x);
             let by_row = states.chunks_exact_mut(len).filter_map(|row| StateRow::split(dims, row));
             for ((state, initial), sequence) in by_row.zip(y.chunks_exact(width)).zip(x.chunks_exact(width)) {
                 state.initial.copy_from_slice(initial);
@@ -148,7 +150,7 @@ impl Pass<'_, '_> {
             let state_len = dims.state_len();
             let inputs =
                 Rows { values: &states[first * state_len..], width: linear.inputs(), stride: state_len };
-            codes.apply(backend, linear, rows, inputs, x);
+            codes.apply(backend, linear, rows, inputs, Then::Store, x);
             let frames = frames.iter().skip(first);
             for ((record, projections), &frame) in
                 records.chunks_exact_mut(len).zip(x.chunks_exact(len)).zip(frames)
@@ -197,7 +199,7 @@ impl Pass<'_, '_> {
         let rows = states.len() / len;
         let ResidueScratch { mut codes, sequence, outputs: [x, y, z], attention } = scratch;
         let sequence = &mut sequence[..rows * width];
-        model.attention.output(backend, rows, &attention, &mut codes, [&mut *x, &mut *y]);
+        model.attention.output(backend, rows, &attention, &mut codes, x);
         for ((state, x), sequence) in
             states.chunks_exact(len).zip(x.chunks_exact_mut(width)).zip(sequence.chunks_exact_mut(width))
         {

@@ -2,10 +2,10 @@
 
 use crate::esm2::{Norm, numbered};
 use crate::esmfold::config::StructureConfig;
-use crate::esmfold::rows::{Codes, add};
+use crate::esmfold::rows::Codes;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
-use crate::kernels::linear::Linear;
+use crate::kernels::linear::{Linear, Then};
 use crate::kernels::rows::Rows;
 
 /// Most layers: what [`Config::check`](crate::esmfold::Config::check) lets through.
@@ -45,12 +45,9 @@ impl<'a> Transition<'a> {
         let width = self.norm.gain.len();
         let (a, b) = (&mut a[..rows * width], &mut b[..rows * width]);
         for [first, second, third] in self.layers.iter().flatten() {
-            codes.apply(backend, first, rows, Rows::new(x, width), a);
-            (backend.relu)(a);
-            codes.apply(backend, second, rows, Rows::new(a, width), b);
-            (backend.relu)(b);
-            codes.apply(backend, third, rows, Rows::new(b, width), a);
-            add(x, a);
+            codes.apply(backend, first, rows, Rows::new(x, width), Then::Relu, a);
+            codes.apply(backend, second, rows, Rows::new(a, width), Then::Relu, b);
+            codes.apply(backend, third, rows, Rows::new(b, width), Then::Add, x);
         }
         for (x, y) in x.chunks_exact_mut(width.max(1)).zip(a.chunks_exact_mut(width.max(1))) {
             self.norm.apply(backend, epsilon, x, y);

@@ -3,7 +3,8 @@
 use super::vector::{load_i8, load_i32, requantize, store_columns, store_i32};
 use super::{Columns, Products};
 use crate::fixed::TokenScale;
-use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, rows};
+use crate::kernels::lanes::activation::{look_up, put};
+use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
 use crate::kernels::scalar::gemm as specification;
 use core::arch::aarch64::*;
 
@@ -14,14 +15,16 @@ pub fn gemm<P: Products, const R: usize>(
     layer: &Linear,
     codes: &[i8],
     scales: &[TokenScale],
+    then: Then,
     out: &mut [i32],
 ) {
     let (row_len, outputs) = (layer.row_len(), layer.outputs().max(1));
     let count = rows(codes, row_len).zip(scales).zip(out.chunks_exact(outputs)).count();
     let high_len = layer.high_groups() * GROUP;
     for (index, panel) in layer.panels().enumerate() {
+        let column = index * PANEL;
         let mut strip =
-            Strip { products, panel, column: index * PANEL, row_len, high_len, codes, scales, outputs, out };
+            Strip { products, panel, column, row_len, high_len, codes, scales, then, outputs, out };
         let mut row = 0;
         while row + R <= count {
             strip.tile::<R>(row);
@@ -46,6 +49,7 @@ struct Strip<'s, P> {
     high_len: usize,
     codes: &'s [i8],
     scales: &'s [TokenScale],
+    then: Then,
     outputs: usize,
     out: &'s mut [i32],
 }
@@ -69,7 +73,10 @@ impl<P: Products> Strip<'_, P> {
         let scales = self.scales.get(row..).unwrap_or_default();
         let out = self.out.get_mut(row * self.outputs..).unwrap_or_default();
         for ((sums, &scale), out) in sums.iter().zip(scales).zip(out.chunks_exact_mut(self.outputs)) {
-            finish(&self.panel, sums, scale, out.get_mut(self.column..).unwrap_or_default());
+            let mut y = [[0; PANEL]];
+            finish(&self.panel, sums, scale, &mut y[0]);
+            let out = out.get_mut(self.column..).unwrap_or_default();
+            put(self.then, &y, self.panel.bias.len(), out, self.outputs, look_up::<4>);
         }
     }
 }

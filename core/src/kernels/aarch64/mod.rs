@@ -7,9 +7,9 @@ macro_rules! backend {
     ($name:literal, $products:expr, $rows:literal, $rest:expr) => {
         Backend {
             name: $name,
-            gemm: |layer, codes, scales, out| {
+            gemm: |layer, codes, scales, then, out| {
                 // SAFETY: an `Isa` holds this function only where the machine has the features; all targets of this module have NEON.
-                unsafe { super::gemm::gemm::<_, $rows>($products, layer, codes, scales, out) }
+                unsafe { super::gemm::gemm::<_, $rows>($products, layer, codes, scales, then, out) }
             },
             product: |rows, panels, width, out| {
                 // SAFETY: as above.

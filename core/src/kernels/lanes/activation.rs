@@ -1,7 +1,8 @@
-//! Activation functions.
+//! Activation functions, and what becomes of a linear layer's outputs.
 
 use crate::fixed::tables::{GELU_TAIL, SIGMOID_TAIL};
 use crate::fixed::{ACT_FRAC, CubicColumns, gelu_of_tail, gelu_tail_at, sigmoid_of_tail, sigmoid_tail_at};
+use crate::kernels::linear::{PANEL, Then};
 use crate::kernels::scalar;
 
 /// Looks entries up in memory: for any instructions.
@@ -10,6 +11,73 @@ pub fn look_up<const N: usize>(table: &[i32; 16], indices: [i32; N]) -> [i32; N]
     let mut entries = indices;
     entries.iter_mut().for_each(|entry| *entry = table[(*entry & 15) as usize]);
     entries
+}
+
+/// The specification's [`put`](scalar::gemm::put) for some rows of sixteen outputs, of which the first `channels` are meant; a row's are `stride`
+/// from those of the one before. `look_up` as for [`gelu`].
+#[inline(always)]
+pub fn put<const N: usize>(
+    then: Then,
+    y: &[[i32; PANEL]],
+    channels: usize,
+    out: &mut [i32],
+    stride: usize,
+    look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
+) {
+    // A loop for each, so that none asks which it is.
+    match then {
+        Then::Store => put_each(Then::Store, y, channels, out, stride, look_up),
+        Then::Gelu => put_each(Then::Gelu, y, channels, out, stride, look_up),
+        Then::Relu => put_each(Then::Relu, y, channels, out, stride, look_up),
+        Then::Add => put_each(Then::Add, y, channels, out, stride, look_up),
+        Then::Gate => put_each(Then::Gate, y, channels, out, stride, look_up),
+    }
+}
+
+#[inline(always)]
+fn put_each<const N: usize>(
+    then: Then,
+    y: &[[i32; PANEL]],
+    channels: usize,
+    out: &mut [i32],
+    stride: usize,
+    look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
+) {
+    for (&y, out) in y.iter().zip(out.chunks_mut(stride.max(1))) {
+        match out.first_chunk_mut() {
+            Some(out) if channels == PANEL => *out = put_row(then, *out, y, &look_up),
+            _ => {
+                let mut x = [0; PANEL];
+                x.iter_mut().zip(&*out).for_each(|(x, &out)| *x = out);
+                let x = put_row(then, x, y, &look_up);
+                out.iter_mut().zip(x).take(channels).for_each(|(out, x)| *out = x);
+            }
+        }
+    }
+}
+
+/// What becomes of `x` and a row's outputs: values, so that compilers keep both in vectors.
+#[inline(always)]
+fn put_row<const N: usize>(
+    then: Then,
+    mut x: [i32; PANEL],
+    mut y: [i32; PANEL],
+    look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
+) -> [i32; PANEL] {
+    match then {
+        Then::Store => return y,
+        Then::Gelu => gelu(&mut y, look_up),
+        Then::Relu => scalar::activation::relu(&mut y),
+        Then::Add => {
+            scalar::activation::add(&mut x, &y);
+            return x;
+        }
+        Then::Gate => {
+            gate(&mut x, &y, look_up);
+            return x;
+        }
+    }
+    y
 }
 
 /// The specification's [`gelu`](scalar::activation::gelu), `N` values at a time. `look_up(column, indices)` is the entry of a table for every

@@ -1,4 +1,4 @@
-//! Activation functions.
+//! Activation functions, gates, and residual streams.
 
 use crate::fixed;
 
@@ -12,6 +12,12 @@ pub fn gelu(values: &mut [i32]) {
 #[inline(always)]
 pub fn relu(values: &mut [i32]) {
     values.iter_mut().for_each(|value| *value = (*value).max(0));
+}
+
+/// `x + update` in place, saturating. Values without an update stay.
+#[inline(always)]
+pub fn add(x: &mut [i32], update: &[i32]) {
+    x.iter_mut().zip(update).for_each(|(x, &update)| *x = x.saturating_add(update));
 }
 
 /// `x * sigmoid(gate)` in place, rounded half up; `x` in any unit, `gate` in activation units. Values without a gate stay.

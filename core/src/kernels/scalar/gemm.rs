@@ -1,13 +1,14 @@
-//! Linear layers: i8 x i8 to i32, requantized.
+//! Linear layers: i8 x i8 to i32, requantized, and what becomes of that.
 
+use super::activation;
 use crate::fixed::{TokenScale, requantize};
-use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, rows};
+use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
 
-/// `out[m][n] = requantize(acc, mantissa_m * mantissa_n, shift_n - exponent_m) + bias[n]`, saturating, where
+/// `y[m][n] = requantize(acc, mantissa_m * mantissa_n, shift_n - exponent_m) + bias[n]`, saturating, where
 /// `acc = (sum of high limbs x high columns) * 128 + sum of codes x columns` (exact: see [`Linear`]'s bound).
 ///
-/// `codes` is `[M, layer.row_len()]`, `scales` `[M]`, `out` `[M, layer.outputs()]` in the layer's output unit.
-pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
+/// `codes` is `[M, layer.row_len()]`, `scales` `[M]`; y is in the layer's output unit and [`put`] into `out`, `[M, layer.outputs()]`.
+pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], then: Then, out: &mut [i32]) {
     let outputs = layer.outputs().max(1);
     let rows = rows(codes, layer.row_len()).zip(scales).zip(out.chunks_exact_mut(outputs));
     for ((codes, &scale), out) in rows {
@@ -19,7 +20,9 @@ pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]
             for ((acc, high), low) in acc.iter_mut().zip(high).zip(low) {
                 *acc = high.wrapping_shl(LIMB_BITS).wrapping_add(low);
             }
-            finish(&panel, &acc, scale, out);
+            let mut y = [0; PANEL];
+            finish(&panel, &acc, scale, &mut y);
+            put(then, &y, out);
         }
     }
 }
@@ -37,7 +40,7 @@ pub fn dot_panel(codes: &[i8], weight: &[i8]) -> [i32; PANEL] {
     acc
 }
 
-/// The epilogue of sixteen accumulators: scale, round, add the bias.
+/// Scales and rounds sixteen accumulators, and adds the bias.
 pub fn finish(panel: &Panel, acc: &[i32; PANEL], scale: TokenScale, out: &mut [i32]) {
     let channels = panel.mantissa.iter().zip(panel.shift).zip(panel.bias);
     for ((out, &acc), ((&mantissa, &shift), &bias)) in out.iter_mut().zip(acc).zip(channels) {
@@ -45,5 +48,23 @@ pub fn finish(panel: &Panel, acc: &[i32; PANEL], scale: TokenScale, out: &mut [i
         let mantissa = i32::from(scale.mantissa & 0x7fff) * i32::from(mantissa);
         let shift = i32::from(shift) - i32::from(scale.exponent);
         *out = requantize(acc, mantissa, shift).saturating_add(bias);
+    }
+}
+
+/// What [`Then`] says of as many outputs as both have.
+pub fn put(then: Then, y: &[i32], out: &mut [i32]) {
+    match then {
+        Then::Add => activation::add(out, y),
+        Then::Gate => activation::gate(out, y),
+        Then::Store | Then::Gelu | Then::Relu => {
+            let count = out.len().min(y.len());
+            let (out, y) = (&mut out[..count], &y[..count]);
+            out.copy_from_slice(y);
+            match then {
+                Then::Gelu => activation::gelu(out),
+                Then::Relu => activation::relu(out),
+                _ => {}
+            }
+        }
     }
 }

@@ -21,8 +21,6 @@ pub static BACKEND: super::Backend = super::Backend {
     gemm: gemm::gemm,
     quantize_rows: quantize::quantize_rows,
     layer_norm_rows: layer_norm::layer_norm_rows,
-    gelu: activation::gelu,
-    relu: activation::relu,
     gate: activation::gate,
     product: product::product,
     common_unit: common_unit::common_unit,

@@ -64,8 +64,8 @@ macro_rules! twins {
                 }
 
                 #[test]
-                fn activations_and_rotary(case in rows::row_case()) {
-                    rows::check_activations(isa(), &case);
+                fn gate_and_rotary(case in rows::row_case()) {
+                    rows::check_gate(isa(), &case);
                     rows::check_rotary(isa(), &case);
                 }
 

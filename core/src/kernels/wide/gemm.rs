@@ -3,18 +3,19 @@
 use super::SHIFTS_LANES;
 use super::dot::Sums;
 use crate::fixed::TokenScale;
-use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, rows};
+use crate::kernels::lanes::activation::{look_up, put};
+use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
 use crate::kernels::{lanes, scalar};
 
 /// Rows whose accumulators stay in registers: each takes four vectors of eight lanes.
 const ROWS: usize = if cfg!(target_feature = "avx512vl") { 4 } else { 2 };
 
 /// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm).
-pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
+pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], then: Then, out: &mut [i32]) {
     let (row_len, outputs) = (layer.row_len(), layer.outputs().max(1));
     let high_len = layer.high_groups() * GROUP;
     for (index, panel) in layer.panels().enumerate() {
-        let tile = Tile { panel: &panel, column: index * PANEL, row_len, high_len, outputs };
+        let tile = Tile { panel: &panel, column: index * PANEL, row_len, high_len, outputs, then };
         let tiles = scales.chunks(ROWS).zip(out.chunks_mut(ROWS * outputs));
         for (first, (scales, out)) in tiles.enumerate() {
             let codes = codes.get(first * ROWS * row_len..).unwrap_or_default();
@@ -38,6 +39,7 @@ struct Tile<'t> {
     row_len: usize,
     high_len: usize,
     outputs: usize,
+    then: Then,
 }
 
 impl Tile<'_> {
@@ -55,12 +57,14 @@ impl Tile<'_> {
         sums.add(rows.map(|(_, low)| low), self.panel.low);
         let rows = sums.finish();
         for ((acc, &scale), out) in rows.iter().zip(scales).zip(out.chunks_exact_mut(self.outputs)) {
-            let out = out.get_mut(self.column..).unwrap_or_default();
+            let mut y = [[0; PANEL]];
             if SHIFTS_LANES {
-                lanes::epilogue::finish(self.panel, acc, scale, out);
+                lanes::epilogue::finish(self.panel, acc, scale, &mut y[0]);
             } else {
-                scalar::gemm::finish(self.panel, acc, scale, out);
+                scalar::gemm::finish(self.panel, acc, scale, &mut y[0]);
             }
+            let out = out.get_mut(self.column..).unwrap_or_default();
+            put(self.then, &y, self.panel.bias.len(), out, self.outputs, look_up::<8>);
         }
     }
 }

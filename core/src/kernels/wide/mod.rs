@@ -8,14 +8,14 @@ mod dot;
 mod gemm;
 mod product;
 
-use super::lanes::activation::{gate, gelu, look_up};
+use super::lanes::activation::{gate, look_up};
 use super::lanes::layer_norm::layer_norm_rows;
 use super::lanes::multiply::upper_each;
 use super::lanes::quantize::{Portable, quantize_rows};
 use super::lanes::residual::{decode, encode};
 use super::lanes::rotary;
 use super::lanes::turn::{turn, turn_square};
-use super::scalar::{self, activation, common_unit, contact, wide_sums};
+use super::scalar::{self, common_unit, contact, wide_sums};
 
 /// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
 const SHIFTS_LANES: bool = cfg!(any(target_feature = "avx2", target_feature = "neon"));
@@ -28,8 +28,6 @@ pub static BACKEND: super::Backend = super::Backend {
     layer_norm_rows: |x, gain, bias, epsilons, y| {
         layer_norm_rows(x, gain, bias, epsilons, y, upper_each::<8>)
     },
-    gelu: |values| gelu(values, look_up::<8>),
-    relu: activation::relu,
     gate: |x, gates| gate(x, gates, look_up::<8>),
     product: product::product,
     common_unit: common_unit::common_unit,

@@ -3,43 +3,65 @@
 use super::matrix::{Output, PASS_ROWS, Rows, products};
 use super::vectors::{Channels, RowScale, SHIFTS, UPPER, Vectors};
 use crate::fixed::TokenScale;
-use crate::kernels::linear::{GROUP, Linear, PANEL, Panel};
+use crate::kernels::linear::{GROUP, Linear, PANEL, Panel, Then};
 use crate::kernels::scalar::gemm::{finish, gemm as defined};
+
+/// Most rows of a tile.
+const TILE_ROWS: usize = 14;
 
 /// Most panels whose epilogues are at hand.
 const PANELS_MAX: usize = 4;
 
-/// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm).
+/// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm). `put` is [`put`](crate::kernels::lanes::activation::put)
+/// with these instructions' tables.
 #[inline(always)]
-pub fn gemm<V: Vectors>(v: V, layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
+pub fn gemm<V: Vectors>(
+    v: V,
+    layer: &Linear,
+    codes: &[i8],
+    scales: &[TokenScale],
+    then: Then,
+    out: &mut [i32],
+    put: impl Put,
+) {
     let (row_len, outputs) = (layer.row_len(), layer.outputs());
     if row_len == 0 || outputs == 0 {
-        return defined(layer, codes, scales, out);
+        return defined(layer, codes, scales, then, out);
     }
     let count = scales.len().min(codes.len() / row_len).min(out.len() / outputs);
     let (codes, _) = codes[..count * row_len].as_chunks();
     let (groups, high) = (row_len / GROUP, layer.high_groups());
     let rows = Rows { codes, count, groups, panel_groups: layer.panel_groups(), high };
     let (panels, _) = layer.weight().as_chunks();
-    let output = Requantized {
+    let output = Outputs {
         v,
         layer,
         scales,
+        then,
         out,
+        put,
         rows: [RowScale::default(); PASS_ROWS],
         exponents: [0; 2],
         first: [0; 2],
         epilogues: [Epilogue::NONE; PANELS_MAX],
+        y: [[0; PANEL]; TILE_ROWS],
     };
     products(v, rows, panels, output);
 }
 
+/// Takes outputs where they belong: what becomes of them, the outputs, channels that are meant, `out`, its stride.
+pub trait Put: Fn(Then, &[[i32; PANEL]], usize, &mut [i32], usize) {}
+
+impl<F: Fn(Then, &[[i32; PANEL]], usize, &mut [i32], usize)> Put for F {}
+
 /// A layer's outputs.
-struct Requantized<'o, V> {
+struct Outputs<'o, V, F> {
     v: V,
     layer: &'o Linear<'o>,
     scales: &'o [TokenScale],
+    then: Then,
     out: &'o mut [i32],
+    put: F,
     /// The scales of the rows at hand.
     rows: [RowScale; PASS_ROWS],
     /// Their least exponent, and their largest.
@@ -47,9 +69,11 @@ struct Requantized<'o, V> {
     /// The first row at hand, and the first panel.
     first: [usize; 2],
     epilogues: [Epilogue<'o>; PANELS_MAX],
+    /// A tile's outputs with one panel on their way.
+    y: [[i32; PANEL]; TILE_ROWS],
 }
 
-impl<V: Vectors> Output for Requantized<'_, V> {
+impl<V: Vectors, F: Put> Output for Outputs<'_, V, F> {
     #[inline(always)]
     fn rows(&mut self, first: usize, count: usize) {
         self.first[0] = first;
@@ -70,39 +94,71 @@ impl<V: Vectors> Output for Requantized<'_, V> {
 
     #[inline(always)]
     fn take(&mut self, row: usize, panel: usize, sums: &[[i32; PANEL]], excess: &[i32]) {
-        let Epilogue { panel: of, channels, lowest, highest } = &self.epilogues[panel];
-        let usual = |[least, largest]: [i32; 2]| {
-            SHIFTS.contains(&(lowest - largest)) && SHIFTS.contains(&(highest - least))
+        let epilogue = &self.epilogues[panel];
+        let tile = Tile {
+            sums,
+            excess,
+            rows: &self.rows[row - self.first[0]..],
+            exponents: self.exponents,
+            scales: &self.scales[row..],
         };
         let outputs = self.layer.outputs();
         let out = &mut self.out[row * outputs + (self.first[1] + panel) * PANEL..];
-        let rows = sums.iter().zip(excess).zip(&self.rows[row - self.first[0]..]);
+        if self.then == Then::Store {
+            return tile.requantize(self.v, epilogue, out, outputs);
+        }
+        let y = &mut self.y[..sums.len()];
+        tile.requantize(self.v, epilogue, y.as_flattened_mut(), PANEL);
+        (self.put)(self.then, y, epilogue.panel.bias.len(), out, outputs);
+    }
+}
+
+/// A tile's sums with one panel.
+struct Tile<'t> {
+    sums: &'t [[i32; PANEL]],
+    excess: &'t [i32],
+    /// The scales of these rows, and others.
+    rows: &'t [RowScale],
+    /// The least exponent of those at hand, and the largest.
+    exponents: [i32; 2],
+    /// The same scales, as the specification has them.
+    scales: &'t [TokenScale],
+}
+
+impl Tile<'_> {
+    /// The layer's outputs; a row's are `stride` from those of the one before.
+    #[inline(always)]
+    fn requantize(&self, v: impl Vectors, epilogue: &Epilogue, out: &mut [i32], stride: usize) {
+        let Epilogue { panel, channels, lowest, highest } = epilogue;
+        let usual = |[least, largest]: [i32; 2]| {
+            SHIFTS.contains(&(lowest - largest)) && SHIFTS.contains(&(highest - least))
+        };
+        let rows = self.sums.iter().zip(self.excess).zip(self.rows);
         let exact = usual(self.exponents)
-            && of.bias.len() == PANEL
+            && panel.bias.len() == PANEL
             && if highest - self.exponents[0] <= UPPER {
-                requantize_rows::<V, false>(self.v, rows.clone(), channels, out, outputs)
+                requantize_rows::<_, false>(v, rows.clone(), channels, out, stride)
             } else {
-                requantize_rows::<V, true>(self.v, rows.clone(), channels, out, outputs)
+                requantize_rows::<_, true>(v, rows.clone(), channels, out, stride)
             };
         if exact {
             return;
         }
         for ((out, ((sums, &excess), &scale)), &specified) in
-            out.chunks_mut(outputs).zip(rows).zip(&self.scales[row..])
+            out.chunks_mut(stride).zip(rows).zip(self.scales)
         {
             let mut values = [0; PANEL];
-            if usual([scale.exponent; 2])
-                && self.v.requantize::<true>(sums, excess, channels, scale, &mut values)
+            if usual([scale.exponent; 2]) && v.requantize::<true>(sums, excess, channels, scale, &mut values)
             {
-                out.iter_mut().zip(&values).take(of.bias.len()).for_each(|(out, &value)| *out = value);
+                out.iter_mut().zip(&values).take(panel.bias.len()).for_each(|(out, &value)| *out = value);
             } else {
-                finish(of, &sums.map(|sum| sum.wrapping_sub(excess)), specified, out);
+                finish(panel, &sums.map(|sum| sum.wrapping_sub(excess)), specified, out);
             }
         }
     }
 }
 
-/// [`Vectors::requantize`] for each row, given with its sums and their excess; its outputs are `outputs` from those of the one before.
+/// [`Vectors::requantize`] for each row, given with its sums and their excess; its outputs are `stride` from those of the one before.
 /// False if it is for any.
 #[inline(always)]
 fn requantize_rows<'r, V: Vectors, const RIGHT: bool>(
@@ -110,15 +166,15 @@ fn requantize_rows<'r, V: Vectors, const RIGHT: bool>(
     rows: impl ExactSizeIterator<Item = ((&'r [i32; PANEL], &'r i32), &'r RowScale)>,
     channels: &Channels,
     out: &mut [i32],
-    outputs: usize,
+    stride: usize,
 ) -> bool {
-    if out.len() < rows.len().saturating_sub(1) * outputs + PANEL {
+    if out.len() < rows.len().saturating_sub(1) * stride + PANEL {
         return false;
     }
     let mut exact = true;
     for (row, ((sums, &excess), &scale)) in rows.enumerate() {
         // SAFETY: the last row's outputs end within `out`; arrays are aligned as what is in them.
-        let out = unsafe { &mut *out.as_mut_ptr().add(row * outputs).cast() };
+        let out = unsafe { &mut *out.as_mut_ptr().add(row * stride).cast() };
         exact &= v.requantize::<RIGHT>(sums, excess, channels, scale, out);
     }
     exact

@@ -30,12 +30,6 @@ macro_rules! rows {
             fn layer_norm_rows(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y: &mut [i32]) {
                 lanes::layer_norm::layer_norm_rows(x, gain, bias, epsilons, y, |a, b| multiply::$width(a, b))
             }
-            fn gelu(values: &mut [i32]) {
-                lanes::activation::gelu(values, |table, indices| lookup::$width(table, indices))
-            }
-            fn relu(values: &mut [i32]) {
-                scalar::activation::relu(values)
-            }
             fn gate(x: &mut [i32], gates: &[i32]) {
                 lanes::activation::gate(x, gates, |table, indices| lookup::$width(table, indices))
             }
@@ -72,7 +66,7 @@ macro_rules! rows {
         }
 
         Backend {
-            quantize_rows, layer_norm_rows, gelu, relu, gate, common_unit, rotary, contact, dots, distances,
+            quantize_rows, layer_norm_rows, gate, common_unit, rotary, contact, dots, distances,
             add_weighted, add_weighted_codes, turn, decode, encode, ..wide::BACKEND
         }
     }};
@@ -83,14 +77,17 @@ macro_rules! rows {
 macro_rules! backend {
     ($name:literal, $vectors:ident, $queries:literal, $width:ident, $features:literal) => {{
         use crate::fixed::TokenScale;
-        use crate::kernels::Backend;
         use crate::kernels::attention::{Head, RowTile};
-        use crate::kernels::linear::Linear;
-        use crate::kernels::x86::{attention, gemm, product};
+        use crate::kernels::linear::{Linear, Then};
+        use crate::kernels::x86::{attention, gemm, lookup, product};
+        use crate::kernels::{Backend, lanes};
 
         with_features! { $features;
-            fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], out: &mut [i32]) {
-                gemm::gemm($vectors(()), layer, codes, scales, out)
+            fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], then: Then, out: &mut [i32]) {
+                gemm::gemm($vectors(()), layer, codes, scales, then, out, |then, y, channels, out, stride| {
+                    let look_up = |table: &_, indices| lookup::$width(table, indices);
+                    lanes::activation::put(then, y, channels, out, stride, look_up)
+                })
             }
             fn product(rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
                 product::product($vectors(()), rows, panels, width, out)
