@@ -65,7 +65,7 @@ impl Dims {
             block_rows,
             tile_rows: block_rows.div_ceil(block_rows.div_ceil(ROW_TILE)),
             blocks: tokens.div_ceil(block_rows),
-            stride: tokens.next_multiple_of(32),
+            stride: (tokens.div_ceil(32) | 1) * 32,
             code_bytes,
             // A site may make every channel an outlier.
             row_len: row_len(config.width.max(config.ffn), config.width.max(config.ffn)),

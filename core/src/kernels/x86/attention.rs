@@ -210,35 +210,29 @@ fn contexts<'o, V: Vectors, const R: usize, const W: usize>(
     scales: &[(i32, i32, u32); R],
     rows: impl Iterator<Item = &'o mut [i32]>,
 ) -> usize {
-    let sums = if head.keys <= 2 * PAIRS {
-        let mut sums = [[v.no_values(); W]; R];
+    let mut sums = [[v.no_values(); W]; R];
+    // The weights' sum has 24 bits up to so many keys: nothing is reduced.
+    let totals = if head.keys <= 2 * PAIRS {
         for block in head.blocks() {
             let (weights, count, row_len) =
                 (&scores[block.first / 2..], block.count.div_ceil(2), 2 * head.width);
             let pairs = Pairs { count, values: block.values, row_len, at: 2 * first, weights, stride };
             v.add_pairs(pairs, &mut sums);
         }
-        // The weights' sum has 24 bits: nothing is reduced. (Compilers call what maps arrays of arrays.)
-        let mut whole = [[[0; PANEL]; W]; R];
-        for (whole, &sums) in whole.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
-            *whole = v.context(sums);
-        }
-        whole
+        None
     } else {
-        let totals = sum_values::<V, R, W>(v, head, first, scores, stride);
-        let mut sums = [[[0; PANEL]; W]; R];
-        for ((sums, totals), &(.., reduce)) in sums.iter_mut().zip(&totals).zip(scales) {
-            for (sum, &total) in sums.as_flattened_mut().iter_mut().zip(totals.as_flattened()) {
-                *sum = reduced(total, reduce);
-            }
-        }
-        sums
+        Some(sum_values::<V, R, W>(v, head, first, scores, stride))
     };
-    for ((out, sums), &(mantissa, shift, _)) in rows.zip(&sums).zip(scales) {
+    for (row, (out, &(mantissa, shift, reduce))) in rows.zip(scales).enumerate() {
         let channels = Channels { mantissa: [mantissa; PANEL], shift: [shift; PANEL], bias: [1; PANEL] };
-        for (out, sums) in out[..head.width][first..].chunks_mut(PANEL).zip(sums) {
+        for (part, out) in out[..head.width][first..].chunks_mut(PANEL).take(W).enumerate() {
+            // Here, not for all rows at a time: compilers would gather them.
+            let sums = match &totals {
+                None => v.context(sums[row][part]),
+                Some(totals) => all_reduced(&totals[row][part], reduce),
+            };
             let mut results = [0; PANEL];
-            if !(SHIFTS.contains(&shift) && v.requantize::<true>(sums, 0, &channels, ONE, &mut results)) {
+            if !(SHIFTS.contains(&shift) && v.requantize::<true>(&sums, 0, &channels, ONE, &mut results)) {
                 results = sums.map(|sum| requantize(sum, mantissa, shift));
             }
             match out.first_chunk_mut() {
@@ -248,6 +242,14 @@ fn contexts<'o, V: Vectors, const R: usize, const W: usize>(
         }
     }
     W * PANEL
+}
+
+/// [`reduced`] for each of sixteen channels.
+#[inline(always)]
+fn all_reduced(totals: &[i64; PANEL], reduce: u32) -> [i32; PANEL] {
+    let mut sums = [0; PANEL];
+    sums.iter_mut().zip(totals).for_each(|(sum, &total)| *sum = reduced(total, reduce));
+    sums
 }
 
 /// `sum over keys of scaled weight * value`, two keys at a time.
