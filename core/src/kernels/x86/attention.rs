@@ -1,6 +1,6 @@
 //! Attention of one head.
 
-use super::matrix::{Rows, add_groups};
+use super::matrix::Rows;
 use super::pairs::Pairs;
 use super::vectors::{Channels, Group, RowScale, SHIFTS, Scores, Vectors, Weights};
 use crate::fixed::{Multiplier, requantize};
@@ -110,17 +110,21 @@ fn score_panels<V: Vectors, const R: usize, const P: usize>(
     stride: usize,
     scores: &mut [i32],
 ) -> usize {
-    let sums = add_groups(v, rows, panels, 0..rows.groups, 0, None, [[v.zero(); P]; R]);
+    let mut sums = [[v.zero(); P]; R];
+    for (sums, &excess) in sums.iter_mut().zip(excess) {
+        *sums = [v.less(excess); P];
+    }
+    let sums = v.add_rows(rows, panels, sums);
     if scores.len() < (R - 1) * stride + P * PANEL {
         return P * PANEL;
     }
     for panel in 0..P {
         let scales = wide_scales(&scales[panel * PANEL..]);
-        for (row, (sums, &excess)) in sums.iter().zip(excess).enumerate() {
+        for (row, sums) in sums.iter().enumerate() {
             // SAFETY: the last row's last panel ends within the scores.
             let place = unsafe { scores.as_mut_ptr().add(row * stride + panel * PANEL) };
             // SAFETY: as above; arrays are aligned as what is in them.
-            unsafe { *place.cast() = v.finish_scaled(sums[panel], excess, &scales) };
+            unsafe { *place.cast() = v.finish_scaled(sums[panel], &scales) };
         }
     }
     P * PANEL

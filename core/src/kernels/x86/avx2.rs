@@ -31,6 +31,11 @@ impl Vectors for Avx2 {
     }
 
     #[inline(always)]
+    fn less(self, _excess: i32) -> [__m256i; 4] {
+        self.zero()
+    }
+
+    #[inline(always)]
     fn columns(self, group: &Group) -> [__m256i; 4] {
         let mut columns = self.zero();
         for (columns, codes) in columns.iter_mut().zip(group.as_chunks::<16>().0) {
@@ -76,7 +81,7 @@ impl Vectors for Avx2 {
     }
 
     #[inline(always)]
-    fn finish_scaled(self, sums: [__m256i; 4], _excess: i32, scales: &[i32; PANEL]) -> [i32; PANEL] {
+    fn finish_scaled(self, sums: [__m256i; 4], scales: &[i32; PANEL]) -> [i32; PANEL] {
         // SAFETY: the machine has the features.
         unsafe { ymm::store(ymm::times(whole(sums), ymm::load(scales))) }
     }

@@ -1,5 +1,6 @@
 //! AVX-512 VNNI: groups of four 8-bit products in 512-bit vectors (`vpdpbusd`).
 
+use super::matrix::{Rows, add_groups};
 use super::multiply::upper_512;
 use super::pairs::Pairs;
 use super::vectors::{Channels, Group, RowScale, Scores, UPPER, Vectors, Weights};
@@ -38,6 +39,12 @@ impl Vectors for Avx512Vnni {
     fn zero(self) -> __m512i {
         // SAFETY: the machine has the features.
         unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    fn less(self, excess: i32) -> __m512i {
+        // SAFETY: the machine has the features.
+        unsafe { _mm512_set1_epi32(excess.wrapping_neg()) }
     }
 
     /// Columns are taken as unsigned, 128 more than they are, because rows are read once for many columns.
@@ -94,13 +101,32 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn finish_scaled(self, sums: __m512i, excess: i32, scales: &[i32; PANEL]) -> [i32; PANEL] {
+    fn finish_scaled(self, sums: __m512i, scales: &[i32; PANEL]) -> [i32; PANEL] {
         // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which are allowed.
         unsafe {
             let scales = _mm512_loadu_si512(scales.as_ptr().cast());
-            let sums = _mm512_sub_epi32(sums, _mm512_set1_epi32(excess));
             core::mem::transmute(_mm512_mullo_epi32(sums, scales))
         }
+    }
+
+    #[inline(always)]
+    fn add_rows<const R: usize, const P: usize>(
+        self,
+        rows: Rows,
+        panels: &[Group],
+        mut sums: [[__m512i; P]; R],
+    ) -> [[__m512i; P]; R] {
+        let Rows { codes, groups, panel_groups, .. } = rows;
+        let whole =
+            groups > 0 && panel_groups == groups && codes.len() >= R * groups && panels.len() >= P * groups;
+        match <&mut [__m512i; 16]>::try_from(sums.as_flattened_mut()) {
+            // SAFETY: the machine has the features; there are eight rows and two panels of so many groups, at least one.
+            Ok(of_both) if R == 8 && P == 2 && whole => unsafe {
+                *of_both = add_rows(codes, panels, groups, *of_both);
+            },
+            _ => sums = add_groups(self, rows, panels, 0..groups, 0, None, sums),
+        }
+        sums
     }
 
     #[inline(always)]
@@ -255,6 +281,78 @@ fn add_to_both([mut a, mut b]: [__m512i; 2], columns: [__m512i; 2], codes: &[i8;
         );
     }
     [a, b]
+}
+
+/// Adds the products of eight rows with two panels of as many groups, at least one; each row's sums lie together. Compilers would compute each
+/// row's address and load its codes apart from its products.
+///
+/// # Safety
+/// There are so many groups of each.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn add_rows(
+    codes: &[[i8; GROUP]],
+    panels: &[Group],
+    groups: usize,
+    sums: [__m512i; 16],
+) -> [__m512i; 16] {
+    let [
+        mut a,
+        mut b,
+        mut c,
+        mut d,
+        mut e,
+        mut f,
+        mut g,
+        mut h,
+        mut i,
+        mut j,
+        mut k,
+        mut l,
+        mut m,
+        mut n,
+        mut o,
+        mut p,
+    ] = sums;
+    let stride = groups * GROUP;
+    let (_first, _second): (__m512i, __m512i);
+    // SAFETY: reads so many groups of each row and panel; the features are enabled.
+    unsafe {
+        asm!(
+            "2:",
+            "vpxord {first}, {sign}, zmmword ptr [{panels}]",
+            "vpxord {second}, {sign}, zmmword ptr [{panels} + {other}]",
+            "vpdpbusd {a}, {first}, dword ptr [{codes}]{{1to16}}",
+            "vpdpbusd {b}, {second}, dword ptr [{codes}]{{1to16}}",
+            "vpdpbusd {c}, {first}, dword ptr [{codes} + {stride}]{{1to16}}",
+            "vpdpbusd {d}, {second}, dword ptr [{codes} + {stride}]{{1to16}}",
+            "vpdpbusd {e}, {first}, dword ptr [{codes} + 2 * {stride}]{{1to16}}",
+            "vpdpbusd {f}, {second}, dword ptr [{codes} + 2 * {stride}]{{1to16}}",
+            "vpdpbusd {g}, {first}, dword ptr [{codes} + {three}]{{1to16}}",
+            "vpdpbusd {h}, {second}, dword ptr [{codes} + {three}]{{1to16}}",
+            "vpdpbusd {i}, {first}, dword ptr [{codes} + 4 * {stride}]{{1to16}}",
+            "vpdpbusd {j}, {second}, dword ptr [{codes} + 4 * {stride}]{{1to16}}",
+            "vpdpbusd {k}, {first}, dword ptr [{codes} + {five}]{{1to16}}",
+            "vpdpbusd {l}, {second}, dword ptr [{codes} + {five}]{{1to16}}",
+            "vpdpbusd {m}, {first}, dword ptr [{codes} + 2 * {three}]{{1to16}}",
+            "vpdpbusd {n}, {second}, dword ptr [{codes} + 2 * {three}]{{1to16}}",
+            "vpdpbusd {o}, {first}, dword ptr [{codes} + {seven}]{{1to16}}",
+            "vpdpbusd {p}, {second}, dword ptr [{codes} + {seven}]{{1to16}}",
+            "add {codes}, 4",
+            "add {panels}, 64",
+            "dec {count}",
+            "jnz 2b",
+            a = inout(zmm_reg) a, b = inout(zmm_reg) b, c = inout(zmm_reg) c, d = inout(zmm_reg) d,
+            e = inout(zmm_reg) e, f = inout(zmm_reg) f, g = inout(zmm_reg) g, h = inout(zmm_reg) h,
+            i = inout(zmm_reg) i, j = inout(zmm_reg) j, k = inout(zmm_reg) k, l = inout(zmm_reg) l,
+            m = inout(zmm_reg) m, n = inout(zmm_reg) n, o = inout(zmm_reg) o, p = inout(zmm_reg) p,
+            first = out(zmm_reg) _first, second = out(zmm_reg) _second, sign = in(zmm_reg) _mm512_set1_epi8(i8::MIN),
+            codes = inout(reg) codes.as_ptr() => _, panels = inout(reg) panels.as_ptr() => _,
+            count = inout(reg) groups => _, other = in(reg) groups * size_of::<Group>(), stride = in(reg) stride,
+            three = in(reg) 3 * stride, five = in(reg) 5 * stride, seven = in(reg) 7 * stride, options(readonly, nostack)
+        );
+    }
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
 }
 
 /// Adds the products of at least one pair of keys, each with 32 values from `pairs.at` on, for eight rows with weights for all of them. Compilers

@@ -29,6 +29,12 @@ impl Vectors for AvxVnni {
         unsafe { [_mm256_setzero_si256(); 2] }
     }
 
+    #[inline(always)]
+    fn less(self, excess: i32) -> Pair {
+        // SAFETY: the machine has the features.
+        unsafe { [_mm256_set1_epi32(excess.wrapping_neg()); 2] }
+    }
+
     /// Columns are taken as unsigned, 128 more than they are, because rows are read once for many columns.
     #[inline(always)]
     fn columns(self, group: &Group) -> Pair {
@@ -93,9 +99,9 @@ impl Vectors for AvxVnni {
     }
 
     #[inline(always)]
-    fn finish_scaled(self, sums: Pair, excess: i32, scales: &[i32; PANEL]) -> [i32; PANEL] {
+    fn finish_scaled(self, sums: Pair, scales: &[i32; PANEL]) -> [i32; PANEL] {
         // SAFETY: the machine has the features.
-        unsafe { ymm::store(ymm::times(ymm::less(sums, excess), ymm::load(scales))) }
+        unsafe { ymm::store(ymm::times(sums, ymm::load(scales))) }
     }
 
     #[inline(always)]

@@ -1,5 +1,6 @@
 //! What the shapes of the matrix kernels need of an instruction set.
 
+use super::matrix::{Rows, add_groups};
 use super::pairs::Pairs;
 use crate::fixed::TokenScale;
 use crate::kernels::attention::Temperature;
@@ -36,6 +37,9 @@ pub trait Vectors: Copy {
     /// No products.
     fn zero(self) -> Self::Sums;
 
+    /// No products, less what those to come are too large by ([`excess`](Self::excess)).
+    fn less(self, excess: i32) -> Self::Sums;
+
     /// Makes a group ready.
     fn columns(self, group: &Group) -> Self::Columns;
 
@@ -66,8 +70,19 @@ pub trait Vectors: Copy {
     /// The sums of the columns, [`excess`](Self::excess) included.
     fn finish(self, sums: Self::Sums) -> [i32; PANEL];
 
-    /// The sums of the columns, less `excess`, times a scale for each.
-    fn finish_scaled(self, sums: Self::Sums, excess: i32, scales: &[i32; PANEL]) -> [i32; PANEL];
+    /// The sums of the columns times a scale for each.
+    fn finish_scaled(self, sums: Self::Sums, scales: &[i32; PANEL]) -> [i32; PANEL];
+
+    /// Adds the products of `R` rows, all of them low limbs, with as many groups of `P` panels.
+    #[inline(always)]
+    fn add_rows<const R: usize, const P: usize>(
+        self,
+        rows: Rows,
+        panels: &[Group],
+        sums: [[Self::Sums; P]; R],
+    ) -> [[Self::Sums; P]; R] {
+        add_groups(self, rows, panels, 0..rows.groups, 0, None, sums)
+    }
 
     /// `requantize(acc - excess, mantissa, shift) + bias` for sixteen columns, for shifts of 2 to 62. False where a column exceeds its lanes; its
     /// output is another then.
