@@ -6,6 +6,7 @@
 
 use super::linear::{GROUP, PANEL};
 use crate::fixed::{Multiplier, TokenScale};
+use wide::{u8x16, u32x4};
 
 /// Query rows that a kernel works on at a time.
 pub const QUERY_TILE: usize = 8;
@@ -276,8 +277,75 @@ pub(crate) fn store_key(codes: &[i8], row: usize, keys: &mut [i8]) {
     }
 }
 
+/// Puts rows' codes, `width` a row, into a head's packed keys as rows `first` on.
+pub(crate) fn store_keys(codes: &[i8], width: usize, first: usize, keys: &mut [i8]) {
+    // A whole panel is written by squares: four groups of four rows are sixteen words.
+    let whole = first.is_multiple_of(PANEL) && codes.len() == PANEL * width && width.is_multiple_of(SQUARE);
+    if whole && width > 0 {
+        let panel = keys.get_mut(key_place(first, 0, width)..).unwrap_or_default();
+        let groups = panel.as_chunks_mut::<GROUP>().0.as_chunks_mut::<PANEL>().0;
+        for (at, groups) in (0..width).step_by(SQUARE).zip(groups.as_chunks_mut::<4>().0) {
+            for (row, rows) in (0..PANEL).step_by(4).zip(codes.chunks_exact(4 * width)) {
+                store_square(rows, width, at, groups, row);
+            }
+        }
+        return;
+    }
+    for (row, codes) in codes.chunks_exact(width.max(1)).enumerate() {
+        store_key(codes, first + row, keys);
+    }
+}
+
+/// Channels of four groups.
+const SQUARE: usize = 4 * GROUP;
+
+/// Puts four groups of four rows, from channel `at` on, into the groups' rows from `row` on.
+fn store_square(codes: &[i8], width: usize, at: usize, groups: &mut [[[i8; GROUP]; PANEL]; 4], row: usize) {
+    let mut square = [u32x4::ZERO; 4];
+    for (words, codes) in square.iter_mut().zip(codes.chunks_exact(width)) {
+        if let Some(codes) = codes.get(at..).and_then(|codes| codes.first_chunk::<SQUARE>()) {
+            *words = bytemuck::cast(*codes);
+        }
+    }
+    for (group, words) in groups.iter_mut().zip(u32x4::transpose(square)) {
+        if let Some(place) = group.get_mut(row..).and_then(|places| places.first_chunk_mut::<4>()) {
+            *place = bytemuck::cast(words);
+        }
+    }
+}
+
+/// Puts rows' codes, `width` a row, into a head's packed values as rows `first` on.
+pub(crate) fn store_values(codes: &[i8], width: usize, first: usize, values: &mut [i8]) {
+    let pair = 2 * width.max(1);
+    // Rows whose other row comes along are written with it.
+    let whole = if first.is_multiple_of(2) { codes.len() - codes.len() % pair } else { 0 };
+    let (pairs, rest) = codes.split_at(whole);
+    let places = values.get_mut(value_place(first & !1, 0, width)..).unwrap_or_default();
+    for (codes, places) in pairs.chunks_exact(pair).zip(places.chunks_exact_mut(pair)) {
+        let (even, odd) = codes.split_at(width);
+        let ((even, even_rest), (odd, odd_rest)) = (even.as_chunks(), odd.as_chunks());
+        let (places, places_rest) = places.as_chunks_mut::<2>().0.as_chunks_mut();
+        for ((places, even), odd) in places.iter_mut().zip(even).zip(odd) {
+            *places = interleaved(*even, *odd);
+        }
+        for ((place, &even), &odd) in places_rest.iter_mut().zip(even_rest).zip(odd_rest) {
+            *place = [even, odd];
+        }
+    }
+    let first = first + 2 * (whole / pair);
+    for (row, codes) in rest.chunks_exact(width.max(1)).enumerate() {
+        store_value(codes, first + row, values);
+    }
+}
+
+/// The codes of two rows in pairs.
+fn interleaved(even: [i8; 16], odd: [i8; 16]) -> [[i8; 2]; 16] {
+    let [even, odd] = [even, odd].map(bytemuck::cast::<_, u8x16>);
+    bytemuck::cast([u8x16::unpack_low(even, odd), u8x16::unpack_high(even, odd)])
+}
+
 /// Puts one row's codes into a head's packed values.
-pub(crate) fn store_value(codes: &[i8], row: usize, values: &mut [i8]) {
+fn store_value(codes: &[i8], row: usize, values: &mut [i8]) {
     let pairs = values.get_mut(value_place(row & !1, 0, codes.len())..).unwrap_or_default();
     // Whole pairs are written, so that compilers write whole vectors.
     let (place, keep) = if row.is_multiple_of(2) { (0, 0xff00) } else { (8, 0x00ff) };
@@ -304,13 +372,17 @@ mod tests {
 
     #[test]
     fn rows_are_stored_where_they_belong() {
-        for width in [8, 24, 64] {
+        let code = |row: usize, channel: usize| (row * 31 + channel * 7) as i8;
+        // As many rows at a time, the last ones first; whole panels and pairs, and rows that begin or end within them.
+        for (width, at_a_time) in [8, 16, 24, 32, 64].into_iter().flat_map(|w| [1, 2, 3, 16].map(|n| (w, n)))
+        {
             let (mut keys, mut values) = (std::vec![9; 48 * width], std::vec![9; 48 * width]);
-            let code = |row: usize, channel: usize| (row * 31 + channel * 7) as i8;
-            for row in (0..48).rev() {
-                let codes: std::vec::Vec<i8> = (0..width).map(|channel| code(row, channel)).collect();
-                store_key(&codes, row, &mut keys);
-                store_value(&codes, row, &mut values);
+            for first in (0..48).step_by(at_a_time).rev() {
+                let rows = first..first + at_a_time;
+                let codes: std::vec::Vec<i8> =
+                    rows.flat_map(|row| (0..width).map(move |channel| code(row, channel))).collect();
+                store_keys(&codes, width, first, &mut keys);
+                store_values(&codes, width, first, &mut values);
             }
             for (row, channel) in (0..48).flat_map(|row| (0..width).map(move |channel| (row, channel))) {
                 assert_eq!(keys[key_place(row, channel, width)], code(row, channel));

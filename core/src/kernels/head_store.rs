@@ -1,7 +1,7 @@
 //! Queries, keys and values as they are stored for attention.
 
 use super::Backend;
-use super::attention::{pack, store_key, store_value};
+use super::attention::{pack, store_keys, store_values};
 use super::rows::Rows;
 use crate::arena::{Arena, ArenaError};
 use crate::fixed::TokenScale;
@@ -63,12 +63,14 @@ impl<'m> HeadStore<'m> {
                 [&mut self.query_scales, &mut self.key_scales, &mut self.value_scales]
                     .map(|scales| nth(scales, head, rows));
             quantize(backend, part(0), first, memory, query_scales, |row, codes| {
-                let place = queries.get_mut(row * codes.len()..).unwrap_or_default();
+                let place = queries.get_mut(row * width..).unwrap_or_default();
                 place.iter_mut().zip(codes).for_each(|(place, &code)| *place = code);
             });
-            quantize(backend, part(1), first, memory, key_scales, |row, codes| store_key(codes, row, keys));
+            quantize(backend, part(1), first, memory, key_scales, |row, codes| {
+                store_keys(codes, width, row, keys);
+            });
             quantize(backend, part(2), first, memory, value_scales, |row, codes| {
-                store_value(codes, row, values)
+                store_values(codes, width, row, values);
             });
         }
     }
@@ -79,7 +81,7 @@ fn nth<T>(all: &mut [T], head: usize, len: usize) -> &mut [T] {
     all.chunks_exact_mut(len.max(1)).nth(head).unwrap_or_default()
 }
 
-/// Quantizes rows as rows `first` on, and calls `store` for each: its number and codes. `codes` is memory.
+/// Quantizes rows as rows `first` on, and calls `store` for some at a time: the number of their first, and their codes. `codes` is memory.
 fn quantize(
     backend: &Backend,
     rows: Rows,
@@ -98,10 +100,7 @@ fn quantize(
         let rows = Rows { values, ..rows };
         let count = rows.count().min(scales.len());
         (backend.quantize_rows)(rows, &[], codes, &mut scales_of[..count]);
-        let quantized = scales.iter_mut().zip(&scales_of[..count]).zip(codes.chunks_exact(width));
-        for (row, ((scale, &of_row), codes)) in quantized.enumerate() {
-            *scale = pack(of_row);
-            store(first + from + row, codes);
-        }
+        scales.iter_mut().zip(&scales_of[..count]).for_each(|(scale, &of_row)| *scale = pack(of_row));
+        store(first + from, codes.get(..count * width).unwrap_or_default());
     }
 }

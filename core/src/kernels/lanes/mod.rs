@@ -12,6 +12,6 @@ pub(in crate::kernels) mod multiply;
 pub(in crate::kernels) mod quantize;
 pub(in crate::kernels) mod residual;
 pub(in crate::kernels) mod rotary;
-mod scales;
+pub(in crate::kernels) mod scales;
 pub(in crate::kernels) mod turn;
 pub(in crate::kernels) mod weigh;

@@ -16,6 +16,15 @@ pub trait Steps: Copy {
         values.iter().fold(0, |largest, value| largest.max(value.unsigned_abs()))
     }
 
+    /// The largest magnitude of each of the first `count` rows.
+    #[inline(always)]
+    fn largest_of_each(self, rows: Rows, count: usize) -> [u32; ROWS] {
+        let mut largest = [0; ROWS];
+        let each = largest.iter_mut().zip(rows.iter()).take(count);
+        each.for_each(|(largest, values)| *largest = self.largest(values));
+        largest
+    }
+
     /// The largest magnitude among the values whose mark is -1; the others' is 0.
     #[inline(always)]
     fn largest_marked(self, values: &[i32], marks: &[i8]) -> u32 {
@@ -28,6 +37,13 @@ pub trait Steps: Copy {
     #[inline(always)]
     fn encode(self, values: &[i32], by: Lanes, codes: &mut [i8]) {
         codes.iter_mut().zip(values).for_each(|(code, &value)| *code = by.apply(value) as i8);
+    }
+
+    /// Codes of as many of the first `count` rows as are best encoded together; how many those are. The rows have no outliers, and
+    /// their codes lie one after another.
+    #[inline(always)]
+    fn encode_together(self, _rows: Rows, _count: usize, _by: &Scales, _codes: &mut [i8]) -> usize {
+        0
     }
 
     /// Two limbs of every value.
@@ -79,17 +95,17 @@ fn quantize_tile(
 ) {
     let (width, high_len) = (rows.width, outliers.len().div_ceil(GROUP) * GROUP);
     let all_loud = !outliers.is_empty() && outliers.len() == width;
-    let by = {
+    let by = if outliers.is_empty() {
+        Scales::covering(steps.largest_of_each(rows, scales.len()), [0; ROWS])
+    } else {
         let (mut ordinary, mut loud) = ([0; ROWS], [0; ROWS]);
-        let maxima = ordinary.iter_mut().zip(&mut loud).zip(rows.iter()).take(scales.len());
         if all_loud {
-            maxima.for_each(|((_, loud), values)| *loud = steps.largest(values));
-        } else if outliers.is_empty() {
-            maxima.for_each(|((ordinary, _), values)| *ordinary = steps.largest(values));
+            loud = steps.largest_of_each(rows, scales.len());
         } else {
             // The first row's codes are yet to be written.
             let marks = codes.get_mut(..width).unwrap_or_default();
             mark_ordinary(outliers, marks);
+            let maxima = ordinary.iter_mut().zip(&mut loud).zip(rows.iter()).take(scales.len());
             for ((ordinary, loud), values) in maxima {
                 *ordinary = steps.largest_marked(values, marks);
                 let outliers = outliers.iter().filter_map(|&channel| values.get(usize::from(channel)));
@@ -98,13 +114,23 @@ fn quantize_tile(
         }
         Scales::covering(ordinary, loud)
     };
-    scales.iter_mut().enumerate().for_each(|(r, scale)| *scale = by.get(r));
+    match scales.first_chunk_mut::<ROWS>() {
+        Some(scales) => by.copy_to(scales),
+        None => by.copy_to(scales),
+    }
     let len = row_len(width, outliers.len());
     if len == 0 {
         return;
     }
-    let codes = codes.chunks_exact_mut(len);
-    for (r, (codes, values)) in codes.zip(rows.iter()).take(scales.len()).enumerate() {
+    let done = if outliers.is_empty() && len == width {
+        steps.encode_together(rows, scales.len(), &by, codes)
+    } else {
+        0
+    };
+    for r in done..scales.len() {
+        let values = rows.values.get(r * rows.stride..).and_then(|values| values.get(..width));
+        let codes = codes.get_mut(r * len..).and_then(|codes| codes.get_mut(..len));
+        let (Some(values), Some(codes)) = (values, codes) else { return };
         let by = by.inverse(r);
         let (high, low) = codes.split_at_mut(high_len);
         let (low, padding) = low.split_at_mut(width);

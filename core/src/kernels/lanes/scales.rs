@@ -10,9 +10,11 @@ pub const ROWS: usize = 16;
 pub struct Scales {
     mantissa: [u16; ROWS],
     exponent: [i8; ROWS],
-    inverse: [i32; ROWS],
-    left: [u32; ROWS],
-    right: [u32; ROWS],
+    pub(in crate::kernels) inverse: [i32; ROWS],
+    pub(in crate::kernels) left: [u32; ROWS],
+    pub(in crate::kernels) right: [u32; ROWS],
+    /// [`Lanes::half`]
+    pub(in crate::kernels) half: [i32; ROWS],
 }
 
 impl Scales {
@@ -20,7 +22,8 @@ impl Scales {
     #[inline(always)]
     pub fn covering(ordinary: [u32; ROWS], loud: [u32; ROWS]) -> Self {
         let (mut mantissa, mut exponent) = ([0; ROWS], [0; ROWS]);
-        let (mut inverse, mut left, mut right) = ([0; ROWS], [0; ROWS], [0; ROWS]);
+        let (mut inverse, mut half) = ([0; ROWS], [0; ROWS]);
+        let (mut left, mut right) = ([0; ROWS], [0; ROWS]);
         for r in 0..ROWS {
             let scale = TokenScale::covering(ordinary[r], loud[r]);
             (mantissa[r], exponent[r]) = (scale.mantissa, scale.exponent);
@@ -30,8 +33,15 @@ impl Scales {
             // As in `Lanes`, which hold all that a scale covers.
             right[r] = (shift - 32).max(1) as u32;
             left[r] = (33 - shift).max(0) as u32;
+            half[r] = 1 << (right[r] - 1);
         }
-        Self { mantissa, exponent, inverse, left, right }
+        Self { mantissa, exponent, inverse, left, right, half }
+    }
+
+    /// As many rows' scales.
+    #[inline(always)]
+    pub fn copy_to(&self, scales: &mut [TokenScale]) {
+        scales.iter_mut().enumerate().for_each(|(r, scale)| *scale = self.get(r));
     }
 
     /// The scale of row `r`.

@@ -8,7 +8,7 @@ use crate::kernels::scalar::quantize::LIMBS_MAX;
 use crate::kernels::x86::multiply::upper_256;
 use core::arch::x86_64::*;
 
-super::steps!();
+super::steps!(and);
 
 /// Values of a vector.
 const N: usize = 8;

@@ -3,12 +3,17 @@
 
 use crate::kernels::lanes::multiply::Lanes;
 use crate::kernels::lanes::quantize::{Portable, Steps};
+use crate::kernels::lanes::scales::{ROWS, Scales};
 use crate::kernels::linear::LIMB_BITS;
+use crate::kernels::rows::Rows;
 use crate::kernels::scalar::quantize::LIMBS_MAX;
 use crate::kernels::x86::multiply::upper_512;
 use core::arch::x86_64::*;
 
-super::steps!();
+super::steps! { and
+    fn largest_of_each(rows: Rows, count: usize) -> [u32; ROWS];
+    fn encode_together(rows: Rows, count: usize, by: &Scales, codes: &mut [i8]) -> usize;
+}
 
 /// Values of a vector.
 const N: usize = 16;
@@ -65,7 +70,7 @@ fn store_rest(vector: __m512i, codes: &mut [i8]) {
 struct By {
     mantissa: __m512i,
     half: __m512i,
-    left: __m128i,
+    left: __m512i,
     right: __m128i,
 }
 
@@ -76,8 +81,20 @@ impl By {
         Self {
             mantissa: _mm512_set1_epi32(by.mantissa),
             half: _mm512_set1_epi32(by.half()),
-            left: _mm_cvtsi32_si128(by.left.cast_signed()),
+            left: _mm512_set1_epi32(by.left.cast_signed()),
             right: _mm_cvtsi32_si128(by.right.cast_signed()),
+        }
+    }
+
+    /// What takes row `r` to its codes.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn of_row(by: &Scales, r: usize) -> Self {
+        Self {
+            mantissa: _mm512_set1_epi32(by.inverse[r]),
+            half: _mm512_set1_epi32(by.half[r]),
+            left: _mm512_set1_epi32(by.left[r].cast_signed()),
+            right: _mm_cvtsi32_si128(by.right[r].cast_signed()),
         }
     }
 
@@ -85,21 +102,113 @@ impl By {
     #[inline]
     #[target_feature(enable = "avx512f")]
     fn apply(self, values: __m512i) -> __m512i {
-        let values = _mm512_sll_epi32(values, self.left);
+        let values = _mm512_sllv_epi32(values, self.left);
         let upper = upper_512(values, self.mantissa);
         _mm512_sra_epi32(_mm512_add_epi32(upper, self.half), self.right)
     }
 }
 
+/// The largest magnitudes of rows, once each row is a vector of some. Pairs of vectors become one by interleaving values, then pairs of values,
+/// then quarters: every step leaves half as many that may be the largest.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn largest_of_each(rows: Rows, count: usize) -> [u32; ROWS] {
+    let zeros = _mm512_setzero_si512();
+    let (mut sixteen, mut eight, mut four, mut two) = ([zeros; ROWS], [zeros; 8], [zeros; 4], [zeros; 2]);
+    let each = sixteen.iter_mut().take(count).enumerate();
+    match rows.width {
+        16 => each.for_each(|(r, largest)| *largest = magnitudes_of::<1>(rows, r)),
+        32 => each.for_each(|(r, largest)| *largest = magnitudes_of::<2>(rows, r)),
+        64 => each.for_each(|(r, largest)| *largest = magnitudes_of::<4>(rows, r)),
+        _ => each.zip(rows.iter()).for_each(|((_, largest), values)| *largest = magnitudes(values)),
+    }
+    for (largest, [a, b]) in eight.iter_mut().zip(sixteen.as_chunks::<2>().0) {
+        *largest = _mm512_max_epu32(_mm512_unpacklo_epi32(*a, *b), _mm512_unpackhi_epi32(*a, *b));
+    }
+    for (largest, [a, b]) in four.iter_mut().zip(eight.as_chunks::<2>().0) {
+        *largest = _mm512_max_epu32(_mm512_unpacklo_epi64(*a, *b), _mm512_unpackhi_epi64(*a, *b));
+    }
+    for (largest, [a, b]) in two.iter_mut().zip(four.as_chunks::<2>().0) {
+        *largest = larger_quarters(*a, *b);
+    }
+    // SAFETY: the types have equal sizes, and any bytes are allowed.
+    unsafe { core::mem::transmute(larger_quarters(two[0], two[1])) }
+}
+
+/// The larger of the first two quarters of `a`, of its last two, and the same of `b`.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn larger_quarters(a: __m512i, b: __m512i) -> __m512i {
+    let first = _mm512_shuffle_i32x4::<0b10_00_10_00>(a, b);
+    _mm512_max_epu32(first, _mm512_shuffle_i32x4::<0b11_01_11_01>(a, b))
+}
+
+/// Rows of one, two or four vectors, four vectors at a time.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn encode_together(rows: Rows, count: usize, by: &Scales, codes: &mut [i8]) -> usize {
+    match rows.width {
+        16 => encode_fours::<1>(rows, count, by, codes),
+        32 => encode_fours::<2>(rows, count, by, codes),
+        64 => encode_fours::<4>(rows, count, by, codes),
+        _ => 0,
+    }
+}
+
+/// Rows of so many vectors, as long as there are four; how many rows those are.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn encode_fours<const VECTORS: usize>(rows: Rows, count: usize, by: &Scales, codes: &mut [i8]) -> usize {
+    let rows_of_four = 4 / VECTORS;
+    let fours = count.min(ROWS) / rows_of_four;
+    let codes = codes.as_chunks_mut::<N>().0.as_chunks_mut::<4>().0;
+    for (four, codes) in codes.iter_mut().take(fours).enumerate() {
+        let mut vectors = [_mm512_setzero_si512(); 4];
+        for (at, vector) in vectors.iter_mut().enumerate() {
+            let r = four * rows_of_four + at / VECTORS;
+            *vector = By::of_row(by, r % ROWS).apply(load(&row::<VECTORS>(rows, r)[at % VECTORS]));
+        }
+        let [a, b, c, d] = vectors;
+        store_four(a, b, c, d, codes);
+    }
+    fours * rows_of_four
+}
+
+/// One of the rows, of so many vectors.
+#[inline(always)]
+fn row<const VECTORS: usize>(rows: Rows<'_>, r: usize) -> &[[i32; N]; VECTORS] {
+    let values = rows.values.get(r * rows.stride..).unwrap_or_default();
+    values.as_chunks().0.first_chunk().unwrap_or(&[[0; N]; VECTORS])
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn largest(values: &[i32]) -> u32 {
+    _mm512_reduce_max_epu32(magnitudes(values))
+}
+
+/// As [`magnitudes`], for one of the rows, of so many vectors.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn magnitudes_of<const VECTORS: usize>(rows: Rows, r: usize) -> __m512i {
+    let mut largest = _mm512_setzero_si512();
+    for values in row::<VECTORS>(rows, r) {
+        largest = _mm512_max_epu32(largest, _mm512_abs_epi32(load(values)));
+    }
+    largest
+}
+
+/// Magnitudes of which one is the largest.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn magnitudes(values: &[i32]) -> __m512i {
     let (values, rest) = values.as_chunks::<N>();
-    let mut largest = _mm512_abs_epi32(load_rest(rest));
+    let mut largest =
+        if rest.is_empty() { _mm512_setzero_si512() } else { _mm512_abs_epi32(load_rest(rest)) };
     for values in values {
         largest = _mm512_max_epu32(largest, _mm512_abs_epi32(load(values)));
     }
-    _mm512_reduce_max_epu32(largest)
+    largest
 }
 
 #[inline]

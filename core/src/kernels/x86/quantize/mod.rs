@@ -2,8 +2,9 @@
 
 /// The proof that the machine has the features, whose [`Steps`](crate::kernels::lanes::quantize::Steps) are a module's functions.
 macro_rules! steps {
-    () => {
+    (and $($more:tt)*) => {
         $crate::kernels::x86::quantize::steps! {
+            $($more)*
             fn largest(values: &[i32]) -> u32;
             fn largest_marked(values: &[i32], marks: &[i8]) -> u32;
             fn encode(values: &[i32], by: Lanes, codes: &mut [i8]);
