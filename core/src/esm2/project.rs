@@ -60,9 +60,7 @@ fn project_block(
         for (outputs, token) in outputs.chunks_exact_mut(3 * width).zip(first + done..) {
             let angles = rotary.get(token * half..(token + 1) * half).unwrap_or_default();
             let (turned, _) = outputs.split_at_mut(2 * width);
-            for head in turned.chunks_exact_mut(2 * half) {
-                (backend.rotary)(head, angles);
-            }
+            (backend.rotary)(turned, angles);
         }
         rows.write(backend, done, outputs, 3 * width);
     }

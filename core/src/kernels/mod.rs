@@ -60,7 +60,7 @@ pub struct Backend {
     /// Brings the channels of one product to a common unit: `(row scales, column scales, product, out) -> exponent`. Defined by
     /// [`scalar::common_unit::common_unit`].
     pub common_unit: fn(&[u32], &[u32], &[i32], &mut [i32]) -> i32,
-    /// Rotary embedding of one head's row in place: `(row, cos_sin)`. Defined by [`scalar::rotary::rotary`].
+    /// Rotary embedding of one row of heads in place: `(row, cos_sin)`. Defined by [`scalar::rotary::rotary`].
     pub rotary: fn(&mut [i32], &[[i32; 2]]),
     /// Attention of one head for a tile of query rows. Defined by [`scalar::attention::attention`].
     pub attention: fn(&Head, RowTile),

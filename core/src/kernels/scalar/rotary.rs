@@ -1,11 +1,14 @@
 //! Rotary position embedding.
 
-/// Rotates the pairs (c, c + width/2) of one head's row (the "rotate half" convention of ESM-2) by the angles whose
-/// `[cos, sin]` (Q1.30) are given, one for each pair. Rounded once, saturating.
+/// Rotates the pairs (c, c + width/2) of every whole head in a row (the "rotate half" convention of ESM-2) by the angles whose
+/// `[cos, sin]` (Q1.30) are given, one for each pair of a head. Rounded once, saturating.
 pub fn rotary(row: &mut [i32], cos_sin: &[[i32; 2]]) {
-    let Some((first, second)) = row.split_at_mut_checked(cos_sin.len()) else { return };
-    for ((first, second), &[cos, sin]) in first.iter_mut().zip(second).zip(cos_sin) {
-        (*first, *second) = rotate(*first, *second, cos, sin);
+    let half = cos_sin.len();
+    for head in row.chunks_exact_mut((2 * half).max(1)) {
+        let (first, second) = head.split_at_mut(half);
+        for ((first, second), &[cos, sin]) in first.iter_mut().zip(second).zip(cos_sin) {
+            (*first, *second) = rotate(*first, *second, cos, sin);
+        }
     }
 }
 

@@ -31,7 +31,7 @@ pub static BACKEND: super::Backend = super::Backend {
     gate: |x, gates| gate(x, gates, look_up::<8>),
     product: product::product,
     common_unit: common_unit::common_unit,
-    rotary: rotary::rotary,
+    rotary: |row, cos_sin| rotary::rotary(row, cos_sin, rotary::turn_pairs),
     attention: attention::attention,
     contact: contact::accumulate,
     dots: wide_sums::dots,

@@ -19,7 +19,7 @@ macro_rules! rows {
         use crate::fixed::TokenScale;
         use crate::kernels::attention::ContactWeight;
         use crate::kernels::rows::Rows;
-        use crate::kernels::x86::{lookup, multiply, quantize, turn};
+        use crate::kernels::x86::{lookup, multiply, quantize, rotary, turn};
         use crate::kernels::{Backend, lanes, scalar, wide};
         use crate::quant::Site;
 
@@ -37,7 +37,7 @@ macro_rules! rows {
                 scalar::common_unit::common_unit(rows, columns, product, out)
             }
             fn rotary(row: &mut [i32], cos_sin: &[[i32; 2]]) {
-                lanes::rotary::rotary(row, cos_sin)
+                lanes::rotary::rotary(row, cos_sin, |pairs| rotary::turn_eight(pairs))
             }
             fn contact(weights: &[i16], sum: u32, head: ContactWeight, row: &mut [i32], columns: &mut [u32]) -> u32 {
                 scalar::contact::accumulate(weights, sum, head, row, columns)
@@ -112,6 +112,7 @@ mod multiply;
 mod pairs;
 mod product;
 mod quantize;
+mod rotary;
 mod turn;
 mod vectors;
 mod ymm;

@@ -75,19 +75,22 @@ proptest! {
     }
 
     #[test]
-    fn rotary_pairs_a_channel_with_the_one_half_a_head_away(seed: u64, half in 1..40usize) {
+    fn rotary_pairs_a_channel_with_the_one_half_a_head_away(seed: u64, half in 1..40usize, heads in 0..4usize) {
         let mut random = Random(seed);
-        let row = random.many(2 * half, |r| (r.next() as i32) >> 8);
+        let row = random.many(2 * half * heads + half, |r| (r.next() as i32) >> 8);
         let angles = random.many(half, |r| {
             let (sine, cosine) = sin_cos(r.next() as u32);
             [cosine, sine]
         });
         let mut turned = row.clone();
         rotary::rotary(&mut turned, &angles);
-        for (c, &[cosine, sine]) in angles.iter().enumerate() {
-            let expected = rotary::rotate(row[c], row[c + half], cosine, sine);
-            prop_assert_eq!((turned[c], turned[c + half]), expected);
+        for head in (0..heads).map(|head| head * 2 * half) {
+            for (c, &[cosine, sine]) in (head..).zip(&angles) {
+                let expected = rotary::rotate(row[c], row[c + half], cosine, sine);
+                prop_assert_eq!((turned[c], turned[c + half]), expected);
+            }
         }
+        prop_assert_eq!(&turned[2 * half * heads..], &row[2 * half * heads..]);
     }
 
     #[test]
