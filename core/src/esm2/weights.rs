@@ -171,8 +171,9 @@ impl<'a> LanguageModel<'a> {
 
     /// The tensors of one layer.
     pub(super) fn layer(&self, index: usize) -> Result<Layer<'a>, FormatError> {
-        let (file, width, ffn) = (&self.file, self.config.width, self.config.ffn);
+        let (width, ffn) = (self.config.width, self.config.ffn);
         let name = |part: &str| numbered("lm.layers.", index, part);
+        let file = &self.file.under(&name(".")?);
         Ok(Layer {
             attention_norm: Norm::load(file, &name(".attention.norm")?, width)?,
             qkv: Linear::load(file, &name(".attention.qkv")?, width, 3 * width)?,
@@ -180,7 +181,7 @@ impl<'a> LanguageModel<'a> {
             ffn_norm: Norm::load(file, &name(".ffn.norm")?, width)?,
             up: Linear::load(file, &name(".ffn.up")?, width, ffn)?,
             down: Linear::load(file, &name(".ffn.down")?, ffn, width)?,
-            stored: Site::load(file, &numbered("lm.residual.", index + 1, "")?, width)?,
+            stored: Site::load(&self.file, &numbered("lm.residual.", index + 1, "")?, width)?,
         })
     }
 

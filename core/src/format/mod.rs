@@ -126,6 +126,16 @@ impl<'a> ModelFile<'a> {
         Tensor::locate(self.bytes, &Entry::decode(self.directory.get(place)?).ok()?)
     }
 
+    /// The tensors whose names begin so. Where many of them are wanted, this finds them among few, which lie together, not each one among
+    /// all: between layers the directory leaves the caches.
+    pub(crate) fn under(&self, prefix: &str) -> Self {
+        let prefix = prefix.as_bytes();
+        let start = self.directory.partition_point(|block| directory::stored_name(block) < prefix);
+        let rest = self.directory.get(start..).unwrap_or_default();
+        let count = rest.iter().take_while(|block| directory::stored_name(block).starts_with(prefix)).count();
+        Self { bytes: self.bytes, directory: rest.get(..count).unwrap_or_default() }
+    }
+
     /// The tensor with this name.
     ///
     /// # Errors
@@ -140,16 +150,14 @@ impl<'a> ModelFile<'a> {
     /// [`MissingTensor`](FormatError::MissingTensor), [`WrongType`](FormatError::WrongType),
     /// [`WrongShape`](FormatError::WrongShape) or [`Misaligned`](FormatError::Misaligned), each with the name.
     pub fn values<T: Element>(&self, name: &str, shape: &[usize]) -> Result<&'a [T], FormatError> {
+        self.required(name)?.values_of(shape)
+    }
+
+    /// As [`values`](Self::values), for a tensor of one dimension, however long.
+    pub(crate) fn list<T: Element>(&self, name: &str) -> Result<&'a [T], FormatError> {
         let tensor = self.required(name)?;
-        let values = tensor.values()?;
-        if !tensor.shape.matches(shape) {
-            return Err(FormatError::WrongShape {
-                tensor: name.into(),
-                expected: Shape::clamped(shape),
-                found: tensor.shape,
-            });
-        }
-        Ok(values)
+        let length = tensor.shape().first().map_or(0, |&length| length as usize);
+        tensor.values_of(&[length])
     }
 
     /// Adds up where each payload must lie, checks that it does, and returns where the file must end.
@@ -213,6 +221,19 @@ impl<'a> Tensor<'a> {
         // The length is a multiple of the element's size, or parse would have refused it: only the address is left.
         bytemuck::try_cast_slice(self.bytes)
             .map_err(|_| FormatError::Misaligned { tensor: self.name.into(), needed: align_of::<T>() })
+    }
+
+    /// The elements in place, if the shape is this.
+    fn values_of<T: Element>(&self, shape: &[usize]) -> Result<&'a [T], FormatError> {
+        let values = self.values()?;
+        if !self.shape.matches(shape) {
+            return Err(FormatError::WrongShape {
+                tensor: self.name.into(),
+                expected: Shape::clamped(shape),
+                found: self.shape,
+            });
+        }
+        Ok(values)
     }
 
     /// Checks this tensor's checksum and the padding after it.

@@ -95,6 +95,24 @@ fn a_file_gives_back_its_tensors() {
 }
 
 #[test]
+fn names_that_begin_alike_lie_together() {
+    let aligned = Aligned::<FILE_BYTES>(small_file().try_into().unwrap());
+    let file = ModelFile::parse(&aligned.0).unwrap();
+    for prefix in ["", "c", "codes", "codes.", "d", "e", "empty", "l", "limit", "limits", "z", "\0"] {
+        let under = file.under(prefix);
+        let expected: Vec<&str> =
+            file.tensors().map(|tensor| tensor.name).filter(|name| name.starts_with(prefix)).collect();
+        assert!(under.tensors().map(|tensor| tensor.name).eq(expected.iter().copied()), "{prefix}");
+        for name in ["codes", "empty", "limits"] {
+            assert_eq!(under.tensor(name).is_some(), expected.contains(&name), "{prefix} {name}");
+        }
+    }
+    assert_eq!(file.list::<u16>("empty"), Ok(&[][..]));
+    assert_eq!(file.list::<i64>("limits"), Ok(&[i64::MIN, i64::MAX][..]));
+    assert!(matches!(file.list::<i8>("codes"), Err(FormatError::WrongShape { .. })));
+}
+
+#[test]
 fn views_are_in_place() {
     let file = small_file();
     let tensor = ModelFile::parse(&file).unwrap().tensor("limits").unwrap();

@@ -53,19 +53,17 @@ impl<'a> Linear<'a> {
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, FormatError> {
-        let outliers_name = join(name, "outliers")?;
-        let outlier_count =
-            file.tensor(&outliers_name).and_then(|tensor| tensor.shape().first().copied()).unwrap_or(0)
-                as usize;
+        let file = file.under(&join(name, "")?);
+        let outliers: &[u16] = file.list(&join(name, "outliers")?)?;
         let layer = Self {
-            outliers: file.u16s(&outliers_name, &[outlier_count])?,
+            outliers,
             bias: file.i32s(&join(name, "bias")?, &[outputs])?,
             mantissa: file.u16s(&join(name, "mantissa")?, &[outputs])?,
             shift: file.i8s(&join(name, "shift")?, &[outputs])?,
             row_sum: file.i32s(&join(name, "rowsum")?, &[outputs])?,
             weight: file.i8s(
                 &join(name, "weight")?,
-                &[outputs.div_ceil(PANEL), panel_groups(inputs, outlier_count), PANEL, GROUP],
+                &[outputs.div_ceil(PANEL), panel_groups(inputs, outliers.len()), PANEL, GROUP],
             )?,
             inputs,
         };
