@@ -2,7 +2,7 @@
 
 use super::config::Config;
 use super::run::Pass;
-use crate::fixed::{div_round, sin_cos};
+use crate::fixed::{Divisor, sin_cos};
 use crate::quant::Site;
 
 /// Channels that are scaled and encoded at a time.
@@ -11,19 +11,19 @@ const CHANNELS: usize = 64;
 /// The factor of every embedding under token dropout: 0.88 / (1 - masked / tokens), as a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dropout {
-    numerator: i64,
-    denominator: i64,
+    numerator: u64,
+    denominator: Divisor,
 }
 
 impl Dropout {
     /// The training mask ratio is 0.15 * 0.8 (`EsmEmbeddings.forward`).
     pub fn new(tokens: &[u8], config: &Config) -> Self {
         if !config.token_dropout {
-            return Self { numerator: 1, denominator: 1 };
+            return Self { numerator: 1, denominator: Divisor::new(1) };
         }
         let masked = tokens.iter().filter(|&&token| token == config.mask_token).count();
         let kept = tokens.len().saturating_sub(masked).max(1);
-        Self { numerator: 88 * tokens.len() as i64, denominator: 100 * kept as i64 }
+        Self { numerator: 88 * tokens.len() as u64, denominator: Divisor::new(100 * kept as u64) }
     }
 }
 
@@ -49,8 +49,11 @@ impl Pass<'_, '_> {
 }
 
 impl Dropout {
+    /// To nearest, half away from zero.
     fn apply(self, x: i32) -> i32 {
-        let scaled = div_round(i64::from(x) * self.numerator, self.denominator);
+        let half = self.denominator.get() / 2;
+        let scaled = self.denominator.divide(u64::from(x.unsigned_abs()) * self.numerator + half) as i64;
+        let scaled = if x < 0 { scaled.wrapping_neg() } else { scaled };
         scaled.clamp(i32::MIN.into(), i32::MAX.into()) as i32
     }
 }

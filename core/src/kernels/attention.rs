@@ -5,7 +5,7 @@
 //! (`[rows / 2, head_width, 2]`, so that a dot product of 16-bit pairs sums over keys).
 
 use super::linear::{GROUP, PANEL};
-use crate::fixed::{Multiplier, TokenScale};
+use crate::fixed::{Divisor, Multiplier, TokenScale};
 use wide::{u8x16, u32x4};
 
 /// Query rows that a kernel works on at a time.
@@ -246,13 +246,16 @@ pub struct ContactWeight {
 
 /// `numerator * scale / largest scale` for every key, rounded; the largest scale itself.
 pub fn relative_scales(scales: &[u32], numerator: i16, out: &mut [i16]) -> TokenScale {
-    let largest = scales.iter().copied().map(unpack).max_by_key(|s| (s.exponent, s.mantissa));
-    let largest = largest.unwrap_or(TokenScale::covering(0, 0));
+    // A scale's word is in the order of its exponent, then its mantissa, once the exponent's sign is the other way round.
+    let ordered = |word: &u32| (word & 0xff_ffff) ^ 0x80_0000;
+    let Some(largest) = scales.iter().map(ordered).max() else { return TokenScale::covering(0, 0) };
+    let largest = unpack(ordered(&largest));
+    let mantissa = Divisor::new(largest.mantissa.into());
     for (out, scale) in out.iter_mut().zip(scales.iter().copied().map(unpack)) {
         let below = (i32::from(largest.exponent) - i32::from(scale.exponent)).clamp(0, 40);
-        let denominator = u64::from(largest.mantissa.max(1)) << below;
+        let half = (mantissa.get() << below) / 2;
         let value = numerator.unsigned_abs() as u64 * u64::from(scale.mantissa);
-        *out = ((value + denominator / 2) / denominator).min(numerator as u64) as i16;
+        *out = mantissa.divide((value + half) >> below).min(numerator as u64) as i16;
     }
     largest
 }
