@@ -43,16 +43,20 @@ fn put_each<const N: usize>(
     stride: usize,
     look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
 ) {
-    for (&y, out) in y.iter().zip(out.chunks_mut(stride.max(1))) {
-        match out.first_chunk_mut() {
-            Some(out) if channels == PANEL => *out = put_row(then, *out, y, &look_up),
-            _ => {
-                let mut x = [0; PANEL];
-                x.iter_mut().zip(&*out).for_each(|(x, &out)| *x = out);
-                let x = put_row(then, x, y, &look_up);
-                out.iter_mut().zip(x).take(channels).for_each(|(out, x)| *out = x);
-            }
+    if channels == PANEL && stride >= PANEL {
+        let mut rest = out;
+        for &y in y {
+            let Some((x, after)) = rest.split_first_chunk_mut() else { return };
+            *x = put_row(then, *x, y, &look_up);
+            rest = after.get_mut(stride - PANEL..).unwrap_or_default();
         }
+        return;
+    }
+    for (&y, out) in y.iter().zip(out.chunks_mut(stride.max(1))) {
+        let mut x = [0; PANEL];
+        x.iter_mut().zip(&*out).for_each(|(x, &out)| *x = out);
+        let x = put_row(then, x, y, &look_up);
+        out.iter_mut().zip(x).take(channels).for_each(|(out, x)| *out = x);
     }
 }
 
