@@ -42,7 +42,6 @@ def least_seconds(shape, length, limits):
         "attention": 2 * layers * width * length**2 / products,
         "LayerNorm": 8 * (2 * layers + 2) * values / second_cache,
         "quantize_row": 5 * (10 * layers + 2) * values / second_cache,
-        "GELU": 8 * (4 * layers + 1) * values / second_cache,
         "rotary": 8 * 2 * layers * values / second_cache,
         "decode": 6 * (2 * layers + 1) * values / second_cache,
         "encode": 6 * (layers + 1) * values / second_cache,
