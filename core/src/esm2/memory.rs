@@ -29,7 +29,7 @@ pub struct Dims {
     pub tile_rows: usize,
     /// Blocks.
     pub blocks: usize,
-    /// Tokens rounded up to a multiple of 32.
+    /// Tokens rounded up to an odd multiple of 32, so that the same token of several rows does not share a set of the first cache.
     pub stride: usize,
     /// Bytes of a stored residual value, at the site that takes most.
     pub code_bytes: usize,
