@@ -85,11 +85,12 @@ mod tests {
 
     #[test]
     fn divisors_at_their_edges() {
-        for d in (0..64).flat_map(|bit| [1u64 << bit, (1 << bit) + 1, (2 << bit) - 1].map(|d: u64| d.max(1)))
-        {
+        for d in (0..64).flat_map(|bit| [1, (1 << bit) + 1, u64::MAX >> bit, 1 << bit]) {
             let (divisor, end) = (Divisor::new(d), u64::MAX / d);
             // Multiples, where the reciprocal serves and where it doesn't, and their neighbours.
-            for n in [0, 1, 2, end / d, end / d + 1, end - 1, end].map(|q| q * d.min(u64::MAX / q.max(1))) {
+            for n in [0, 1, 2, end / d, (end / d).saturating_add(1), end - 1, end]
+                .map(|q| q * d.min(u64::MAX / q.max(1)))
+            {
                 for n in [n.saturating_sub(1), n, n.saturating_add(1), end - 1, end, end.saturating_add(1)] {
                     assert_eq!(divisor.divide(n), n / d, "{n} {d}");
                 }
