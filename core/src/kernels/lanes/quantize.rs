@@ -114,6 +114,7 @@ fn quantize_tile(
         }
         Scales::covering(ordinary, loud)
     };
+    // A whole tile has a length that compilers know.
     match scales.first_chunk_mut::<ROWS>() {
         Some(scales) => by.copy_to(scales),
         None => by.copy_to(scales),

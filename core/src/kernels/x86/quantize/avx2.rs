@@ -8,7 +8,12 @@ use crate::kernels::scalar::quantize::LIMBS_MAX;
 use crate::kernels::x86::multiply::upper_256;
 use core::arch::x86_64::*;
 
-super::steps!(and);
+super::steps! {
+    fn largest(values: &[i32]) -> u32;
+    fn largest_marked(values: &[i32], marks: &[i8]) -> u32;
+    fn encode(values: &[i32], by: Lanes, codes: &mut [i8]);
+    fn encode_limbs(values: &[i32], by: Lanes, high: &mut [i8], low: &mut [i8]);
+}
 
 /// Values of a vector.
 const N: usize = 8;

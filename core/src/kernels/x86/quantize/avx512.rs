@@ -10,7 +10,11 @@ use crate::kernels::scalar::quantize::LIMBS_MAX;
 use crate::kernels::x86::multiply::upper_512;
 use core::arch::x86_64::*;
 
-super::steps! { and
+super::steps! {
+    fn largest(values: &[i32]) -> u32;
+    fn largest_marked(values: &[i32], marks: &[i8]) -> u32;
+    fn encode(values: &[i32], by: Lanes, codes: &mut [i8]);
+    fn encode_limbs(values: &[i32], by: Lanes, high: &mut [i8], low: &mut [i8]);
     fn largest_of_each(rows: Rows, count: usize) -> [u32; ROWS];
     fn encode_together(rows: Rows, count: usize, by: &Scales, codes: &mut [i8]) -> usize;
 }
