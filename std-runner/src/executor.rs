@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use foldpoint_core::executor::{ChunkWork, Executor};
+use foldpoint_core::executor::{Executor, PairWork, chunks};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
 /// Runs chunks on a rayon thread pool.
@@ -40,16 +40,15 @@ impl Executor for RayonExecutor {
         self.pool.current_num_threads()
     }
 
-    fn for_each(&self, data: &mut [u8], chunk: usize, scratch: &mut [u8], work: &ChunkWork) {
+    fn for_each_pair(&self, data: [&mut [u8]; 2], sizes: [usize; 2], scratch: &mut [u8], work: &PairWork) {
         let mut parts = scratch_parts(scratch, self.workers());
-        let chunk = chunk.max(1);
-        let useful = data.len().div_ceil(chunk);
-        let queue = Mutex::new(data.chunks_mut(chunk).enumerate());
+        let useful = data[0].len().div_ceil(sizes[0].max(1));
+        let queue = Mutex::new(chunks(data, sizes));
         // A worker that panicked left the queue whole: it was not holding the lock while it worked.
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         let run = |part: &mut [u8]| {
-            while let Some((index, piece)) = next() {
-                work(index, piece, part);
+            while let Some((index, chunk)) = next() {
+                work(index, chunk, part);
             }
         };
         let own = parts.swap_remove(0);
@@ -85,20 +84,26 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
-        fn each_chunk_once_as_serial(len in 0usize..5000, chunk in 0usize..200, threads in 1usize..6) {
-            let work = |index: usize, piece: &mut [u8], _: &mut [u8]| {
-                for (i, byte) in piece.iter_mut().enumerate() {
+        fn each_chunk_once_as_serial(
+            lens: [u16; 2],
+            sizes in [0usize..200, 0usize..200],
+            threads in 1usize..6,
+        ) {
+            let work = |index: usize, chunk: [&mut [u8]; 2], _: &mut [u8]| {
+                for (i, byte) in chunk.into_iter().flatten().enumerate() {
                     *byte = byte.wrapping_add((index * 31 + i * 7 + 1) as u8);
                 }
             };
-            let (mut serial, mut parallel) = (vec![3u8; len], vec![3u8; len]);
-            Serial.for_each(&mut serial, chunk, &mut [], &work);
+            let mut serial = lens.map(|len| vec![3u8; usize::from(len % 5000)]);
+            let mut parallel = serial.clone();
+            Serial.for_each_pair(serial.each_mut().map(|data| &mut data[..]), sizes, &mut [], &work);
             let calls = AtomicUsize::new(0);
-            RayonExecutor::new(threads).expect("threads").for_each(&mut parallel, chunk, &mut [], &|i, p, s| {
+            let executor = RayonExecutor::new(threads).expect("threads");
+            executor.for_each_pair(parallel.each_mut().map(|data| &mut data[..]), sizes, &mut [], &|i, c, s| {
                 calls.fetch_add(1, Ordering::Relaxed);
-                work(i, p, s);
+                work(i, c, s);
             });
-            prop_assert_eq!(calls.into_inner(), len.div_ceil(chunk.max(1)));
+            prop_assert_eq!(calls.into_inner(), serial[0].len().div_ceil(sizes[0].max(1)));
             prop_assert_eq!(serial, parallel);
         }
 

@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 use foldpoint_core::Executor;
-use foldpoint_core::executor::ChunkWork;
+use foldpoint_core::executor::{PairWork, chunks};
 
 /// Bytes that start at a multiple of 64.
 #[derive(Clone, Debug)]
@@ -51,10 +51,10 @@ impl Executor for Backwards {
         self.workers
     }
 
-    fn for_each(&self, data: &mut [u8], chunk: usize, scratch: &mut [u8], work: &ChunkWork) {
+    fn for_each_pair(&self, data: [&mut [u8]; 2], sizes: [usize; 2], scratch: &mut [u8], work: &PairWork) {
         let part = scratch.len() / self.workers;
-        for (index, piece) in data.chunks_mut(chunk).enumerate().collect::<Vec<_>>().into_iter().rev() {
-            work(index, piece, &mut scratch[index % self.workers * part..][..part]);
+        for (index, chunk) in chunks(data, sizes).collect::<Vec<_>>().into_iter().rev() {
+            work(index, chunk, &mut scratch[index % self.workers * part..][..part]);
         }
     }
 }

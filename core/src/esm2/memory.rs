@@ -80,6 +80,17 @@ impl Dims {
         self.tokens - 2
     }
 
+    /// Tokens of a block.
+    pub fn rows_of(&self, block: usize) -> usize {
+        self.block_rows.min(self.tokens.saturating_sub(block * self.block_rows))
+    }
+
+    /// Whether a block begins with the next layer while others still read this one's keys and values, so that workers meet once a layer. A
+    /// single worker needs no such thing, nor the memory for it.
+    pub const fn projects_ahead(&self) -> bool {
+        self.workers > 1
+    }
+
     /// Bytes from one row of stored codes to the next, at every residual site: sites of different widths replace each
     /// other in place, so a row must never reach into its neighbour.
     pub const fn code_row(&self) -> usize {
@@ -163,6 +174,7 @@ impl Dims {
             .add::<[i32; 2]>(self.tokens * (self.config.head_width() / 2))
             .repeat(self.state_layout(), self.blocks)
             .repeat(self.heads_layout().all, self.blocks)
+            .repeat(self.heads_layout().all, if self.projects_ahead() { self.blocks } else { 0 })
             .add::<i16>(heads * self.stride)
             .add::<i16>(heads * self.stride)
             .add::<u32>(heads * self.stride)
@@ -204,6 +216,8 @@ pub struct Memory<'m> {
     pub states: &'m mut [u8],
     /// Queries, keys and values, one piece a block.
     pub heads: &'m mut [u8],
+    /// Those of the next layer, while blocks still read these; nothing unless [`Dims::projects_ahead`].
+    pub next_heads: &'m mut [u8],
     /// Relative key scales, `[heads, stride]`.
     pub key_scale: &'m mut [i16],
     /// Relative value scales, `[heads, stride]`.
@@ -237,6 +251,10 @@ impl<'m> Memory<'m> {
             rotary: arena.take(dims.tokens * (dims.config.head_width() / 2))?,
             states: arena.take(pieces(dims.state_layout(), dims.blocks)?)?,
             heads: arena.take(pieces(dims.heads_layout().all, dims.blocks)?)?,
+            next_heads: arena.take(pieces(
+                dims.heads_layout().all,
+                if dims.projects_ahead() { dims.blocks } else { 0 },
+            )?)?,
             key_scale: arena.take(heads * dims.stride)?,
             value_scale: arena.take(heads * dims.stride)?,
             gathered: arena.take(heads * dims.stride)?,

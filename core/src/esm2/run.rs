@@ -8,6 +8,7 @@ use crate::executor::Executor;
 use crate::format::FormatError;
 use crate::kernels::{Backend, Isa};
 use crate::quant::Site;
+use core::mem;
 use thiserror::Error;
 
 /// Which hidden states the sink is handed. Numbers are `transformers`': 0 is the embedding, `i` the output of layer `i`,
@@ -158,18 +159,32 @@ impl Pass<'_, '_> {
         embed::rotary_table(model.rotary, memory.rotary);
         self.embed(tokens, memory.states)?;
         let mut site = model.embedded;
-        for index in 0..model.config.layers {
+        let layer = |index: usize| (index < model.config.layers).then(|| model.layer(index)).transpose();
+        let mut next = layer(0)?;
+        if let Some(first) = &next {
+            project::run(self, first, &site, memory, executor)?;
+        }
+        for index in 0.. {
+            let Some(current) = next else { break };
             if all {
                 self.hand_out(index, &site, memory, sink)?;
             }
-            let layer = model.layer(index)?;
-            project::run(self, &layer, &site, memory, executor)?;
+            next = layer(index + 1)?;
             project::relate_scales(self, memory)?;
-            transform::run(self, index, &layer, &site, memory, executor)?;
+            match &next {
+                Some(next) if !dims.projects_ahead() => {
+                    transform::run(self, index, &current, None, &site, memory, executor)?;
+                    project::run(self, next, &current.stored, memory, executor)?;
+                }
+                _ => {
+                    transform::run(self, index, &current, next.as_ref(), &site, memory, executor)?;
+                    mem::swap(&mut memory.heads, &mut memory.next_heads);
+                }
+            }
             if dims.want.contacts {
                 contacts::sum_maps(self, index, memory)?;
             }
-            site = layer.stored;
+            site = current.stored;
         }
         if dims.want.hidden != HiddenLayers::None {
             self.hand_out_last(&site, memory, sink)?;

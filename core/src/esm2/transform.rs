@@ -1,7 +1,9 @@
-//! Second step of a layer: attention, its projection, the feed-forward network, and the stream's two additions.
+//! The rest of a layer: attention, its projection, the feed-forward network, and the stream's two additions. If
+//! there are several workers, a block then begins with the next layer at once, so that they meet once a layer.
 
 use super::contacts;
 use super::memory::{HeadsLayout, Memory, Scratch, State};
+use super::project::Projection;
 use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
@@ -20,11 +22,12 @@ pub(super) struct Shared<'s> {
     pub largest: &'s [u32],
 }
 
-/// Updates every block's stream (and contact rows) by layer `index`.
+/// Updates every block's stream (and contact rows) by layer `index`, and fills its queries, keys and values of the `next` layer, if there is one.
 pub fn run(
     pass: &Pass,
     index: usize,
     layer: &Layer,
+    next: Option<&Layer>,
     site: &Site,
     memory: &mut Memory,
     executor: &dyn Executor,
@@ -39,36 +42,46 @@ pub fn run(
         value_scale: memory.value_scale,
         largest: memory.largest,
     };
-    let state_len = dims.state_layout().bytes()?;
-    executor.for_each(memory.states, state_len, memory.scratch, &|block, chunk, scratch| {
-        // Both chunks are as long as the layouts say, so carving them succeeds.
-        if let (Ok(state), Ok(mut scratch)) = (State::carve(dims, chunk), Scratch::carve(dims, scratch)) {
-            transform_block(pass, index, layer, site, &shared, block, state, &mut scratch);
-        }
-    });
+    let (state_len, heads_len) = (dims.state_layout().bytes()?, shared.heads_len);
+    let next = next.map(|next| Projection { layer: next, site: &layer.stored, rotary: memory.rotary });
+    executor.for_each_pair(
+        [&mut *memory.states, &mut *memory.next_heads],
+        [state_len, heads_len],
+        memory.scratch,
+        &|block, [chunk, heads], scratch| {
+            // Both chunks are as long as the layouts say, so carving them succeeds.
+            if let (Ok(state), Ok(mut scratch)) = (State::carve(dims, chunk), Scratch::carve(dims, scratch)) {
+                let codes = transform_block(pass, index, layer, site, &shared, block, state, &mut scratch);
+                if let Some(next) = &next {
+                    next.block(pass, block, codes, heads, &mut scratch);
+                }
+            }
+        },
+    );
     Ok(())
 }
 
+/// Returns the codes of the updated stream.
 #[expect(clippy::too_many_arguments, reason = "one block's inputs and outputs")]
-fn transform_block(
+fn transform_block<'s>(
     pass: &Pass,
     index: usize,
     layer: &Layer,
     site: &Site,
     shared: &Shared,
     block: usize,
-    mut state: State,
+    mut state: State<'s>,
     scratch: &mut Scratch,
-) {
+) -> &'s [u8] {
     let dims = &pass.dims;
     state.columns.fill(0);
-    let first = block * dims.block_rows;
-    let count = dims.block_rows.min(dims.tokens.saturating_sub(first));
+    let count = dims.rows_of(block);
     for from in (0..count).step_by(dims.tile_rows) {
         let rows = dims.tile_rows.min(count - from);
         attend(pass, index, shared, block, from, rows, &mut state, scratch);
         update(pass, layer, site, from, rows, state.codes, scratch);
     }
+    state.codes
 }
 
 /// Fills `scratch.context` for `rows` rows of a block.

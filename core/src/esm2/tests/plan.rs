@@ -30,7 +30,7 @@ fn sizes_are_pinned() {
     let esm2_8m = [66, 258, 514, 1026].map(|tokens| planned(&ESM2_8M, 1, tokens, 1, CONTACTS));
     assert_eq!(esm2_8m, [641_024, 1_687_040, 3_750_400, 10_454_528]);
     let esm2_650m = [66, 258, 514, 1026].map(|tokens| planned(&ESM2_650M, 1, tokens, 2, CONTACTS));
-    assert_eq!(esm2_650m, [4_732_288, 6_925_696, 10_741_120, 19_781_504]);
+    assert_eq!(esm2_650m, [5_123_968, 8_100_736, 13_091_200, 24_024_704]);
 }
 
 /// The bytes of pieces, each padded.
@@ -58,7 +58,7 @@ proptest! {
         let mut arena = Aligned::new(&vec![0; bytes], 0);
         let m = Memory::carve(&dims, arena.bytes_mut()).unwrap();
         let sum = padded!(
-            m; contacts, logits, rotary, states, heads, key_scale, value_scale, gathered, largest, map_rows,
+            m; contacts, logits, rotary, states, heads, next_heads, key_scale, value_scale, gathered, largest, map_rows,
             map_totals, hidden, scratch
         );
         prop_assert_eq!(sum, bytes);
@@ -72,6 +72,7 @@ proptest! {
         let layout = dims.heads_layout();
         let bytes = layout.all.bytes().unwrap();
         prop_assert_eq!(m.heads.len(), bytes * dims.blocks);
+        prop_assert_eq!(m.next_heads.len(), if workers > 1 { m.heads.len() } else { 0 });
         let start = m.heads.as_ptr().addr();
         let h = dims.heads(&mut m.heads[..bytes]).unwrap();
         prop_assert_eq!(padded!(h; queries, keys, values, query_scales, key_scales, value_scales), bytes);

@@ -1,6 +1,6 @@
 //! An executor on several threads that takes chunks in a random order.
 
-use crate::executor::{ChunkWork, Executor};
+use crate::executor::{Executor, PairWork, chunks};
 use crate::kernels::testing::Random;
 use std::sync::Mutex;
 use std::thread;
@@ -16,8 +16,8 @@ impl Executor for Threads {
         self.workers
     }
 
-    fn for_each(&self, data: &mut [u8], chunk: usize, scratch: &mut [u8], work: &ChunkWork) {
-        let mut chunks: Vec<(usize, &mut [u8])> = data.chunks_mut(chunk.max(1)).enumerate().collect();
+    fn for_each_pair(&self, data: [&mut [u8]; 2], sizes: [usize; 2], scratch: &mut [u8], work: &PairWork) {
+        let mut chunks: Vec<_> = chunks(data, sizes).collect();
         let mut random = Random(self.seed);
         for last in (1..chunks.len()).rev() {
             chunks.swap(last, random.below(last + 1));

@@ -5,7 +5,7 @@ use super::*;
 use crate::arena::ArenaError;
 use crate::esm2::Norm;
 use crate::esmfold::config::{ATOM_TYPES, CONFIG_LEN, Config, PAIR_BINS, PLDDT_BINS};
-use crate::executor::{ChunkWork, Executor, Serial};
+use crate::executor::{Executor, PairWork, Serial, chunks};
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
 use crate::kernels::linear::Then;
@@ -34,11 +34,9 @@ impl Executor for Backwards {
         3
     }
 
-    fn for_each(&self, data: &mut [u8], chunk: usize, scratch: &mut [u8], work: &ChunkWork) {
+    fn for_each_pair(&self, data: [&mut [u8]; 2], sizes: [usize; 2], scratch: &mut [u8], work: &PairWork) {
         let part = (scratch.len() / 3).max(1);
-        let mut chunks: Vec<_> = data.chunks_mut(chunk.max(1)).enumerate().collect();
-        chunks.reverse();
-        for (index, chunk) in chunks {
+        for (index, chunk) in chunks(data, sizes).collect::<Vec<_>>().into_iter().rev() {
             let scratch = scratch.chunks_exact_mut(part).nth(index % 3).unwrap_or_default();
             work(index, chunk, scratch);
         }
