@@ -6,7 +6,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use foldpoint_benches::inputs::LinearInput;
 use foldpoint_benches::share;
 use foldpoint_core::Isa;
-use foldpoint_core::kernels::linear::Then;
+use foldpoint_core::kernels::linear::{Coded, Then};
+use foldpoint_core::quant::{Codec, Site};
 
 /// Rows, outputs and inputs: one row; triangle attention's bias; ESM-2 8M's width, 650M's width; a long sequence.
 const SHAPES: [[usize; 3]; 5] =
@@ -41,12 +42,21 @@ fn then(criterion: &mut Criterion) {
     let input = LinearInput::new(rows, outputs, inputs, true);
     let mut group = criterion.benchmark_group(format!("gemm {rows}x{outputs}x{inputs} 3% outliers, then"));
     group.throughput(Throughput::Elements(input.products()));
-    for then in [Then::Store, Then::Gelu, Then::Relu, Then::Add, Then::Gate] {
-        let mut out = vec![0; rows * outputs];
+    let site = Site { codec: Codec::Wide { step: 4 }, exponents: &vec![0; outputs] };
+    for end in ["Store", "Gelu", "Relu", "Add", "Gate", "Encode"] {
+        let (mut out, mut codes) = (vec![0; rows * outputs], vec![0; 2 * rows * outputs]);
         for isa in Isa::all() {
-            group.bench_function(BenchmarkId::new(isa.name(), format!("{then:?}")), |bencher| {
+            group.bench_function(BenchmarkId::new(isa.name(), end), |bencher| {
                 let layer = input.layer();
                 bencher.iter(|| {
+                    let then = match end {
+                        "Store" => Then::Store,
+                        "Gelu" => Then::Gelu,
+                        "Relu" => Then::Relu,
+                        "Add" => Then::Add,
+                        "Gate" => Then::Gate,
+                        _ => Then::Encode(Coded { site: &site, codes: &mut codes, code_row: 2 * outputs }),
+                    };
                     (isa.backend().gemm)(&layer, &input.codes, &input.scales, then, &mut out);
                     black_box(&mut out);
                 });

@@ -6,7 +6,8 @@ use foldpoint_core::fixed::{Multiplier, TokenScale};
 use foldpoint_core::kernels::attention::{
     ContactWeight, Head, Logits, QUERY_TILE, RowTile, Temperature, bias_factor, pack, unpack,
 };
-use foldpoint_core::kernels::linear::{Linear, Then, row_len};
+use foldpoint_core::kernels::linear::{Coded, Linear, Then, row_len};
+use foldpoint_core::quant::{Codec, Site};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 
@@ -48,11 +49,26 @@ fn linear(input: &mut Unstructured) -> Result<()> {
     let row_sum = vec![0; outputs];
     let layer = Linear::from_parts(&weight, &bias, &mantissa, &shift, &row_sum, &outliers, inputs)
         .expect("legal by construction");
-    for then in [Then::Store, Then::Gelu, Then::Relu, Then::Add, Then::Gate] {
+    let exponents = repeated(input, outputs, |byte, _| byte % 4);
+    let wide = [16, 0, 0, 0, 0, 0, 1 + i32::from(input.arbitrary::<u8>()? % 32), 0];
+    let piecewise = [8, 60, 40, 70, 80, 900, 20, 700];
+    let record = if input.arbitrary()? { wide } else { piecewise };
+    let codec = Codec::from_record(&record, 3).expect("legal by construction");
+    let site = Site { codec, exponents: &exponents };
+    let code_row = outputs * codec.bytes_per_value() + input.int_in_range(0..=3)?;
+    for end in 0..6 {
         same(|isa| {
-            let mut out = vec![7 << 20; rows * outputs + 3];
+            let (mut out, mut stream) = (vec![7 << 20; rows * outputs + 3], vec![9; rows * code_row]);
+            let then = match end {
+                0 => Then::Store,
+                1 => Then::Gelu,
+                2 => Then::Relu,
+                3 => Then::Add,
+                4 => Then::Gate,
+                _ => Then::Encode(Coded { site: &site, codes: &mut stream, code_row }),
+            };
             (isa.backend().gemm)(&layer, &codes, &scales, then, &mut out);
-            out
+            (out, stream)
         });
     }
     same(|isa| {

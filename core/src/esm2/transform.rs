@@ -8,7 +8,7 @@ use super::run::{Pass, RunError};
 use super::weights::Layer;
 use crate::executor::Executor;
 use crate::kernels::attention::{Head, Logits, QUERY_TILE, RowTile, Temperature, unpack};
-use crate::kernels::linear::Then;
+use crate::kernels::linear::{Coded, Then};
 use crate::kernels::rows::Rows;
 use crate::quant::Site;
 
@@ -192,6 +192,6 @@ fn update(
     layer.ffn_norm.apply(backend, dims.config.epsilon, stream, context);
     let hidden = &mut outputs[..rows * ffn];
     layer.up.apply(backend, Rows::new(context, width), quantized, scales, Then::Gelu, hidden);
-    layer.down.apply(backend, Rows::new(hidden, ffn), quantized, scales, Then::Add, stream);
-    (backend.encode)(&layer.stored, stream, codes, code_row);
+    let stored = Then::Encode(Coded { site: &layer.stored, codes, code_row });
+    layer.down.apply(backend, Rows::new(hidden, ffn), quantized, scales, stored, stream);
 }

@@ -29,8 +29,8 @@ pub fn run(
             let stream = &mut stream[..rows * width];
             let codes = &mut codes[from * stored.code_row..];
             stored.decode(pass.backend, codes, stream);
-            transition.add(pass.backend, config.epsilon_pair, stream, &mut quantized, outputs);
-            next.encode(pass.backend, stream, codes);
+            let epsilon = config.epsilon_pair;
+            transition.add(pass.backend, epsilon, stream, &mut quantized, outputs, next.then(codes));
         }
     });
 }

@@ -5,7 +5,7 @@ use crate::esm2::Norm;
 use crate::fixed::{ACT_FRAC, TokenScale};
 use crate::kernels::Backend;
 use crate::kernels::attention::{pack, unpack};
-use crate::kernels::linear::{Linear, Then, row_len};
+use crate::kernels::linear::{Coded, Linear, Then, row_len};
 use crate::kernels::rows::Rows;
 use crate::quant::Site;
 
@@ -172,6 +172,11 @@ impl Stored<'_> {
     /// Decodes as many whole rows of `codes` as `x` holds.
     pub fn decode(&self, backend: &Backend, codes: &[u8], x: &mut [i32]) {
         (backend.decode)(&self.site, codes, self.code_row, x);
+    }
+
+    /// What stores a representation's last update in `codes`.
+    pub const fn then<'o>(&'o self, codes: &'o mut [u8]) -> Then<'o> {
+        Then::Encode(Coded { site: &self.site, codes, code_row: self.code_row })
     }
 
     /// The reverse of [`decode`](Self::decode).

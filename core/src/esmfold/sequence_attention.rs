@@ -150,7 +150,6 @@ impl<'a> SequenceAttention<'a> {
         stored.decode(pass.backend, codes, stream);
         quantized.apply(pass.backend, &self.output, rows, Rows::new(context, width), Then::Add, stream);
         let epsilon = config.epsilon_sequence;
-        self.transition.add(pass.backend, epsilon, stream, &mut quantized, outputs);
-        next.encode(pass.backend, stream, codes);
+        self.transition.add(pass.backend, epsilon, stream, &mut quantized, outputs, next.then(codes));
     }
 }

@@ -128,8 +128,7 @@ impl<'a> SequenceToPair<'a> {
                     *difference = q.saturating_sub(k);
                 }
             };
-            quantized.apply_with(pass.backend, &self.output, rows, input, Then::Add, stream);
-            next.encode(pass.backend, stream, codes);
+            quantized.apply_with(pass.backend, &self.output, rows, input, next.then(codes), stream);
         }
     }
 }

@@ -27,8 +27,8 @@ impl<'a> Transition<'a> {
         })
     }
 
-    /// Adds the transition of the rows of `stream`, `[rows, width]` in the representation's units, to them. `hidden` holds
-    /// `[rows, 4 * width]`.
+    /// Adds the transition of the rows of `stream`, `[rows, width]` in the representation's units, to them, and stores the sums as `then`
+    /// says. `hidden` holds `[rows, 4 * width]`.
     pub fn add(
         &self,
         backend: &Backend,
@@ -36,6 +36,7 @@ impl<'a> Transition<'a> {
         stream: &mut [i32],
         codes: &mut Codes,
         hidden: &mut [i32],
+        then: Then,
     ) {
         let width = self.up.inputs();
         let rows = stream.len() / width.max(1);
@@ -50,6 +51,6 @@ impl<'a> Transition<'a> {
             Then::Relu,
             hidden,
         );
-        codes.apply(backend, &self.down, rows, Rows::new(hidden, 4 * width), Then::Add, stream);
+        codes.apply(backend, &self.down, rows, Rows::new(hidden, 4 * width), then, stream);
     }
 }

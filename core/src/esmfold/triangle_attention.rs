@@ -140,8 +140,8 @@ impl<'a> TriangleAttention<'a> {
             keys.attend(pass.backend, 0, from, biases, from, &mut attending, context);
             let codes = &mut codes[from * stored.code_row..];
             stored.decode(pass.backend, codes, stream);
-            quantized.apply(pass.backend, &self.output, rows, Rows::new(context, width), Then::Add, stream);
-            next.encode(pass.backend, stream, codes);
+            let context = Rows::new(context, width);
+            quantized.apply(pass.backend, &self.output, rows, context, next.then(codes), stream);
         }
         Ok(())
     }

@@ -189,7 +189,7 @@ pub struct RowTile<'t> {
     pub logits: Logits<'t>,
     /// Working memory for scores, `[rows, stride]`.
     pub scores: &'t mut [i32],
-    /// Out: attention weights before normalisation, `[rows, stride]`, 0 to 32767; 0 beyond the keys.
+    /// Out: attention weights before normalisation, `[rows, stride]`, 0 to 32767. Beyond the keys nothing is meant.
     pub weights: &'t mut [i16],
     /// Keys rounded up to a multiple of 32: the rows of `scores` and `weights`.
     pub stride: usize,

@@ -4,6 +4,7 @@ use super::Backend;
 use super::rows::Rows;
 use crate::fixed::TokenScale;
 use crate::format::{FormatError, ModelFile, join};
+use crate::quant::Site;
 
 /// Output channels in one packed panel.
 pub const PANEL: usize = 16;
@@ -15,8 +16,8 @@ pub const GROUP: usize = 4;
 pub const LIMB_BITS: u32 = 7;
 
 /// What becomes of a layer's outputs `y`, which have their bias.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+#[derive(Debug)]
+pub enum Then<'o> {
     /// `out = y`
     Store,
     /// `out = GELU(y)`; y in activation units.
@@ -27,6 +28,36 @@ pub enum Then {
     Add,
     /// `out = out * sigmoid(y)`, rounded half up: y, in activation units, is the gate of what is there.
     Gate,
+    /// `codes = encode(out + y)`, saturating: y is the last update of a residual stream, `out`, before it is stored. `out` stays.
+    Encode(Coded<'o>),
+}
+
+/// Rows of a stored residual stream.
+#[derive(Debug)]
+pub struct Coded<'o> {
+    /// How they are stored; a channel for each output.
+    pub site: &'o Site<'o>,
+    /// As many rows as there are of outputs.
+    pub codes: &'o mut [u8],
+    /// Bytes from one row to the next.
+    pub code_row: usize,
+}
+
+impl<'o> Coded<'o> {
+    /// The site of the channels from `first` on, up to `count` of them.
+    #[inline(always)]
+    pub(in crate::kernels) fn channels(&self, first: usize, count: usize) -> Site<'o> {
+        let exponents = self.site.exponents.get(first..).unwrap_or_default();
+        Site { codec: self.site.codec, exponents: &exponents[..count.min(exponents.len())] }
+    }
+
+    /// The codes of one row from channel `first` on.
+    #[inline(always)]
+    pub(in crate::kernels) fn row(&mut self, row: usize, first: usize) -> &mut [u8] {
+        let at = first * self.site.codec.bytes_per_value();
+        let row = self.codes.chunks_mut(self.code_row.max(1)).nth(row);
+        row.and_then(|codes| codes.get_mut(at..)).unwrap_or_default()
+    }
 }
 
 /// A linear layer read in place: y = W x + b.

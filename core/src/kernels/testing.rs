@@ -260,6 +260,7 @@ impl Attended {
                 out_stride,
             },
         );
+        attended.weights.chunks_exact_mut(stride).for_each(|weights| weights[head.keys..].fill(0));
         attended
     }
 

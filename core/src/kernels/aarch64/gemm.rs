@@ -3,7 +3,8 @@
 use super::vector::{load_i8, load_i32, requantize, store_columns, store_i32};
 use super::{Columns, Products};
 use crate::fixed::TokenScale;
-use crate::kernels::lanes::activation::{look_up, put};
+use crate::kernels::lanes::activation::{Outputs, look_up, put};
+use crate::kernels::lanes::multiply::upper_each;
 use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
 use crate::kernels::scalar::gemm as specification;
 use core::arch::aarch64::*;
@@ -15,7 +16,7 @@ pub fn gemm<P: Products, const R: usize>(
     layer: &Linear,
     codes: &[i8],
     scales: &[TokenScale],
-    then: Then,
+    mut then: Then,
     out: &mut [i32],
 ) {
     let (row_len, outputs) = (layer.row_len(), layer.outputs().max(1));
@@ -23,8 +24,18 @@ pub fn gemm<P: Products, const R: usize>(
     let high_len = layer.high_groups() * GROUP;
     for (index, panel) in layer.panels().enumerate() {
         let column = index * PANEL;
-        let mut strip =
-            Strip { products, panel, column, row_len, high_len, codes, scales, then, outputs, out };
+        let mut strip = Strip {
+            products,
+            panel,
+            column,
+            row_len,
+            high_len,
+            codes,
+            scales,
+            then: &mut then,
+            outputs,
+            out,
+        };
         let mut row = 0;
         while row + R <= count {
             strip.tile::<R>(row);
@@ -41,7 +52,7 @@ pub fn gemm<P: Products, const R: usize>(
 }
 
 /// All rows by one panel of sixteen columns, the first of which is `column`.
-struct Strip<'s, P> {
+struct Strip<'s, 'o, P> {
     products: P,
     panel: Panel<'s>,
     column: usize,
@@ -49,12 +60,12 @@ struct Strip<'s, P> {
     high_len: usize,
     codes: &'s [i8],
     scales: &'s [TokenScale],
-    then: Then,
+    then: &'s mut Then<'o>,
     outputs: usize,
     out: &'s mut [i32],
 }
 
-impl<P: Products> Strip<'_, P> {
+impl<P: Products> Strip<'_, '_, P> {
     /// The `R` rows from `row` on.
     #[target_feature(enable = "neon")]
     #[inline]
@@ -72,11 +83,13 @@ impl<P: Products> Strip<'_, P> {
         }
         let scales = self.scales.get(row..).unwrap_or_default();
         let out = self.out.get_mut(row * self.outputs..).unwrap_or_default();
-        for ((sums, &scale), out) in sums.iter().zip(scales).zip(out.chunks_exact_mut(self.outputs)) {
+        let rows = sums.iter().zip(scales).zip(out.chunks_exact_mut(self.outputs));
+        for (row, ((sums, &scale), out)) in (row..).zip(rows) {
             let mut y = [[0; PANEL]];
             finish(&self.panel, sums, scale, &mut y[0]);
             let out = out.get_mut(self.column..).unwrap_or_default();
-            put(self.then, &y, self.panel.bias.len(), out, self.outputs, look_up::<4>);
+            let y = Outputs { y: &mut y, at: [row, self.column], channels: self.panel.bias.len() };
+            put(self.then, y, out, self.outputs, look_up::<4>, upper_each);
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::fixed::tables::{GELU_TAIL, SIGMOID_TAIL};
 use crate::fixed::{ACT_FRAC, CubicColumns, gelu_of_tail, gelu_tail_at, sigmoid_of_tail, sigmoid_tail_at};
-use crate::kernels::linear::{PANEL, Then};
+use crate::kernels::lanes::residual;
+use crate::kernels::linear::{Coded, PANEL, Then};
 use crate::kernels::scalar;
 
 /// Looks entries up in memory: for any instructions.
@@ -13,30 +14,67 @@ pub fn look_up<const N: usize>(table: &[i32; 16], indices: [i32; N]) -> [i32; N]
     entries
 }
 
-/// The specification's [`put`](scalar::gemm::put) for some rows of sixteen outputs, of which the first `channels` are meant; a row's are `stride`
-/// from those of the one before. `look_up` as for [`gelu`].
+/// Sixteen outputs of some rows, on their way to where they belong.
+pub struct Outputs<'y> {
+    /// A row's outputs each. They go elsewhere; what is left here means nothing.
+    pub y: &'y mut [[i32; PANEL]],
+    /// The number of the first row, and of the first output.
+    pub at: [usize; 2],
+    /// How many of the sixteen are meant.
+    pub channels: usize,
+}
+
+/// The specification's [`put`](scalar::gemm::put) for some rows, the first of which is `out`'s; each is `stride` from the one before. `look_up` as for
+/// [`gelu`], `upper` as for [`encode`](residual::encode).
 #[inline(always)]
 pub fn put<const N: usize>(
-    then: Then,
-    y: &[[i32; PANEL]],
-    channels: usize,
+    then: &mut Then,
+    outputs: Outputs,
     out: &mut [i32],
     stride: usize,
     look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
+    upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
 ) {
+    let Outputs { y, at, channels } = outputs;
     // A loop for each, so that none asks which it is.
     match then {
-        Then::Store => put_each(Then::Store, y, channels, out, stride, look_up),
-        Then::Gelu => put_each(Then::Gelu, y, channels, out, stride, look_up),
-        Then::Relu => put_each(Then::Relu, y, channels, out, stride, look_up),
-        Then::Add => put_each(Then::Add, y, channels, out, stride, look_up),
-        Then::Gate => put_each(Then::Gate, y, channels, out, stride, look_up),
+        Then::Store => put_each(&Then::Store, y, channels, out, stride, look_up),
+        Then::Gelu => put_each(&Then::Gelu, y, channels, out, stride, look_up),
+        Then::Relu => put_each(&Then::Relu, y, channels, out, stride, look_up),
+        Then::Add => put_each(&Then::Add, y, channels, out, stride, look_up),
+        Then::Gate => put_each(&Then::Gate, y, channels, out, stride, look_up),
+        Then::Encode(coded) => encode_each(coded, at, y, channels, out, stride, upper),
+    }
+}
+
+#[inline(always)]
+fn encode_each<const N: usize>(
+    coded: &mut Coded,
+    [row, column]: [usize; 2],
+    y: &mut [[i32; PANEL]],
+    channels: usize,
+    out: &[i32],
+    stride: usize,
+    upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
+) {
+    let bytes = coded.site.codec.bytes_per_value();
+    let site = coded.channels(column, channels);
+    let whole = site.exponents.len() == PANEL && (column + PANEL) * bytes <= coded.code_row;
+    for (index, (y, out)) in y.iter_mut().zip(out.chunks(stride.max(1))).enumerate() {
+        scalar::activation::add(y, out);
+        if !whole {
+            scalar::residual::encode_row(&site, y, coded.row(row + index, column));
+        }
+    }
+    if whole {
+        let codes = coded.codes.get_mut(row * coded.code_row + column * bytes..).unwrap_or_default();
+        residual::encode(&site, y.as_flattened(), codes, coded.code_row, upper);
     }
 }
 
 #[inline(always)]
 fn put_each<const N: usize>(
-    then: Then,
+    then: &Then,
     y: &[[i32; PANEL]],
     channels: usize,
     out: &mut [i32],
@@ -63,13 +101,13 @@ fn put_each<const N: usize>(
 /// What becomes of `x` and a row's outputs: values, so that compilers keep both in vectors.
 #[inline(always)]
 fn put_row<const N: usize>(
-    then: Then,
+    then: &Then,
     mut x: [i32; PANEL],
     mut y: [i32; PANEL],
     look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
 ) -> [i32; PANEL] {
     match then {
-        Then::Store => return y,
+        Then::Store | Then::Encode(_) => return y,
         Then::Gelu => gelu(&mut y, look_up),
         Then::Relu => scalar::activation::relu(&mut y),
         Then::Add => {

@@ -1,6 +1,6 @@
 //! Linear layers: i8 x i8 to i32, requantized, and what becomes of that.
 
-use super::activation;
+use super::{activation, residual};
 use crate::fixed::{TokenScale, requantize};
 use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
 
@@ -8,12 +8,12 @@ use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows}
 /// `acc = (sum of high limbs x high columns) * 128 + sum of codes x columns` (exact: see [`Linear`]'s bound).
 ///
 /// `codes` is `[M, layer.row_len()]`, `scales` `[M]`; y is in the layer's output unit and [`put`] into `out`, `[M, layer.outputs()]`.
-pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], then: Then, out: &mut [i32]) {
+pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], mut then: Then, out: &mut [i32]) {
     let outputs = layer.outputs().max(1);
     let rows = rows(codes, layer.row_len()).zip(scales).zip(out.chunks_exact_mut(outputs));
-    for ((codes, &scale), out) in rows {
+    for (row, ((codes, &scale), out)) in rows.enumerate() {
         let (high, low) = codes.split_at_checked(layer.high_groups() * GROUP).unwrap_or((&[], codes));
-        for (panel, out) in layer.panels().zip(out.chunks_mut(PANEL)) {
+        for (index, (panel, out)) in layer.panels().zip(out.chunks_mut(PANEL)).enumerate() {
             let high = dot_panel(high, panel.high);
             let low = dot_panel(low, panel.low);
             let mut acc = [0; PANEL];
@@ -22,7 +22,7 @@ pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], then: Then, out
             }
             let mut y = [0; PANEL];
             finish(&panel, &acc, scale, &mut y);
-            put(then, &y, out);
+            put(&mut then, [row, index * PANEL], &y, out);
         }
     }
 }
@@ -51,20 +51,27 @@ pub fn finish(panel: &Panel, acc: &[i32; PANEL], scale: TokenScale, out: &mut [i
     }
 }
 
-/// What [`Then`] says of as many outputs as both have.
-pub fn put(then: Then, y: &[i32], out: &mut [i32]) {
+/// What [`Then`] says of sixteen outputs of one row, the first of which is `column`; `out` is theirs, shorter at the row's end.
+pub fn put(then: &mut Then, [row, column]: [usize; 2], y: &[i32; PANEL], out: &mut [i32]) {
+    let count = out.len().min(PANEL);
+    let (out, y) = (&mut out[..count], &y[..count]);
     match then {
         Then::Add => activation::add(out, y),
         Then::Gate => activation::gate(out, y),
-        Then::Store | Then::Gelu | Then::Relu => {
-            let count = out.len().min(y.len());
-            let (out, y) = (&mut out[..count], &y[..count]);
+        Then::Encode(coded) => {
+            let mut sums = [0; PANEL];
+            sums.iter_mut().zip(&*out).for_each(|(sum, &out)| *sum = out);
+            activation::add(&mut sums, y);
+            residual::encode_row(&coded.channels(column, count), &sums, coded.row(row, column));
+        }
+        Then::Store => out.copy_from_slice(y),
+        Then::Gelu => {
             out.copy_from_slice(y);
-            match then {
-                Then::Gelu => activation::gelu(out),
-                Then::Relu => activation::relu(out),
-                _ => {}
-            }
+            activation::gelu(out);
+        }
+        Then::Relu => {
+            out.copy_from_slice(y);
+            activation::relu(out);
         }
     }
 }

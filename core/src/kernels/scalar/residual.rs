@@ -30,8 +30,9 @@ fn decode_row(site: &Site, codes: &[u8], x: &mut [i32]) {
     }
 }
 
+/// Encodes one row.
 #[inline(always)]
-fn encode_row(site: &Site, x: &[i32], codes: &mut [u8]) {
+pub fn encode_row(site: &Site, x: &[i32], codes: &mut [u8]) {
     let channels = x.iter().zip(site.exponents);
     match &site.codec {
         Codec::Piecewise(codec) => {

@@ -1,9 +1,11 @@
 //! Linear layers and their inputs.
 
+use super::rows::codec;
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
-use crate::kernels::linear::Then;
+use crate::kernels::linear::{Coded, Then};
 use crate::kernels::testing::{CODES, Codes, Layer, Random, any_magnitude};
+use crate::quant::{Codec, Site};
 use proptest::prelude::*;
 use std::vec;
 
@@ -16,7 +18,9 @@ pub struct GemmCase {
     pub outliers: usize,
     pub codes: Codes,
     pub weights: Codes,
-    pub then: Then,
+    pub end: End,
+    /// How [`End::Encode`] stores, and the largest exponent of a channel.
+    pub codec: (Codec, u8),
     /// Any mantissa, shift, exponent and bias, instead of those of a real layer.
     pub wild: bool,
     /// Values that `out` is longer than its rows; scales that are missing.
@@ -24,17 +28,62 @@ pub struct GemmCase {
     pub missing: usize,
 }
 
-const THEN: [Then; 5] = [Then::Store, Then::Gelu, Then::Relu, Then::Add, Then::Gate];
+/// A [`Then`] whose memory is yet to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    Store,
+    Gelu,
+    Relu,
+    Add,
+    Gate,
+    Encode,
+}
+
+const ENDS: [End; 6] = [End::Store, End::Gelu, End::Relu, End::Add, End::Gate, End::Encode];
+
+impl End {
+    fn then<'o>(self, coded: Coded<'o>) -> Then<'o> {
+        match self {
+            Self::Store => Then::Store,
+            Self::Gelu => Then::Gelu,
+            Self::Relu => Then::Relu,
+            Self::Add => Then::Add,
+            Self::Gate => Then::Gate,
+            Self::Encode => Then::Encode(coded),
+        }
+    }
+}
 
 pub fn gemm_case() -> impl Strategy<Value = GemmCase> {
     let inputs = prop_oneof![prop::sample::select(vec![0usize, 1, 3, 4, 5, 31, 32, 33]), 0..300usize];
     let outputs = prop_oneof![0..50usize, prop::sample::select(vec![16usize, 32, 48, 64])];
     let shape = (prop_oneof![0..10usize, 0..40usize], inputs, outputs, prop_oneof![0..3usize, 0..300usize]);
     let codes = (prop::sample::select(&CODES[..]), prop::sample::select(&CODES[..]));
-    let then = prop::sample::select(&THEN[..]);
-    (any::<u64>(), shape, codes, then, any::<bool>(), 0..20usize, 0..3usize).prop_map(
-        |(seed, (rows, inputs, outputs, outliers), (codes, weights), then, wild, surplus, missing)| {
-            GemmCase { seed, rows, inputs, outputs, outliers, codes, weights, then, wild, surplus, missing }
+    let end = (prop::sample::select(&ENDS[..]), codec());
+    (any::<u64>(), shape, codes, end, any::<bool>(), 0..20usize, 0..3usize).prop_map(
+        |(
+            seed,
+            (rows, inputs, outputs, outliers),
+            (codes, weights),
+            (end, codec),
+            wild,
+            surplus,
+            missing,
+        )| {
+            GemmCase {
+                seed,
+                rows,
+                inputs,
+                outputs,
+                outliers,
+                codes,
+                weights,
+                end,
+                codec,
+                wild,
+                surplus,
+                missing,
+            }
         },
     )
 }
@@ -70,11 +119,31 @@ pub fn check_gemm(isa: Isa, case: &GemmCase) {
     let layer = layer.view();
     let codes = random.many(case.rows * layer.row_len(), |r| case.codes.draw(r));
     let scales = random.many(case.rows.saturating_sub(case.missing), |r| case.scale(r));
-    let blank = random.many(case.rows * case.outputs + case.surplus, |r| r.next() as i32);
-    let (mut expected, mut found) = (blank.clone(), blank);
-    (Isa::scalar().backend().gemm)(&layer, &codes, &scales, case.then, &mut expected);
-    (isa.backend().gemm)(&layer, &codes, &scales, case.then, &mut found);
-    assert_eq!(found, expected);
+    let blank = random.many(case.rows * case.outputs + case.surplus, |r| any_magnitude(r) >> r.below(20));
+    // Most often a channel for each output and whole rows of codes; else fewer channels, or rows that are too short, or codes that end early.
+    let (codec, largest) = case.codec;
+    let mut fewer = |count: usize| count - if random.below(4) == 0 { random.below(count + 1) } else { 0 };
+    let channels = fewer(case.outputs);
+    let code_row = fewer(case.outputs * codec.bytes_per_value()) + case.surplus % 5;
+    let bytes = fewer(case.rows * code_row);
+    let exponents = random.many(channels, |r| r.below(usize::from(largest) + 1) as u8);
+    let site = Site { codec, exponents: &exponents };
+    let blank_stream = random.many(bytes, |r| r.next() as u8);
+    let by = |isa: Isa, end: End| {
+        let (mut out, mut stream) = (blank.clone(), blank_stream.clone());
+        let then = end.then(Coded { site: &site, codes: &mut stream, code_row });
+        (isa.backend().gemm)(&layer, &codes, &scales, then, &mut out);
+        (out, stream)
+    };
+    let found = by(isa, case.end);
+    assert_eq!(found, by(Isa::scalar(), case.end));
+    if case.end == End::Encode && channels == case.outputs && case.missing == 0 && layer.row_len() > 0 {
+        let sums = by(Isa::scalar(), End::Add).0;
+        let mut stream = blank_stream.clone();
+        let sums = &sums[..case.rows * case.outputs];
+        (Isa::scalar().backend().encode)(&site, sums, &mut stream, code_row);
+        assert_eq!(found, (blank.clone(), stream), "the sum's codes");
+    }
 }
 
 /// 1 to 9 rows, every length around the groups of four, every number of columns around the panels of sixteen.
@@ -83,7 +152,8 @@ pub fn check_every_small_gemm(isa: Isa) {
         for (outputs, outliers) in [(0, 0), (1, 0), (15, 1), (16, 2), (17, 5), (33, 9)] {
             for (index, codes) in [Codes::Any, Codes::AllLow, Codes::AllHigh].into_iter().enumerate() {
                 let seed = (rows * 100 + inputs) as u64;
-                let (weights, then) = (codes, THEN[(seed as usize + outputs + index) % THEN.len()]);
+                let (weights, end) = (codes, ENDS[(seed as usize + outputs + index) % ENDS.len()]);
+                let codec = (Codec::Wide { step: 3 }, 2);
                 check_gemm(
                     isa,
                     &GemmCase {
@@ -94,7 +164,8 @@ pub fn check_every_small_gemm(isa: Isa) {
                         outliers,
                         codes,
                         weights,
-                        then,
+                        end,
+                        codec,
                         wild: false,
                         surplus: 0,
                         missing: 0,

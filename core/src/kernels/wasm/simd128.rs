@@ -2,7 +2,8 @@
 //! multiplied: a row then has four accumulators, not eight, and four rows fit the registers of the machines that run it.
 
 use crate::fixed::TokenScale;
-use crate::kernels::lanes::activation::{look_up, put};
+use crate::kernels::lanes::activation::{Outputs, look_up, put};
+use crate::kernels::lanes::multiply::upper_each;
 use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
 use crate::kernels::scalar::gemm::finish;
 use crate::kernels::{Backend, wide};
@@ -43,16 +44,16 @@ fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
 }
 
 /// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm).
-fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], then: Then, out: &mut [i32]) {
+fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], mut then: Then, out: &mut [i32]) {
     let outputs = layer.outputs().max(1);
     let count = rows(codes, layer.row_len()).zip(scales).zip(out.chunks_exact(outputs)).count();
     for (index, panel) in layer.panels().enumerate() {
         let whole = count - count % ROWS;
         for row in (0..whole).step_by(ROWS) {
-            gemm_tile::<ROWS>(layer, &panel, index, row, codes, scales, then, out);
+            gemm_tile::<ROWS>(layer, &panel, index, row, codes, scales, &mut then, out);
         }
         for row in whole..count {
-            gemm_tile::<1>(layer, &panel, index, row, codes, scales, then, out);
+            gemm_tile::<1>(layer, &panel, index, row, codes, scales, &mut then, out);
         }
     }
 }
@@ -66,7 +67,7 @@ fn gemm_tile<const R: usize>(
     row: usize,
     codes: &[i8],
     scales: &[TokenScale],
-    then: Then,
+    then: &mut Then,
     out: &mut [i32],
 ) {
     let (row_len, outputs) = (layer.row_len(), layer.outputs());
@@ -83,11 +84,13 @@ fn gemm_tile<const R: usize>(
     }
     let scales = scales.get(row..).unwrap_or_default();
     let out = out.get_mut(row * outputs..).unwrap_or_default();
-    for ((sums, &scale), out) in sums.iter().zip(scales).zip(out.chunks_exact_mut(outputs)) {
+    let rows = sums.iter().zip(scales).zip(out.chunks_exact_mut(outputs));
+    for (row, ((sums, &scale), out)) in (row..).zip(rows) {
         let mut y = [[0; PANEL]];
         finish(panel, sums, scale, &mut y[0]);
         let out = out.get_mut(index * PANEL..).unwrap_or_default();
-        put(then, &y, panel.bias.len(), out, outputs, look_up::<4>);
+        let y = Outputs { y: &mut y, at: [row, index * PANEL], channels: panel.bias.len() };
+        put(then, y, out, outputs, look_up::<4>, upper_each);
     }
 }
 

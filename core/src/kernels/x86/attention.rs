@@ -2,15 +2,13 @@
 
 use super::matrix::Rows;
 use super::pairs::Pairs;
-use super::vectors::{Channels, Group, RowScale, SHIFTS, Scores, Vectors, Weights};
+use super::vectors::{Channels, Group, RowScale, SHIFTS, Vectors};
+use super::weigh::{KEYS, Weighing};
 use crate::fixed::{Multiplier, requantize};
-use crate::kernels::attention::{Head, RowLogits, RowTile, Temperature};
+use crate::kernels::attention::{Head, Logits, RowLogits, RowTile};
 use crate::kernels::linear::{GROUP, PANEL};
 use crate::kernels::scalar;
-use crate::kernels::scalar::attention::{WIDTH_MAX, output_scale, reduced, scaled_weight};
-
-/// Keys whose scores, or weights, are worked on at a time.
-const KEYS: usize = 32;
+use crate::kernels::scalar::attention::{WIDTH_MAX, output_scale, reduced};
 
 /// The scale of rows that are requantized by their channels' alone.
 const ONE: RowScale = RowScale { mantissa: 1, exponent: 0 };
@@ -51,11 +49,15 @@ pub fn attention<V: Vectors, const R: usize>(v: V, head: &Head, mut tile: RowTil
 fn attend<V: Vectors, const R: usize>(v: V, head: &Head, tile: RowTile) -> usize {
     let stride = tile.stride;
     score::<V, R>(v, head, tile.queries, stride, tile.scores);
-    let rows = tile.scores.chunks_exact_mut(stride).zip(tile.weights.chunks_exact_mut(stride));
-    for (((scores, weights), logits), sum) in rows.zip(tile.logits.each()).zip(&mut *tile.sums) {
-        *sum = weigh(v, head.keys, scores, logits, weights);
-        scale(v, head, weights, scores);
-    }
+    let rows = Weighing {
+        scores: tile.scores,
+        weights: tile.weights,
+        stride,
+        keys: head.keys,
+        value_scale: head.value_scale,
+    };
+    let sums = weigh::<V, R>(v, tile.logits, rows);
+    tile.sums.iter_mut().zip(sums).for_each(|(sum, of_row)| *sum = of_row);
     // Apart from the rows above, so that no row waits for another's division.
     let mut scales = [(0, 0, 0); R];
     for (scale, &sum) in scales.iter_mut().zip(&*tile.sums) {
@@ -142,35 +144,35 @@ fn wide_scales(scales: &[i16]) -> [i32; PANEL] {
     wide
 }
 
-/// The specification's [`weigh`](scalar::attention::weigh); weights beyond the keys are 0.
+/// The specification's [`weigh`](scalar::attention::weigh) for `R` rows, and their weights times the keys' value scales where the scores were;
+/// returns the sums.
 #[inline(always)]
-fn weigh<V: Vectors>(v: V, keys: usize, scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
-    let temperature = match logits {
-        // A difference that isn't shifted may be above 2^31: not in models, whose scores are finer than exponents.
-        RowLogits::Plain(Temperature { shift: 0, .. }) => {
-            let (weights, padding) = weights.split_at_mut(keys);
-            padding.fill(0);
-            return scalar::attention::weigh(scores, logits, weights);
+fn weigh<V: Vectors, const R: usize>(v: V, logits: Logits, mut rows: Weighing) -> [u32; R] {
+    let temperatures = match logits {
+        Logits::Plain(temperatures) => temperatures.first_chunk::<R>(),
+        Logits::Biased { .. } => None,
+    };
+    // A difference that isn't shifted may be above 2^31: not in models, whose scores are finer than exponents.
+    if temperatures.is_some_and(|all| all.iter().any(|temperature| temperature.shift == 0)) {
+        let mut sums = [0; R];
+        for ((sum, logits), row) in sums.iter_mut().zip(logits.each()).zip(0..) {
+            *sum = rows.weigh_as_specified(row, logits);
         }
-        RowLogits::Plain(temperature) => Some(temperature),
-        RowLogits::Biased { factor, bias } => {
+        return sums;
+    }
+    let keys = rows.keys;
+    for (row, logits) in (0..R).zip(logits.each()) {
+        let (scores, _) = rows.row(row);
+        if let RowLogits::Biased { factor, bias } = logits {
             scale_scores(&mut scores[..keys], factor);
             for (score, &bias) in scores[..keys].iter_mut().zip(bias) {
                 *score = score.saturating_add(bias);
             }
-            None
         }
-    };
-    let end = keys.next_multiple_of(KEYS);
-    // What is no key's is never the largest; its weight is taken off the sum.
-    scores[keys..end].fill(i32::MIN);
-    let (scores, _): (&[Scores], _) = scores[..end].as_chunks();
-    let (chunks, _): (&mut [Weights], _) = weights[..end].as_chunks_mut();
-    let sum = v.weigh(scores, temperature, chunks);
-    let padding = weights[keys..end].iter().fold(0, |sum, &weight| sum + u32::from(weight.unsigned_abs()));
-    // Most often there is nothing to fill, which a call would take long for.
-    weights.iter_mut().skip(keys).for_each(|weight| *weight = 0);
-    sum.wrapping_sub(padding)
+        // What is no key's is never the largest.
+        scores[keys..].fill(i32::MIN);
+    }
+    v.weigh(rows, temperatures)
 }
 
 /// [`Multiplier::apply`] to every score. Shifts of a model are 32 to 62: nothing saturates, and only the upper half of a product is
@@ -185,22 +187,6 @@ fn scale_scores(scores: &mut [i32], factor: Multiplier) {
         // At most 2^62 + 2^61.
         *score = ((i64::from(*score) * mantissa + half) >> 32) as i32 >> (factor.shift - 32);
     }
-}
-
-/// Puts each weight times its key's relative value scale where the scores were, two to a score; zeros up to a whole pair.
-#[inline(always)]
-fn scale<V: Vectors>(v: V, head: &Head, weights: &[i16], scores: &mut [i32]) {
-    let scaled: &mut [i16] = bytemuck::cast_slice_mut(scores);
-    let (weights, rest) = weights[..head.keys].as_chunks();
-    let (scales, rest_scales) = head.value_scale[..head.keys].as_chunks();
-    let (whole, after) = scaled.split_at_mut(head.keys - rest.len());
-    for ((scaled, weights), scales) in whole.as_chunks_mut().0.iter_mut().zip(weights).zip(scales) {
-        *scaled = v.scale(weights, scales);
-    }
-    for ((scaled, &weight), &scale) in after.iter_mut().zip(rest).zip(rest_scales) {
-        *scaled = scaled_weight(weight, scale);
-    }
-    after.iter_mut().skip(rest.len()).take(1).for_each(|after| *after = 0);
 }
 
 /// The context of `R` rows in the `W * 16` channels from `first` on, as far as the head has them; returns how many that are.

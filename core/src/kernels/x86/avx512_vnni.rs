@@ -3,7 +3,8 @@
 use super::matrix::{Rows, add_groups};
 use super::multiply::upper_512;
 use super::pairs::Pairs;
-use super::vectors::{Channels, Group, RowScale, Scores, UPPER, Vectors, Weights};
+use super::vectors::{Channels, Group, RowScale, UPPER, Vectors};
+use super::weigh::{KEYS, Weighing, Weights};
 use crate::fixed::EXP2_COEFFICIENTS;
 use crate::kernels::Backend;
 use crate::kernels::attention::Temperature;
@@ -177,51 +178,9 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn weigh(self, scores: &[Scores], temperature: Option<Temperature>, weights: &mut [Weights]) -> u32 {
-        // SAFETY: the machine has the features; 32 scores are two vectors, 32 weights one.
-        unsafe {
-            let mut sums = _mm512_setzero_si512();
-            let mut largest = _mm512_set1_epi32(i32::MIN);
-            for scores in scores.as_flattened().as_chunks::<PANEL>().0 {
-                largest = _mm512_max_epi32(largest, _mm512_loadu_si512(scores.as_ptr().cast()));
-            }
-            let largest = _mm512_set1_epi32(_mm512_reduce_max_epi32(largest));
-            let differences = |scores: &Scores| {
-                let scores = scores.as_ptr();
-                let low = _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.cast()));
-                (low, _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.add(16).cast())))
-            };
-            let mut put = |weights: &mut Weights, weight| {
-                sums = dpwssd(sums, weight, _mm512_set1_epi16(1));
-                _mm512_storeu_si512(weights.as_mut_ptr().cast(), weight);
-            };
-            // A loop for each, so that neither asks which it is.
-            if let Some(temperature) = temperature {
-                let shift = _mm_cvtsi32_si128(i32::from(temperature.shift.min(31)));
-                let factor = _mm512_set1_epi16(temperature.factor as i16);
-                for (scores, weights) in scores.iter().zip(weights) {
-                    let (low, high) = differences(scores);
-                    let t = saturated_halves(_mm512_srl_epi32(low, shift), _mm512_srl_epi32(high, shift));
-                    let t = mulhuw(_mm512_adds_epu16(t, _mm512_set1_epi16(1)), factor);
-                    put(weights, exp2_neg(t));
-                }
-            } else {
-                for (scores, weights) in scores.iter().zip(weights) {
-                    let (low, high) = differences(scores);
-                    put(weights, exp2_neg(saturated_halves(rounded_logit(low), rounded_logit(high))));
-                }
-            }
-            _mm512_reduce_add_epi32(sums) as u32
-        }
-    }
-
-    #[inline(always)]
-    fn scale(self, weights: &Weights, scales: &Weights) -> Weights {
-        // SAFETY: the machine has the features; 32 i16 and a vector have 64 bytes, any of which are allowed.
-        unsafe {
-            let load = |values: &Weights| _mm512_loadu_si512(values.as_ptr().cast());
-            core::mem::transmute(_mm512_mulhrs_epi16(load(weights), load(scales)))
-        }
+    fn weigh<const R: usize>(self, rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
+        // SAFETY: the machine has the features.
+        unsafe { weigh(rows, temperatures) }
     }
 
     #[inline(always)]
@@ -252,6 +211,100 @@ impl Vectors for Avx512Vnni {
             lost == 0
         }
     }
+}
+
+/// [`Vectors::weigh`]. Largest scores are found for all rows first, and sums added up last, so that rows don't wait for their own.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
+    let mut largest = [_mm512_set1_epi32(i32::MIN); R];
+    for (row, largest) in largest.iter_mut().enumerate() {
+        for scores in rows.row(row).0.as_chunks::<PANEL>().0 {
+            // SAFETY: as many scores are read.
+            *largest = _mm512_max_epi32(*largest, unsafe { _mm512_loadu_si512(scores.as_ptr().cast()) });
+        }
+    }
+    let largest = of_each(largest, |a, b| _mm512_max_epi32(a, b));
+    let mut sums = [_mm512_setzero_si512(); R];
+    for (row, (sum, largest)) in sums.iter_mut().zip(largest).enumerate() {
+        let largest = _mm512_set1_epi32(largest);
+        // A loop for each, so that neither asks which it is.
+        *sum = if let Some(temperatures) = temperatures {
+            let Temperature { factor, shift } = temperatures[row];
+            let (shift, factor) =
+                (_mm_cvtsi32_si128(i32::from(shift.min(31))), _mm512_set1_epi16(factor as i16));
+            weigh_row(&mut rows, row, largest, |low, high| {
+                let t = saturated_halves(_mm512_srl_epi32(low, shift), _mm512_srl_epi32(high, shift));
+                mulhuw(_mm512_adds_epu16(t, _mm512_set1_epi16(1)), factor)
+            })
+        } else {
+            weigh_row(&mut rows, row, largest, |low, high| {
+                saturated_halves(rounded_logit(low), rounded_logit(high))
+            })
+        };
+    }
+    of_each(sums, |a, b| _mm512_add_epi32(a, b)).map(i32::cast_unsigned)
+}
+
+/// One row's weights, whose exponents `exponents` makes of differences to the largest score, and their sums.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+fn weigh_row(
+    rows: &mut Weighing,
+    row: usize,
+    largest: __m512i,
+    exponents: impl Fn(__m512i, __m512i) -> __m512i,
+) -> __m512i {
+    let (keys, value_scale, last_scales) = (rows.keys, rows.value_scale, rows.last_scales());
+    let (scores, weights) = rows.row(row);
+    let (weights, _) = weights.as_chunks_mut::<KEYS>();
+    let scores = scores.as_mut_ptr();
+    let mut sums = _mm512_setzero_si512();
+    let mut weigh = |at: usize, weights: &mut Weights, scales: &Weights, keys: __mmask32| {
+        // SAFETY: there are as many scores as weights, and both in their arrays and in the scales so many for each `at`; scaled weights go where
+        // scores have been read.
+        unsafe {
+            let low = _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.add(at * KEYS).cast()));
+            let high = _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.add(at * KEYS + 16).cast()));
+            let weight = _mm512_maskz_mov_epi16(keys, exp2_neg(exponents(low, high)));
+            _mm512_storeu_si512(weights.as_mut_ptr().cast(), weight);
+            sums = dpwssd(sums, weight, _mm512_set1_epi16(1));
+            let scaled = _mm512_mulhrs_epi16(weight, _mm512_loadu_si512(scales.as_ptr().cast()));
+            _mm512_storeu_si512(scores.add(at * KEYS / 2).cast(), scaled);
+        }
+    };
+    let (scales, _) = value_scale[..keys].as_chunks::<KEYS>();
+    for (at, (weights, scales)) in weights.iter_mut().zip(scales).enumerate() {
+        weigh(at, weights, scales, __mmask32::MAX);
+    }
+    if let Some(weights) = weights.get_mut(scales.len()) {
+        weigh(scales.len(), weights, &last_scales, (1 << (keys % KEYS)) - 1);
+    }
+    sums
+}
+
+/// What `of_two` makes of all lanes of each vector. Pairs of vectors become one by interleaving values, then pairs of values, then quarters: every
+/// step leaves half as many.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn of_each<const R: usize>(vectors: [__m512i; R], of_two: impl Fn(__m512i, __m512i) -> __m512i) -> [i32; R] {
+    const { assert!(R > 0 && R <= 8) };
+    let (mut four, mut two) = ([_mm512_setzero_si512(); 4], [_mm512_setzero_si512(); 2]);
+    for (index, four) in four.iter_mut().enumerate() {
+        let [a, b] = [vectors[2 * index % R], vectors[(2 * index + 1) % R]];
+        *four = of_two(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
+    }
+    for (two, [a, b]) in two.iter_mut().zip(four.as_chunks::<2>().0) {
+        *two = of_two(_mm512_unpacklo_epi64(*a, *b), _mm512_unpackhi_epi64(*a, *b));
+    }
+    let quarters = |a, b| {
+        let first = _mm512_shuffle_i32x4::<0b10_00_10_00>(a, b);
+        of_two(first, _mm512_shuffle_i32x4::<0b11_01_11_01>(a, b))
+    };
+    let halves = quarters(two[0], two[1]);
+    // SAFETY: the types have equal sizes, and any bytes are allowed.
+    let each: [i32; 16] = unsafe { core::mem::transmute(quarters(halves, halves)) };
+    core::array::from_fn(|row| each[row])
 }
 
 /// [`exp2_neg`](crate::fixed::exp2_neg) in every lane.

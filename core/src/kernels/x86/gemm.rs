@@ -3,6 +3,7 @@
 use super::matrix::{Output, PASS_ROWS, Rows, products};
 use super::vectors::{Channels, RowScale, SHIFTS, UPPER, Vectors};
 use crate::fixed::TokenScale;
+use crate::kernels::lanes::activation::Outputs as Values;
 use crate::kernels::linear::{GROUP, Linear, PANEL, Panel, Then};
 use crate::kernels::scalar::gemm::{finish, gemm as defined};
 
@@ -49,17 +50,17 @@ pub fn gemm<V: Vectors>(
     products(v, rows, panels, output);
 }
 
-/// Takes outputs where they belong: what becomes of them, the outputs, channels that are meant, `out`, its stride.
-pub trait Put: Fn(Then, &[[i32; PANEL]], usize, &mut [i32], usize) {}
+/// Takes outputs where they belong: what becomes of them, the outputs, `out`, its stride.
+pub trait Put: Fn(&mut Then, Values, &mut [i32], usize) {}
 
-impl<F: Fn(Then, &[[i32; PANEL]], usize, &mut [i32], usize)> Put for F {}
+impl<F: Fn(&mut Then, Values, &mut [i32], usize)> Put for F {}
 
 /// A layer's outputs.
 struct Outputs<'o, V, F> {
     v: V,
     layer: &'o Linear<'o>,
     scales: &'o [TokenScale],
-    then: Then,
+    then: Then<'o>,
     out: &'o mut [i32],
     put: F,
     /// The scales of the rows at hand.
@@ -103,13 +104,15 @@ impl<V: Vectors, F: Put> Output for Outputs<'_, V, F> {
             scales: &self.scales[row..],
         };
         let outputs = self.layer.outputs();
-        let out = &mut self.out[row * outputs + (self.first[1] + panel) * PANEL..];
-        if self.then == Then::Store {
+        let column = (self.first[1] + panel) * PANEL;
+        let out = &mut self.out[row * outputs + column..];
+        if matches!(self.then, Then::Store) {
             return tile.requantize(self.v, epilogue, out, outputs);
         }
         let y = &mut self.y[..sums.len()];
         tile.requantize(self.v, epilogue, y.as_flattened_mut(), PANEL);
-        (self.put)(self.then, y, epilogue.panel.bias.len(), out, outputs);
+        let y = Values { y, at: [row, column], channels: epilogue.panel.bias.len() };
+        (self.put)(&mut self.then, y, out, outputs);
     }
 }
 

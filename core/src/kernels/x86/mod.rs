@@ -79,14 +79,14 @@ macro_rules! backend {
         use crate::fixed::TokenScale;
         use crate::kernels::attention::{Head, RowTile};
         use crate::kernels::linear::{Linear, Then};
-        use crate::kernels::x86::{attention, gemm, lookup, product};
+        use crate::kernels::x86::{attention, gemm, lookup, multiply, product};
         use crate::kernels::{Backend, lanes};
 
         with_features! { $features;
             fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], then: Then, out: &mut [i32]) {
-                gemm::gemm($vectors(()), layer, codes, scales, then, out, |then, y, channels, out, stride| {
+                gemm::gemm($vectors(()), layer, codes, scales, then, out, |then, outputs, out, stride| {
                     let look_up = |table: &_, indices| lookup::$width(table, indices);
-                    lanes::activation::put(then, y, channels, out, stride, look_up)
+                    lanes::activation::put(then, outputs, out, stride, look_up, |a, b| multiply::$width(a, b))
                 })
             }
             fn product(rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
@@ -115,6 +115,7 @@ mod quantize;
 mod rotary;
 mod turn;
 mod vectors;
+mod weigh;
 mod ymm;
 
 use super::Candidate;

@@ -2,6 +2,7 @@
 
 use super::matrix::{Rows, add_groups};
 use super::pairs::Pairs;
+use super::weigh::Weighing;
 use crate::fixed::TokenScale;
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::{GROUP, PANEL};
@@ -116,18 +117,10 @@ pub trait Vectors: Copy {
     /// The sums of the channels.
     fn context(self, context: Self::Context) -> [i32; PANEL];
 
-    /// The weights of scores (or, without a temperature, of logits), and their sum. A temperature's shift is at least 1.
-    fn weigh(self, scores: &[Scores], temperature: Option<Temperature>, weights: &mut [Weights]) -> u32;
-
-    /// The specification's [`scaled_weight`](crate::kernels::scalar::attention::scaled_weight).
-    fn scale(self, weights: &Weights, scales: &Weights) -> Weights;
+    /// The weights of `R` rows of scores (or, without temperatures, of logits), of which those that are no key's are the least there is; returns
+    /// their sums. A temperature's shift is at least 1.
+    fn weigh<const R: usize>(self, rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R];
 }
-
-/// Scores, or logits, of as many keys as the rows of a tile are a multiple of.
-pub type Scores = [i32; 32];
-
-/// Weights, or scales, of as many keys.
-pub type Weights = [i16; 32];
 
 /// The shifts that [`Vectors::requantize`] does.
 pub const SHIFTS: RangeInclusive<i32> = 2..=62;

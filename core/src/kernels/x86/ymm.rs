@@ -1,7 +1,8 @@
 //! What the instruction sets with 256-bit vectors have in common: everything but the products of codes.
 
 use super::multiply::upper_256;
-use super::vectors::{Channels, RowScale, Scores, UPPER, Weights};
+use super::vectors::{Channels, RowScale, UPPER};
+use super::weigh::{KEYS, Scores, Weighing, Weights};
 use crate::fixed::EXP2_COEFFICIENTS;
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::PANEL;
@@ -48,24 +49,13 @@ macro_rules! without_codes {
         }
 
         #[inline(always)]
-        fn weigh(
+        fn weigh<const R: usize>(
             self,
-            scores: &[$crate::kernels::x86::vectors::Scores],
-            temperature: Option<$crate::kernels::attention::Temperature>,
-            weights: &mut [$crate::kernels::x86::vectors::Weights],
-        ) -> u32 {
+            rows: $crate::kernels::x86::weigh::Weighing,
+            temperatures: Option<&[$crate::kernels::attention::Temperature; R]>,
+        ) -> [u32; R] {
             // SAFETY: the machine has the features.
-            unsafe { $crate::kernels::x86::ymm::weigh(scores, temperature, weights) }
-        }
-
-        #[inline(always)]
-        fn scale(
-            self,
-            weights: &$crate::kernels::x86::vectors::Weights,
-            scales: &$crate::kernels::x86::vectors::Weights,
-        ) -> $crate::kernels::x86::vectors::Weights {
-            // SAFETY: the machine has the features.
-            unsafe { $crate::kernels::x86::ymm::scale(weights, scales) }
+            unsafe { $crate::kernels::x86::ymm::weigh(rows, temperatures) }
         }
     };
 }
@@ -146,7 +136,31 @@ pub fn requantize<const RIGHT: bool>(
 
 /// [`Vectors::weigh`](super::vectors::Vectors::weigh).
 #[target_feature(enable = "avx2")]
-pub fn weigh(scores: &[Scores], temperature: Option<Temperature>, weights: &mut [Weights]) -> u32 {
+pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
+    let (keys, value_scale, last_scales) = (rows.keys, rows.value_scale, rows.last_scales());
+    let mut sums = [0; R];
+    for (row, sum) in sums.iter_mut().enumerate() {
+        let (scores, weights) = rows.row(row);
+        let (weights, rest) = (weights.as_chunks_mut().0, keys % KEYS);
+        *sum = weigh_row(scores.as_chunks().0, temperatures.map(|all| all[row]), weights);
+        if let (1.., Some(last)) = (rest, weights.last_mut()) {
+            // The weights of what is no key's are taken off the sum.
+            *sum =
+                last[rest..].iter().fold(*sum, |sum, &weight| sum.wrapping_sub(weight.unsigned_abs().into()));
+        }
+        let scaled: &mut [i16] = bytemuck::cast_slice_mut(scores);
+        let (scales, _) = value_scale[..keys].as_chunks();
+        let scales = scales.iter().chain(core::iter::once(&last_scales));
+        for ((scaled, weights), scales) in scaled.as_chunks_mut().0.iter_mut().zip(&*weights).zip(scales) {
+            *scaled = scale(weights, scales);
+        }
+    }
+    sums
+}
+
+/// The weights of a row, and their sum.
+#[target_feature(enable = "avx2")]
+fn weigh_row(scores: &[Scores], temperature: Option<Temperature>, weights: &mut [Weights]) -> u32 {
     let mut sums = _mm256_setzero_si256();
     let zero = _mm256_setzero_si256();
     let [a, b, c, d] = EXP2_COEFFICIENTS.map(|coefficient| _mm256_set1_epi16(coefficient as i16));
@@ -200,9 +214,9 @@ fn rounded_logit(difference: __m256i) -> __m256i {
     _mm256_srli_epi32::<5>(_mm256_add_epi32(difference, _mm256_set1_epi32(16)))
 }
 
-/// [`Vectors::scale`](super::vectors::Vectors::scale).
+/// The specification's [`scaled_weight`](crate::kernels::scalar::attention::scaled_weight).
 #[target_feature(enable = "avx2")]
-pub fn scale(weights: &Weights, scales: &Weights) -> Weights {
+fn scale(weights: &Weights, scales: &Weights) -> Weights {
     let mut scaled = [_mm256_setzero_si256(); 2];
     for (half, scaled) in scaled.iter_mut().enumerate() {
         // SAFETY: 32 i16 have 64 bytes.
