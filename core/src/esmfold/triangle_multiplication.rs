@@ -300,14 +300,11 @@ impl<'a> TriangleMultiplication<'a> {
                 outputs,
             );
             codes.save(&self.projections, count, saved, first + from);
-            for outputs in outputs.chunks_exact_mut(2 * width).take(2 * count) {
-                let (values, gate) = outputs.split_at_mut(width);
-                (pass.backend.gate)(values, gate);
-            }
             // Channel by channel, so that a channel's values lie together.
             for (at, out) in [(0, &mut *a), (2 * width, &mut *b)] {
-                let outputs = Rows { values: &outputs[at..], width, stride: 4 * width };
-                (pass.backend.turn)(outputs, count, &mut out[from..], row_len);
+                let [values, gates] =
+                    [at, at + width].map(|at| Rows { values: &outputs[at..], width, stride: 4 * width });
+                (pass.backend.turn_gated)(values, gates, count, &mut out[from..], row_len);
             }
         }
         for out in [a, b] {

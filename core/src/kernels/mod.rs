@@ -76,6 +76,9 @@ pub struct Backend {
     pub add_weighted_codes: fn(&[i32], &[i16], &mut [i64]),
     /// Writes rows as columns: `(rows, count, out, stride)`. Defined by [`scalar::turn::turn`].
     pub turn: fn(Rows, usize, &mut [i32], usize),
+    /// Writes rows times the sigmoids of their gates as columns: `(rows, gates, count, out, stride)`. Defined by
+    /// [`scalar::turn::turn_gated`].
+    pub turn_gated: fn(Rows, Rows, usize, &mut [i32], usize),
     /// Decodes rows of a residual stream: `(site, codes, code row, x)`. Defined by [`scalar::residual::decode`].
     pub decode: fn(&Site, &[u8], usize, &mut [i32]),
     /// Encodes rows of a residual stream: `(site, x, codes, code row)`. Defined by [`scalar::residual::encode`].

@@ -1,5 +1,6 @@
 //! Rows as columns.
 
+use super::activation::gate;
 use crate::kernels::rows::Rows;
 use crate::kernels::scalar;
 
@@ -38,8 +39,7 @@ pub fn turn(
         for column in (0..whole_columns).step_by(SIDE) {
             let mut square = [[0; SIDE]; SIDE];
             for (line, r) in square.iter_mut().zip(row..) {
-                let values = rows.values.get(r * rows.stride + column..).unwrap_or_default();
-                *line = values.first_chunk().copied().unwrap_or_default();
+                *line = line_of(rows, r, column);
             }
             for (line, c) in turn_square(square).iter().zip(column..) {
                 let place = out.get_mut(c * stride + row..).unwrap_or_default();
@@ -47,9 +47,64 @@ pub fn turn(
             }
         }
     }
-    let beyond = rows.values.get(whole_columns..).unwrap_or_default();
-    let beyond = Rows { values: beyond, width: width - whole_columns, ..rows };
-    let below = out.get_mut(whole_columns * stride..).unwrap_or_default();
-    scalar::turn::turn(beyond, whole_rows, below, stride);
-    scalar::turn::turn_from(rows, whole_rows, count, out, stride);
+    if whole_columns < width {
+        let beyond = rows.values.get(whole_columns..).unwrap_or_default();
+        let beyond = Rows { values: beyond, width: width - whole_columns, ..rows };
+        let below = out.get_mut(whole_columns * stride..).unwrap_or_default();
+        scalar::turn::turn(beyond, whole_rows, below, stride);
+    }
+    if whole_rows < count {
+        scalar::turn::turn_from(rows, whole_rows, count, out, stride);
+    }
+}
+
+/// The specification's [`turn_gated`](scalar::turn::turn_gated), two squares side by side at a time. `look_up` as for [`gate`].
+#[inline(always)]
+pub fn turn_gated<const N: usize>(
+    rows: Rows,
+    gates: Rows,
+    count: usize,
+    out: &mut [i32],
+    stride: usize,
+    turn_square: impl Fn(Square) -> Square,
+    look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
+) {
+    const COLUMNS: usize = 2 * SIDE;
+    let width = rows.width.min(gates.width);
+    let (rows, gates) = (Rows { width, ..rows }, Rows { width, ..gates });
+    let count = count.min(rows.count()).min(gates.count());
+    let end = width.saturating_sub(1).saturating_mul(stride).saturating_add(count);
+    if out.len() < end || stride < count {
+        return scalar::turn::turn_gated(rows, gates, count, out, stride);
+    }
+    let (whole_rows, whole_columns) = (count - count % SIDE, width - width % COLUMNS);
+    for row in (0..whole_rows).step_by(SIDE) {
+        for column in (0..whole_columns).step_by(COLUMNS) {
+            let (mut values, mut of_values) = ([[0; COLUMNS]; SIDE], [[0; COLUMNS]; SIDE]);
+            for ((values, of_values), r) in values.iter_mut().zip(&mut of_values).zip(row..) {
+                (*values, *of_values) = (line_of(rows, r, column), line_of(gates, r, column));
+            }
+            gate(values.as_flattened_mut(), of_values.as_flattened(), &look_up);
+            let place = out.get_mut(column * stride + row..).unwrap_or_default();
+            turn(Rows::new(values.as_flattened(), COLUMNS), SIDE, place, stride, &turn_square);
+        }
+    }
+    if whole_columns < width {
+        let [beyond, gates_beyond] = [rows, gates].map(|rows| {
+            let values = rows.values.get(whole_columns..).unwrap_or_default();
+            Rows { values, width: width - whole_columns, ..rows }
+        });
+        let below = out.get_mut(whole_columns * stride..).unwrap_or_default();
+        scalar::turn::turn_gated(beyond, gates_beyond, whole_rows, below, stride);
+    }
+    if whole_rows < count {
+        scalar::turn::turn_gated_from(rows, gates, whole_rows, count, out, stride);
+    }
+}
+
+/// Values of row `r` from a column on, which has so many.
+#[inline(always)]
+fn line_of<const N: usize>(rows: Rows<'_>, r: usize, column: usize) -> [i32; N] {
+    let values = rows.values.get(r * rows.stride + column..).unwrap_or_default();
+    values.first_chunk().copied().unwrap_or([0; N])
 }

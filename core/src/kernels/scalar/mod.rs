@@ -32,6 +32,7 @@ pub static BACKEND: super::Backend = super::Backend {
     add_weighted: wide_sums::add_weighted,
     add_weighted_codes: wide_sums::add_weighted_codes,
     turn: turn::turn,
+    turn_gated: turn::turn_gated,
     decode: residual::decode,
     encode: residual::encode,
 };

@@ -133,7 +133,22 @@ pub fn check_turn(isa: Isa, case: &TurnCase) {
         out
     };
     assert_eq!(by(isa), by(Isa::scalar()));
+    let gates = Random(width as u64).many(values.len(), |r| (r.normal() * 200_000.0) as i32);
+    let gates = Rows { values: &gates, ..rows };
+    let gated = |isa: Isa| {
+        let mut out = vec![0; (width * stride).saturating_add_signed(surplus[1])];
+        let count = count.saturating_add_signed(surplus[0].max(0));
+        (isa.backend().turn_gated)(rows, gates, count, &mut out, stride);
+        out
+    };
+    assert_eq!(gated(isa), gated(Isa::scalar()));
     if surplus == [0, 0] {
+        let mut gated_first = values.clone();
+        (Isa::scalar().backend().gate)(&mut gated_first, gates.values);
+        let mut turned = vec![0; width * stride];
+        let gated_first = Rows { values: &gated_first, ..rows };
+        (Isa::scalar().backend().turn)(gated_first, count, &mut turned, stride);
+        assert_eq!(gated(isa), turned);
         let out = by(isa);
         for (r, row) in rows.iter().enumerate().take(count) {
             row.iter().enumerate().for_each(|(c, &value)| assert_eq!(out[c * stride + r], value));

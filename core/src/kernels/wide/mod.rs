@@ -14,7 +14,7 @@ use super::lanes::multiply::upper_each;
 use super::lanes::quantize::{Portable, quantize_rows};
 use super::lanes::residual::{decode, encode};
 use super::lanes::rotary;
-use super::lanes::turn::{turn, turn_square};
+use super::lanes::turn::{turn, turn_gated, turn_square};
 use super::scalar::{self, common_unit, contact, wide_sums};
 
 /// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
@@ -39,6 +39,9 @@ pub static BACKEND: super::Backend = super::Backend {
     add_weighted: wide_sums::add_weighted,
     add_weighted_codes: wide_sums::add_weighted_codes,
     turn: |rows, count, out, stride| turn(rows, count, out, stride, turn_square),
+    turn_gated: |rows, gates, count, out, stride| {
+        turn_gated(rows, gates, count, out, stride, turn_square, look_up::<8>)
+    },
     decode: if SHIFTS_LANES { decode } else { scalar::residual::decode },
     encode: if SHIFTS_LANES {
         |site, x, codes, code_row| encode(site, x, codes, code_row, upper_each::<8>)

@@ -57,6 +57,10 @@ macro_rules! rows {
             fn turn(rows: Rows, count: usize, out: &mut [i32], stride: usize) {
                 lanes::turn::turn(rows, count, out, stride, |square| turn::turn_square(square))
             }
+            fn turn_gated(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usize) {
+                let look_up = |table: &_, indices| lookup::$width(table, indices);
+                lanes::turn::turn_gated(rows, gates, count, out, stride, |square| turn::turn_square(square), look_up)
+            }
             fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
                 lanes::residual::decode(site, codes, code_row, x)
             }
@@ -67,7 +71,7 @@ macro_rules! rows {
 
         Backend {
             quantize_rows, layer_norm_rows, gate, common_unit, rotary, contact, dots, distances,
-            add_weighted, add_weighted_codes, turn, decode, encode, ..wide::BACKEND
+            add_weighted, add_weighted_codes, turn, turn_gated, decode, encode, ..wide::BACKEND
         }
     }};
 }
