@@ -16,7 +16,7 @@ use crate::kernels::linear::{PANEL, row_len};
 pub const ROW_TILE: usize = 64;
 
 /// Most rows of a block.
-const BLOCK_ROWS_MAX: usize = 96;
+const BLOCK_ROWS_MAX: usize = 128;
 
 /// Every size that the arena depends on.
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +199,9 @@ pub struct HeadsLayout {
 
 /// Rows of a block: a multiple of 16 that keeps every worker equally busy.
 fn block_rows(tokens: usize, workers: usize) -> usize {
-    let cost = |rows: &usize| tokens.div_ceil(*rows).div_ceil(workers) * (rows + 8);
+    // Every block costs a little by itself. Of several workers one may be late by half a block, for which the others wait.
+    let waiting = |rows: usize| if workers > 1 { rows / 2 } else { 0 };
+    let cost = |rows: &usize| tokens.div_ceil(*rows).div_ceil(workers) * (rows + 8) + waiting(*rows);
     (1..=BLOCK_ROWS_MAX / PANEL).rev().map(|panels| panels * PANEL).min_by_key(cost).unwrap_or(BLOCK_ROWS_MAX)
 }
 
