@@ -48,6 +48,8 @@ impl Divisor {
         // than the divisor's part of 2^64: too little to reach the next quotient.
         if n < self.reciprocal {
             (n as u128).wrapping_mul(self.reciprocal as u128).wrapping_shr(64) as u64
+        } else if self.divisor == 1 {
+            n
         } else {
             divide(n, self.divisor)
         }
