@@ -1,13 +1,13 @@
 //! LayerNorm.
 
 use super::multiply::{Lanes, upper_each};
-use crate::fixed::{ACT_FRAC, Multiplier, div_round, rsqrt};
+use crate::fixed::{ACT_FRAC, Divisor, Multiplier, rsqrt};
 use crate::kernels::rows::Rows;
 use crate::kernels::scalar;
 use crate::kernels::scalar::layer_norm::GAIN_FRAC;
 
 /// Biases below this leave room for any product.
-const BIAS_END: i32 = 1 << 30;
+const BIAS_END: u32 = 1 << 30;
 
 /// Rows whose means and deviations are made side by side: each takes divisions that wait for each other.
 const ROWS: usize = 16;
@@ -23,24 +23,48 @@ pub fn layer_norm_rows<const N: usize>(
     upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
 ) {
     let width = x.width.max(1);
+    let (count, affine) = (Divisor::new(width as u64), Affine::new(gain, bias));
     let mut rows = x.iter();
     let mut again = x.iter();
     for (epsilons, y) in epsilons.chunks(ROWS).zip(y.chunks_mut(ROWS.saturating_mul(width))) {
-        let (mut sums, mut count) = ([Sums::default(); ROWS], 0);
+        let (mut sums, mut read) = ([Sums::default(); ROWS], 0);
         for (sums, x) in sums.iter_mut().zip(rows.by_ref().take(epsilons.len())) {
             *sums = Sums::of(x);
-            count += 1;
+            read += 1;
         }
         let mut normals = [None; ROWS];
-        for ((normal, sums), &epsilon) in normals.iter_mut().zip(&sums).zip(epsilons).take(count) {
-            *normal = sums.normal(x.width, epsilon);
+        for ((normal, sums), &epsilon) in normals.iter_mut().zip(&sums).zip(epsilons).take(read) {
+            *normal = sums.normal(count, epsilon);
         }
         let y = y.chunks_exact_mut(width);
-        for (((x, y), normal), &epsilon) in again.by_ref().take(count).zip(y).zip(&normals).zip(epsilons) {
-            if normal.as_ref().and_then(|normal| normal.apply(x, gain, bias, y, &upper)).is_none() {
-                scalar::layer_norm::layer_norm(x, gain, bias, epsilon, y);
+        for (((x, y), normal), &epsilon) in again.by_ref().take(read).zip(y).zip(&normals).zip(epsilons) {
+            match normal {
+                Some(normal) if affine.fits(normal.places) => normal.apply(x, &affine, y, &upper),
+                _ => scalar::layer_norm::layer_norm(x, gain, bias, epsilon, y),
             }
         }
+    }
+}
+
+/// Gains and biases, one a channel.
+struct Affine<'a> {
+    gain: &'a [i32],
+    bias: &'a [i32],
+    /// The largest magnitudes.
+    largest: [u32; 2],
+}
+
+impl<'a> Affine<'a> {
+    #[inline(always)]
+    fn new(gain: &'a [i32], bias: &'a [i32]) -> Self {
+        let largest = |values: &[i32]| values.iter().fold(0, |all, value| value.unsigned_abs().max(all));
+        Self { gain, bias, largest: [largest(gain), largest(bias)] }
+    }
+
+    /// Whether they fit the lanes.
+    #[inline(always)]
+    const fn fits(&self, places: Places) -> bool {
+        self.largest[0] < places.gain_end && self.largest[1] < BIAS_END
     }
 }
 
@@ -66,21 +90,24 @@ impl Sums {
 
     /// `None` where the sums may not be exact.
     #[inline(always)]
-    fn normal(self, width: usize, epsilon: u64) -> Option<Normal> {
+    fn normal(self, count: Divisor, epsilon: u64) -> Option<Normal> {
         // Then no square is above 2^46, the sum of all is below 2^62 and that of the values below 2^39.
-        if self.largest > 1 << 23 || width >= 1 << 16 {
+        if self.largest > 1 << 23 || count.get() >= 1 << 16 {
             return None;
         }
-        let count = width.max(1) as i64;
-        let mean = div_round(self.values, count);
+        let half = count.get() / 2;
+        let magnitude = count.divide(self.values.unsigned_abs() + half).cast_signed();
+        let mean = if self.values < 0 { -magnitude } else { magnitude };
         // The sum of (x - mean)^2 is sum x^2 - mean (2 sum x - n mean), whose parts may wrap; it can't.
-        let squares = self.squares.wrapping_sub(mean.wrapping_mul(2 * self.values - count * mean) as u64);
-        let variance = (squares + count as u64 / 2) / count as u64;
+        let centred = 2 * self.values - count.get().cast_signed() * mean;
+        let squares = self.squares.wrapping_sub(mean.wrapping_mul(centred).cast_unsigned());
+        let variance = count.divide(squares + half);
         let deviation = rsqrt(variance.saturating_add(epsilon).max(1));
         let by = Multiplier { mantissa: deviation.mantissa, shift: deviation.shift - ACT_FRAC as i32 };
         let centred = self.largest + mean.unsigned_abs() as u32;
         let by = Lanes::new(by, centred)?;
-        Some(Normal { mean: mean as i32, by, largest: by.apply(centred as i32).unsigned_abs() })
+        let places = Places::of(by.apply(centred as i32).unsigned_abs());
+        Some(Normal { mean: mean as i32, by, places })
     }
 }
 
@@ -89,60 +116,51 @@ impl Sums {
 struct Normal {
     mean: i32,
     by: Lanes,
-    /// The largest result.
-    largest: u32,
+    /// For the largest result.
+    places: Places,
 }
 
 impl Normal {
-    /// `None` where a gain or bias is beyond the lanes; `y` is undefined then.
+    /// For gains and biases that fit the lanes.
     #[inline(always)]
     fn apply<const N: usize>(
         &self,
         x: &[i32],
-        gain: &[i32],
-        bias: &[i32],
+        affine: &Affine,
         y: &mut [i32],
         upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
-    ) -> Option<()> {
-        let places = Places::of(self.largest);
-        let mut beyond = [[0; N]; 2];
+    ) {
+        let Affine { gain, bias, .. } = affine;
         let count = y.len().min(x.len()).min(gain.len()).min(bias.len());
         let ((y, rest_of_y), (x, rest_of_x)) = (y[..count].as_chunks_mut(), x[..count].as_chunks());
         let (gain, rest_of_gain) = gain[..count].as_chunks();
         let (bias, rest_of_bias) = bias[..count].as_chunks();
         for (((y, x), gain), bias) in y.iter_mut().zip(x).zip(gain).zip(bias) {
-            *y = self.lanes(x, gain, bias, places, &mut beyond, &upper);
+            *y = self.lanes(x, gain, bias, &upper);
         }
         let rest = rest_of_y.iter_mut().zip(rest_of_x).zip(rest_of_gain).zip(rest_of_bias);
-        let mut beyond = beyond.map(|lanes| [lanes.iter().fold(0, |all, lane| all | lane)]);
         for (((y, &x), &gain), &bias) in rest {
-            [*y] = self.lanes(&[x], &[gain], &[bias], places, &mut beyond, &upper_each);
+            [*y] = self.lanes(&[x], &[gain], &[bias], &upper_each);
         }
-        let within = |all: i32, end: i32| all.cast_unsigned() < 2 * end.unsigned_abs();
-        let [[gains], [biases]] = beyond;
-        (within(gains, places.gain_end) && within(biases, BIAS_END)).then_some(())
     }
 
-    /// Some values. `beyond` takes bits of gains and of biases, which tell whether one is beyond the lanes.
+    /// Some values.
     #[inline(always)]
     fn lanes<const N: usize>(
         &self,
         x: &[i32; N],
         gain: &[i32; N],
         bias: &[i32; N],
-        places: Places,
-        beyond: &mut [[i32; N]; 2],
         upper: &impl Fn([i32; N], [i32; N]) -> [i32; N],
     ) -> [i32; N] {
         let (mut normal, mut factor) = (*x, *gain);
         normal.iter_mut().for_each(|x| *x = x.wrapping_sub(self.mean) << self.by.left);
         let mut normal = upper(normal, [self.by.mantissa; N]);
+        let places = self.places;
         normal.iter_mut().for_each(|x| *x = ((*x + self.by.half()) >> self.by.right) << places.normal);
         factor.iter_mut().for_each(|gain| *gain <<= places.gain);
         let mut y = upper(normal, factor);
         for lane in 0..N {
-            beyond[0][lane] |= gain[lane].wrapping_add(places.gain_end);
-            beyond[1][lane] |= bias[lane].wrapping_add(BIAS_END);
             y[lane] = ((y[lane] + 1) >> 1).wrapping_add(bias[lane]);
         }
         y
@@ -155,7 +173,7 @@ struct Places {
     normal: u32,
     gain: u32,
     /// Gains below this have room for theirs.
-    gain_end: i32,
+    gain_end: u32,
 }
 
 impl Places {
