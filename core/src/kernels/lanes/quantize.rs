@@ -25,12 +25,23 @@ pub trait Steps: Copy {
         largest
     }
 
-    /// The largest magnitude among the values whose mark is -1; the others' is 0.
+    /// The largest magnitude among the values whose mark is -1, and among those whose mark is 0.
     #[inline(always)]
-    fn largest_marked(self, values: &[i32], marks: &[i8]) -> u32 {
-        let marked =
-            values.iter().zip(marks).map(|(value, mark)| value.unsigned_abs() & i32::from(*mark) as u32);
-        marked.fold(0, u32::max)
+    fn largest_of_both(self, values: &[i32], marks: &[i8]) -> [u32; 2] {
+        values.iter().zip(marks).fold([0; 2], |[marked, others], (value, &mark)| {
+            let (magnitude, mark) = (value.unsigned_abs(), i32::from(mark).cast_unsigned());
+            [marked.max(magnitude & mark), others.max(magnitude & !mark)]
+        })
+    }
+
+    /// The same for each of the first `count` rows: those of the marked values, and those of the others.
+    #[inline(always)]
+    fn largest_of_both_of_each(self, rows: Rows, count: usize, marks: &[i8]) -> [[u32; ROWS]; 2] {
+        let mut largest = [[0; ROWS]; 2];
+        for (r, values) in rows.iter().enumerate().take(count.min(ROWS)) {
+            [largest[0][r], largest[1][r]] = self.largest_of_both(values, marks);
+        }
+        largest
     }
 
     /// Codes of the values that their scale covers; the others' are any.
@@ -98,20 +109,14 @@ fn quantize_tile(
     let by = if outliers.is_empty() {
         Scales::covering(steps.largest_of_each(rows, scales.len()), [0; ROWS])
     } else {
-        let (mut ordinary, mut loud) = ([0; ROWS], [0; ROWS]);
-        if all_loud {
-            loud = steps.largest_of_each(rows, scales.len());
+        let [ordinary, loud] = if all_loud {
+            [[0; ROWS], steps.largest_of_each(rows, scales.len())]
         } else {
             // The first row's codes are yet to be written.
             let marks = codes.get_mut(..width).unwrap_or_default();
             mark_ordinary(outliers, marks);
-            let maxima = ordinary.iter_mut().zip(&mut loud).zip(rows.iter()).take(scales.len());
-            for ((ordinary, loud), values) in maxima {
-                *ordinary = steps.largest_marked(values, marks);
-                let outliers = outliers.iter().filter_map(|&channel| values.get(usize::from(channel)));
-                *loud = outliers.fold(0, |largest, value| largest.max(value.unsigned_abs()));
-            }
-        }
+            steps.largest_of_both_of_each(rows, scales.len(), marks)
+        };
         Scales::covering(ordinary, loud)
     };
     // A whole tile has a length that compilers know.

@@ -10,7 +10,7 @@ use core::arch::x86_64::*;
 
 super::steps! {
     fn largest(values: &[i32]) -> u32;
-    fn largest_marked(values: &[i32], marks: &[i8]) -> u32;
+    fn largest_of_both(values: &[i32], marks: &[i8]) -> [u32; 2];
     fn encode(values: &[i32], by: Lanes, codes: &mut [i8]);
     fn encode_limbs(values: &[i32], by: Lanes, high: &mut [i8], low: &mut [i8]);
 }
@@ -78,15 +78,17 @@ fn largest(values: &[i32]) -> u32 {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn largest_marked(values: &[i32], marks: &[i8]) -> u32 {
+fn largest_of_both(values: &[i32], marks: &[i8]) -> [u32; 2] {
     let ((values, rest), (marks, rest_of_marks)) = (values.as_chunks::<N>(), marks.as_chunks::<N>());
-    let mut largest = _mm256_setzero_si256();
+    let (mut marked, mut others) = (_mm256_setzero_si256(), _mm256_setzero_si256());
     for (values, marks) in values.iter().zip(marks) {
         let marks = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128(i64::from_le_bytes(bytemuck::cast(*marks))));
-        let marked = _mm256_and_si256(bytemuck::cast(*values), marks);
-        largest = _mm256_max_epu32(largest, _mm256_abs_epi32(marked));
+        let magnitudes = _mm256_abs_epi32(bytemuck::cast(*values));
+        marked = _mm256_max_epu32(marked, _mm256_and_si256(marks, magnitudes));
+        others = _mm256_max_epu32(others, _mm256_andnot_si256(marks, magnitudes));
     }
-    Portable.largest_marked(rest, rest_of_marks).max(reduce(largest))
+    let rest = Portable.largest_of_both(rest, rest_of_marks);
+    [rest[0].max(reduce(marked)), rest[1].max(reduce(others))]
 }
 
 #[inline]

@@ -2,7 +2,7 @@
 //! what compilers make of loops.
 
 use crate::kernels::lanes::multiply::Lanes;
-use crate::kernels::lanes::quantize::{Portable, Steps};
+use crate::kernels::lanes::quantize::Steps;
 use crate::kernels::lanes::scales::{ROWS, Scales};
 use crate::kernels::linear::LIMB_BITS;
 use crate::kernels::rows::Rows;
@@ -12,10 +12,10 @@ use core::arch::x86_64::*;
 
 super::steps! {
     fn largest(values: &[i32]) -> u32;
-    fn largest_marked(values: &[i32], marks: &[i8]) -> u32;
     fn encode(values: &[i32], by: Lanes, codes: &mut [i8]);
     fn encode_limbs(values: &[i32], by: Lanes, high: &mut [i8], low: &mut [i8]);
     fn largest_of_each(rows: Rows, count: usize) -> [u32; ROWS];
+    fn largest_of_both_of_each(rows: Rows, count: usize, marks: &[i8]) -> [[u32; ROWS]; 2];
     fn encode_together(rows: Rows, count: usize, by: &Scales, codes: &mut [i8]) -> usize;
 }
 
@@ -112,13 +112,10 @@ impl By {
     }
 }
 
-/// The largest magnitudes of rows, once each row is a vector of some. Pairs of vectors become one by interleaving values, then pairs of values,
-/// then quarters: every step leaves half as many that may be the largest.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn largest_of_each(rows: Rows, count: usize) -> [u32; ROWS] {
-    let zeros = _mm512_setzero_si512();
-    let (mut sixteen, mut eight, mut four, mut two) = ([zeros; ROWS], [zeros; 8], [zeros; 4], [zeros; 2]);
+    let mut sixteen = [_mm512_setzero_si512(); ROWS];
     let each = sixteen.iter_mut().take(count).enumerate();
     match rows.width {
         16 => each.for_each(|(r, largest)| *largest = magnitudes_of::<1>(rows, r)),
@@ -126,6 +123,26 @@ fn largest_of_each(rows: Rows, count: usize) -> [u32; ROWS] {
         64 => each.for_each(|(r, largest)| *largest = magnitudes_of::<4>(rows, r)),
         _ => each.zip(rows.iter()).for_each(|((_, largest), values)| *largest = magnitudes(values)),
     }
+    largest_lanes(sixteen)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+fn largest_of_both_of_each(rows: Rows, count: usize, marks: &[i8]) -> [[u32; ROWS]; 2] {
+    let mut largest = [[_mm512_setzero_si512(); ROWS]; 2];
+    for (r, values) in rows.iter().enumerate().take(count.min(ROWS)) {
+        [largest[0][r], largest[1][r]] = magnitudes_of_both(values, marks);
+    }
+    largest.map(|largest| largest_lanes(largest))
+}
+
+/// The largest lane of each vector. Pairs of vectors become one by interleaving values, then pairs of values, then quarters: every step leaves half
+/// as many that may be the largest.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn largest_lanes(sixteen: [__m512i; ROWS]) -> [u32; ROWS] {
+    let zeros = _mm512_setzero_si512();
+    let (mut eight, mut four, mut two) = ([zeros; 8], [zeros; 4], [zeros; 2]);
     for (largest, [a, b]) in eight.iter_mut().zip(sixteen.as_chunks::<2>().0) {
         *largest = _mm512_max_epu32(_mm512_unpacklo_epi32(*a, *b), _mm512_unpackhi_epi32(*a, *b));
     }
@@ -215,17 +232,27 @@ fn magnitudes(values: &[i32]) -> __m512i {
     largest
 }
 
+/// As [`magnitudes`], of the values whose mark is -1 and of the others.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn largest_marked(values: &[i32], marks: &[i8]) -> u32 {
+fn magnitudes_of_both(values: &[i32], marks: &[i8]) -> [__m512i; 2] {
     let ((values, rest), (marks, rest_of_marks)) = (values.as_chunks::<N>(), marks.as_chunks::<N>());
-    let mut largest = _mm512_set1_epi32(0);
+    let (mut marked, mut others) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+    let mut add = |values: __m512i, marks: __m128i| {
+        let (magnitudes, mask) = (_mm512_abs_epi32(values), _mm_movepi8_mask(marks));
+        marked = _mm512_mask_max_epu32(marked, mask, marked, magnitudes);
+        others = _mm512_mask_max_epu32(others, !mask, others, magnitudes);
+    };
     for (values, marks) in values.iter().zip(marks) {
         // SAFETY: as many bytes are read.
-        let marked = _mm_movepi8_mask(unsafe { _mm_loadu_si128(marks.as_ptr().cast()) });
-        largest = _mm512_max_epu32(largest, _mm512_maskz_abs_epi32(marked, load(values)));
+        add(load(values), unsafe { _mm_loadu_si128(marks.as_ptr().cast()) });
     }
-    Portable.largest_marked(rest, rest_of_marks).max(_mm512_reduce_max_epu32(largest))
+    if !rest.is_empty() {
+        let mask = first(rest.len().min(rest_of_marks.len()));
+        // SAFETY: reads as many lanes as there are marks.
+        add(load_rest(rest), unsafe { _mm_maskz_loadu_epi8(mask, rest_of_marks.as_ptr()) });
+    }
+    [marked, others]
 }
 
 #[inline]
