@@ -14,6 +14,7 @@ pub struct Scales {
     pub(in crate::kernels) left: [u32; ROWS],
     pub(in crate::kernels) right: [u32; ROWS],
     /// [`Lanes::half`]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "AVX-512 alone reads it"))]
     pub(in crate::kernels) half: [i32; ROWS],
 }
 
