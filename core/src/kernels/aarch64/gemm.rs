@@ -4,9 +4,9 @@ use super::vector::{load_i8, load_i32, requantize, store_columns, store_i32};
 use super::{Columns, Products};
 use crate::fixed::TokenScale;
 use crate::kernels::lanes::activation::{Outputs, look_up, put};
-use crate::kernels::lanes::multiply::upper_each;
 use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
 use crate::kernels::scalar::gemm as specification;
+use crate::kernels::wide;
 use core::arch::aarch64::*;
 
 /// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm), `R` rows at a time.
@@ -89,7 +89,7 @@ impl<P: Products> Strip<'_, '_, P> {
             finish(&self.panel, sums, scale, &mut y[0]);
             let out = out.get_mut(self.column..).unwrap_or_default();
             let y = Outputs { y: &mut y, at: [row, self.column], channels: self.panel.bias.len() };
-            put(self.then, y, out, self.outputs, look_up::<4>, upper_each);
+            put(self.then, y, out, self.outputs, look_up::<4>, wide::ENCODE);
         }
     }
 }

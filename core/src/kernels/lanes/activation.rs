@@ -2,9 +2,9 @@
 
 use crate::fixed::tables::{GELU_TAIL, SIGMOID_TAIL};
 use crate::fixed::{ACT_FRAC, CubicColumns, gelu_of_tail, gelu_tail_at, sigmoid_of_tail, sigmoid_tail_at};
-use crate::kernels::lanes::residual;
 use crate::kernels::linear::{Coded, PANEL, Then};
 use crate::kernels::scalar;
+use crate::quant::Site;
 
 /// Looks entries up in memory: for any instructions.
 #[inline(always)]
@@ -25,7 +25,7 @@ pub struct Outputs<'y> {
 }
 
 /// The specification's [`put`](scalar::gemm::put) for some rows, the first of which is `out`'s; each is `stride` from the one before. `look_up` as for
-/// [`gelu`], `upper` as for [`encode`](residual::encode).
+/// [`gelu`], `encode` is [`Backend::encode`](crate::kernels::Backend::encode).
 #[inline(always)]
 pub fn put<const N: usize>(
     then: &mut Then,
@@ -33,7 +33,7 @@ pub fn put<const N: usize>(
     out: &mut [i32],
     stride: usize,
     look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
-    upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
+    encode: impl Fn(&Site, &[i32], &mut [u8], usize),
 ) {
     let Outputs { y, at, channels } = outputs;
     // A loop for each, so that none asks which it is.
@@ -43,19 +43,19 @@ pub fn put<const N: usize>(
         Then::Relu => put_each(&Then::Relu, y, channels, out, stride, look_up),
         Then::Add => put_each(&Then::Add, y, channels, out, stride, look_up),
         Then::Gate => put_each(&Then::Gate, y, channels, out, stride, look_up),
-        Then::Encode(coded) => encode_each(coded, at, y, channels, out, stride, upper),
+        Then::Encode(coded) => encode_each(coded, at, y, channels, out, stride, encode),
     }
 }
 
 #[inline(always)]
-fn encode_each<const N: usize>(
+fn encode_each(
     coded: &mut Coded,
     [row, column]: [usize; 2],
     y: &mut [[i32; PANEL]],
     channels: usize,
     out: &[i32],
     stride: usize,
-    upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
+    encode: impl Fn(&Site, &[i32], &mut [u8], usize),
 ) {
     let bytes = coded.site.codec.bytes_per_value();
     let site = coded.channels(column, channels);
@@ -68,7 +68,7 @@ fn encode_each<const N: usize>(
     }
     if whole {
         let codes = coded.codes.get_mut(row * coded.code_row + column * bytes..).unwrap_or_default();
-        residual::encode(&site, y.as_flattened(), codes, coded.code_row, upper);
+        encode(&site, y.as_flattened(), codes, coded.code_row);
     }
 }
 

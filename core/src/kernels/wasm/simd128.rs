@@ -3,7 +3,6 @@
 
 use crate::fixed::TokenScale;
 use crate::kernels::lanes::activation::{Outputs, look_up, put};
-use crate::kernels::lanes::multiply::upper_each;
 use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
 use crate::kernels::scalar::gemm::finish;
 use crate::kernels::{Backend, wide};
@@ -90,7 +89,7 @@ fn gemm_tile<const R: usize>(
         finish(panel, sums, scale, &mut y[0]);
         let out = out.get_mut(index * PANEL..).unwrap_or_default();
         let y = Outputs { y: &mut y, at: [row, index * PANEL], channels: panel.bias.len() };
-        put(then, y, out, outputs, look_up::<4>, upper_each);
+        put(then, y, out, outputs, look_up::<4>, wide::ENCODE);
     }
 }
 

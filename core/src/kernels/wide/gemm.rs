@@ -1,10 +1,9 @@
 //! Linear layers.
 
-use super::SHIFTS_LANES;
 use super::dot::Sums;
+use super::{ENCODE, SHIFTS_LANES};
 use crate::fixed::TokenScale;
 use crate::kernels::lanes::activation::{Outputs, look_up, put};
-use crate::kernels::lanes::multiply::upper_each;
 use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
 use crate::kernels::{lanes, scalar};
 
@@ -82,7 +81,7 @@ impl Tile<'_, '_> {
             let out = out.get_mut(self.column..).unwrap_or_default();
             let at = [self.row + row, self.column];
             let y = Outputs { y: &mut y, at, channels: self.panel.bias.len() };
-            put(self.then, y, out, self.outputs, look_up::<8>, upper_each);
+            put(self.then, y, out, self.outputs, look_up::<8>, ENCODE);
         }
     }
 }

@@ -16,9 +16,17 @@ use super::lanes::residual::{decode, encode};
 use super::lanes::rotary;
 use super::lanes::turn::{turn, turn_gated, turn_square};
 use super::scalar::{self, common_unit, contact, wide_sums};
+use crate::quant::Site;
 
 /// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
 const SHIFTS_LANES: bool = cfg!(any(target_feature = "avx2", target_feature = "neon"));
+
+/// How a residual stream is encoded.
+pub(super) const ENCODE: fn(&Site, &[i32], &mut [u8], usize) = if SHIFTS_LANES {
+    |site, x, codes, code_row| encode(site, x, codes, code_row, upper_each::<8>)
+} else {
+    scalar::residual::encode
+};
 
 /// Portable SIMD as a backend.
 pub static BACKEND: super::Backend = super::Backend {
@@ -43,9 +51,5 @@ pub static BACKEND: super::Backend = super::Backend {
         turn_gated(rows, gates, count, out, stride, turn_square, look_up::<8>)
     },
     decode: if SHIFTS_LANES { decode } else { scalar::residual::decode },
-    encode: if SHIFTS_LANES {
-        |site, x, codes, code_row| encode(site, x, codes, code_row, upper_each::<8>)
-    } else {
-        scalar::residual::encode
-    },
+    encode: ENCODE,
 };

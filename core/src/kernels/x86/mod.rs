@@ -90,7 +90,9 @@ macro_rules! backend {
             fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], then: Then, out: &mut [i32]) {
                 gemm::gemm($vectors(()), layer, codes, scales, then, out, |then, outputs, out, stride| {
                     let look_up = |table: &_, indices| lookup::$width(table, indices);
-                    lanes::activation::put(then, outputs, out, stride, look_up, |a, b| multiply::$width(a, b))
+                    lanes::activation::put(then, outputs, out, stride, look_up, |site, x, codes, code_row| {
+                        lanes::residual::encode(site, x, codes, code_row, |a, b| multiply::$width(a, b))
+                    })
                 })
             }
             fn product(rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
