@@ -91,6 +91,11 @@ impl Dims {
         self.workers > 1
     }
 
+    /// Blocks that have memory for their queries, keys and values of the next layer.
+    const fn blocks_ahead(&self) -> usize {
+        if self.projects_ahead() { self.blocks } else { 0 }
+    }
+
     /// Bytes from one row of stored codes to the next, at every residual site: sites of different widths replace each
     /// other in place, so a row must never reach into its neighbour.
     pub const fn code_row(&self) -> usize {
@@ -174,7 +179,7 @@ impl Dims {
             .add::<[i32; 2]>(self.tokens * (self.config.head_width() / 2))
             .repeat(self.state_layout(), self.blocks)
             .repeat(self.heads_layout().all, self.blocks)
-            .repeat(self.heads_layout().all, if self.projects_ahead() { self.blocks } else { 0 })
+            .repeat(self.heads_layout().all, self.blocks_ahead())
             .add::<i16>(heads * self.stride)
             .add::<i16>(heads * self.stride)
             .add::<u32>(heads * self.stride)
@@ -253,10 +258,7 @@ impl<'m> Memory<'m> {
             rotary: arena.take(dims.tokens * (dims.config.head_width() / 2))?,
             states: arena.take(pieces(dims.state_layout(), dims.blocks)?)?,
             heads: arena.take(pieces(dims.heads_layout().all, dims.blocks)?)?,
-            next_heads: arena.take(pieces(
-                dims.heads_layout().all,
-                if dims.projects_ahead() { dims.blocks } else { 0 },
-            )?)?,
+            next_heads: arena.take(pieces(dims.heads_layout().all, dims.blocks_ahead())?)?,
             key_scale: arena.take(heads * dims.stride)?,
             value_scale: arena.take(heads * dims.stride)?,
             gathered: arena.take(heads * dims.stride)?,
