@@ -1,9 +1,11 @@
 //! Core's chunks on a pool of threads.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldpoint_core::executor::{Executor, PairWork, chunks};
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, current_thread_index};
+
+use crate::gate::{Gate, Step};
 
 /// Runs chunks on a rayon thread pool.
 ///
@@ -12,6 +14,7 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 #[derive(Debug)]
 pub struct RayonExecutor {
     pool: ThreadPool,
+    gate: Arc<Gate>,
 }
 
 impl RayonExecutor {
@@ -25,13 +28,27 @@ impl RayonExecutor {
             .num_threads(threads.max(1))
             .thread_name(|i| format!("foldpoint-{i}"))
             .build()?;
-        Ok(Self { pool })
+        Ok(Self { pool, gate: Arc::default() })
     }
 
     /// Runs `run` on one of the threads. Steps begun there need no other thread: what none has taken up when the rest is done, because it
-    /// has yet to wake up or the processor is busy with other programs, this thread does itself.
+    /// has yet to wake up or the processor is busy with other programs, this thread does itself. Between steps the others wait for the next.
     pub fn inside<T: Send>(&self, run: impl FnOnce() -> T + Send) -> T {
-        self.pool.install(run)
+        self.pool.install(|| {
+            let _run = self.gate.run();
+            run()
+        })
+    }
+
+    /// Has whichever thread is free, but for the one of that number, wait for the next step.
+    fn wait_for_next(&self, but: Option<usize>) {
+        let Some(wait) = self.gate.wait() else { return };
+        let gate = Arc::clone(&self.gate);
+        self.pool.spawn(move || {
+            if current_thread_index() != but {
+                gate.until_next(wait);
+            }
+        });
     }
 }
 
@@ -52,11 +69,22 @@ impl Executor for RayonExecutor {
             }
         };
         let own = parts.swap_remove(0);
+        let step = Step::default();
         self.pool.scope(|scope| {
+            let this = current_thread_index();
             for part in parts.into_iter().take(useful.saturating_sub(1)) {
-                scope.spawn(|_| run(part));
+                let (run, step) = (&run, &step);
+                scope.spawn(move |_| {
+                    let _part = step.part();
+                    run(part);
+                    if current_thread_index() != this {
+                        self.wait_for_next(this);
+                    }
+                });
             }
+            self.gate.open();
             run(own);
+            step.until_done();
         });
     }
 }
@@ -116,6 +144,34 @@ mod tests {
             prop_assert!(size * workers <= len && (size + 1) * workers > len);
             prop_assert!(parts.iter().all(|p| p.len() == size));
         }
+    }
+
+    #[test]
+    fn a_run_leaves_all_threads_free() {
+        let executor = RayonExecutor::new(4).expect("threads");
+        let steps = || {
+            for step in 0..200 {
+                let mut data = vec![1u8; step % 7];
+                executor.for_each(&mut data, 1, &mut [], &|_, piece, _| piece[0] += 1);
+                assert!(data.iter().all(|&byte| byte == 2));
+            }
+        };
+        // Outside of a run, in one, in two side by side, and in one that panics.
+        steps();
+        executor.inside(steps);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| executor.inside(steps));
+            }
+        });
+        let broken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            executor.inside(|| {
+                steps();
+                panic!("a run's own fault");
+            });
+        }));
+        assert!(broken.is_err());
+        assert_eq!(executor.pool.broadcast(|_| 1).len(), 4, "a thread that waits would never answer");
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod engine;
 pub mod executor;
 pub mod fasta;
 pub mod fold;
+mod gate;
 pub mod joined;
 pub mod model;
 pub mod output;
