@@ -1,23 +1,38 @@
 //! Where threads wait for each other, asleep.
 //!
 //! A rayon thread without work looks for some again and again, and lets other programs run in between: beside busy ones each time gives
-//! away a time slice, and the next step begins without the thread. One that sleeps is woken when it is needed.
+//! away a time slice, and the next step begins without the thread. One that sleeps is woken when it is needed. To wake takes longer than
+//! most waits on an idle machine: so a thread first looks for as long as that.
 
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// About as long as it takes to wake a thread.
+const LOOKING: Duration = Duration::from_micros(50);
+
+/// Looks whether something holds, for a short time; whether it did.
+fn soon(holds: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    loop {
+        if holds() {
+            return true;
+        }
+        if start.elapsed() > LOOKING {
+            return false;
+        }
+        std::hint::spin_loop();
+    }
+}
 
 /// Where threads wait for the next step of a run.
 #[derive(Debug, Default)]
 pub struct Gate {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct State {
     /// Runs that may have a next step.
-    runs: usize,
-    /// Steps that have begun.
-    steps: u64,
+    runs: Mutex<usize>,
+    /// Steps that have begun; changes while `runs` is locked.
+    steps: AtomicU64,
+    changed: Condvar,
 }
 
 /// A run; ends when it is dropped.
@@ -31,37 +46,41 @@ pub struct Steps(u64);
 impl Gate {
     /// Begins a run.
     pub fn run(&self) -> Run<'_> {
-        self.lock().runs += 1;
+        *self.lock() += 1;
         Run(self)
     }
 
     /// Begins a step: all who wait go on.
     pub fn open(&self) {
-        self.lock().steps += 1;
+        let runs = self.lock();
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        drop(runs);
         self.changed.notify_all();
     }
 
     /// What to wait with for the next step; nothing where no run is under way.
     pub fn wait(&self) -> Option<Steps> {
-        let state = self.lock();
-        (state.runs > 0).then_some(Steps(state.steps))
+        let runs = self.lock();
+        (*runs > 0).then_some(Steps(self.steps.load(Ordering::Relaxed)))
     }
 
     /// Waits until another step begins, or no run is left.
     pub fn until_next(&self, Steps(steps): Steps) {
-        let same = |state: &mut State| state.runs > 0 && state.steps == steps;
-        drop(self.changed.wait_while(self.lock(), same));
+        let same = || self.steps.load(Ordering::Relaxed) == steps;
+        if !soon(|| !same()) {
+            drop(self.changed.wait_while(self.lock(), |runs| *runs > 0 && same()));
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, usize> {
         // Nobody panics while holding the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
-        self.0.lock().runs -= 1;
+        *self.0.lock() -= 1;
         self.0.changed.notify_all();
     }
 }
@@ -69,7 +88,9 @@ impl Drop for Run<'_> {
 /// The parts of a step that other threads have begun.
 #[derive(Debug, Default)]
 pub struct Step {
-    begun: Mutex<usize>,
+    /// How many are not done; falls while `falls` is locked.
+    begun: AtomicUsize,
+    falls: Mutex<()>,
     done: Condvar,
 }
 
@@ -80,24 +101,29 @@ pub struct Part<'s>(&'s Step);
 impl Step {
     /// Begins a part.
     pub fn part(&self) -> Part<'_> {
-        *self.lock() += 1;
+        self.begun.fetch_add(1, Ordering::Relaxed);
         Part(self)
     }
 
     /// Waits until all that have begun are done.
     pub fn until_done(&self) {
-        drop(self.done.wait_while(self.lock(), |begun| *begun > 0));
+        let done = || self.begun.load(Ordering::Relaxed) == 0;
+        if !soon(done) {
+            drop(self.done.wait_while(self.lock(), |()| !done()));
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, usize> {
+    fn lock(&self) -> MutexGuard<'_, ()> {
         // Nobody panics while holding the lock.
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+        self.falls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Part<'_> {
     fn drop(&mut self) {
-        *self.0.lock() -= 1;
+        let falls = self.0.lock();
+        self.0.begun.fetch_sub(1, Ordering::Relaxed);
+        drop(falls);
         self.0.done.notify_one();
     }
 }
