@@ -27,8 +27,7 @@ pub fn attention(head: &Head, tile: RowTile) {
             score_block(head, &block, query, scores);
         }
         let keys = head.keys.min(stride);
-        let (weights, padding) = weights.split_at_mut(keys);
-        padding.fill(0);
+        let weights = &mut weights[..keys];
         *sum = weigh(scores, logits, weights);
         let mut acc = [0i64; WIDTH_MAX];
         for block in head.blocks() {

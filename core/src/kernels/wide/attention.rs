@@ -46,8 +46,7 @@ fn attend<const R: usize>(head: &Head, tile: RowTile) {
         .zip(tile.weights.chunks_exact_mut(stride))
         .zip(tile.sums.iter_mut().zip(&mut scales));
     for (((logits, scores), weights), (sum, scale)) in rows {
-        let (weights, padding) = weights.split_at_mut(keys);
-        padding.fill(0);
+        let weights = &mut weights[..keys];
         *sum = weigh(scores, logits, weights);
         *scale = output_scale(head, *sum);
         scale_weights(head, weights, scores);

@@ -225,6 +225,7 @@ fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperature;
         }
     }
     let largest = of_each(largest, |a, b| _mm512_max_epi32(a, b));
+    let last_scales = &rows.last_scales();
     let mut sums = [_mm512_setzero_si512(); R];
     for (row, (sum, largest)) in sums.iter_mut().zip(largest).enumerate() {
         let largest = _mm512_set1_epi32(largest);
@@ -233,12 +234,12 @@ fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperature;
             let Temperature { factor, shift } = temperatures[row];
             let (shift, factor) =
                 (_mm_cvtsi32_si128(i32::from(shift.min(31))), _mm512_set1_epi16(factor as i16));
-            weigh_row(&mut rows, row, largest, |low, high| {
+            weigh_row(&mut rows, row, last_scales, largest, |low, high| {
                 let t = saturated_halves(_mm512_srl_epi32(low, shift), _mm512_srl_epi32(high, shift));
                 mulhuw(_mm512_adds_epu16(t, _mm512_set1_epi16(1)), factor)
             })
         } else {
-            weigh_row(&mut rows, row, largest, |low, high| {
+            weigh_row(&mut rows, row, last_scales, largest, |low, high| {
                 saturated_halves(rounded_logit(low), rounded_logit(high))
             })
         };
@@ -252,10 +253,11 @@ fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperature;
 fn weigh_row(
     rows: &mut Weighing,
     row: usize,
+    last_scales: &Weights,
     largest: __m512i,
     exponents: impl Fn(__m512i, __m512i) -> __m512i,
 ) -> __m512i {
-    let (keys, value_scale, last_scales) = (rows.keys, rows.value_scale, rows.last_scales());
+    let (keys, value_scale) = (rows.keys, rows.value_scale);
     let (scores, weights) = rows.row(row);
     let (weights, _) = weights.as_chunks_mut::<KEYS>();
     let scores = scores.as_mut_ptr();
@@ -278,7 +280,7 @@ fn weigh_row(
         weigh(at, weights, scales, __mmask32::MAX);
     }
     if let Some(weights) = weights.get_mut(scales.len()) {
-        weigh(scales.len(), weights, &last_scales, (1 << (keys % KEYS)) - 1);
+        weigh(scales.len(), weights, last_scales, (1 << (keys % KEYS)) - 1);
     }
     sums
 }
