@@ -12,8 +12,8 @@ use foldpoint_core::executor::{Executor, Serial};
 
 use crate::arena::{Arena, MemoryLimit, display_bytes};
 use crate::executor::RayonExecutor;
-use crate::fasta::Sequence;
 use crate::task::{Task, TaskError};
+use fasta::Sequence;
 
 /// Why a sequence of a batch has no result.
 #[derive(Debug, thiserror::Error)]

@@ -6,8 +6,8 @@ use foldpoint_core::kernels::Isa;
 
 use crate::alphabet::tokenize;
 use crate::arena::Arena;
-use crate::fasta::Sequence;
 use crate::task::{Task, TaskError};
+use fasta::Sequence;
 
 /// Fraction bits of hidden states, logits and contact probabilities.
 pub const FRACTION_BITS: u32 = 16;

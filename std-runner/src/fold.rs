@@ -8,10 +8,10 @@ use foldpoint_core::kernels::Isa;
 use crate::alphabet::{token, tokenize};
 use crate::arena::Arena;
 use crate::engine::{decode, decode_probability};
-use crate::fasta::Sequence;
 use crate::joined::Joined;
 use crate::output::structure;
 use crate::task::{Task, TaskError};
+use fasta::Sequence;
 
 /// Ångström per unit of the predicted aligned error.
 const ALIGNED_ERROR_UNIT: f32 = 1.0 / 2048.0;
@@ -171,7 +171,6 @@ fn place(name: &str) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fasta;
 
     #[test]
     fn integers_become_named_atoms_of_numbered_chains() {

@@ -12,7 +12,6 @@ pub mod digest;
 pub mod embedding;
 pub mod engine;
 pub mod executor;
-pub mod fasta;
 pub mod fold;
 mod gate;
 pub mod joined;

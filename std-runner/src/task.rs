@@ -4,7 +4,7 @@ use foldpoint_core::executor::Executor;
 use foldpoint_core::{esm2, esmfold};
 
 use crate::arena::{AllocationError, Arena};
-use crate::fasta::Sequence;
+use fasta::Sequence;
 
 /// A computation over one sequence, with its memory known beforehand.
 pub trait Task: Sync {

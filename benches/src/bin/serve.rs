@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use fasta::Sequence;
 use foldpoint_core::esm2::LanguageModel;
 use foldpoint_core::esmfold::{FoldingModel, Input, Step, Want};
 use foldpoint_core::executor::{Executor, Serial};
@@ -16,7 +17,6 @@ use std_runner::arena::{Arena, MemoryLimit};
 use std_runner::batch::Runner;
 use std_runner::engine::{Engine, Request, Requests};
 use std_runner::executor::RayonExecutor;
-use std_runner::fasta::Sequence;
 use std_runner::model::ModelBytes;
 
 /// Most repetitions within one turn.

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
+use fasta::Sequence;
 use foldpoint_core::executor::{Executor, Serial};
 use std_runner::alphabet::{RESIDUES, STANDARD};
 use std_runner::arena::{Arena, display_bytes};
 use std_runner::engine::{Request, Requests};
 use std_runner::executor::RayonExecutor;
-use std_runner::fasta::Sequence;
 use std_runner::task::Task;
 
 use super::Outcome;

@@ -1,11 +1,11 @@
 //! `foldpoint digest`
 
+use fasta::Sequence;
 use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::executor::Executor;
 use std_runner::arena::Arena;
 use std_runner::digest::{Digest, of_all, of_folded, of_prediction};
 use std_runner::engine::{Engine, Request, Requests};
-use std_runner::fasta::Sequence;
 use std_runner::fold::Folder;
 use std_runner::joined::Joined;
 use std_runner::task::{Task, TaskError};

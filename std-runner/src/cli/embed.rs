@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use clap::error::ErrorKind;
+use fasta::Sequence;
 use std_runner::embedding::{mean, parse_layers, residues, to_floats};
 use std_runner::engine::{Prediction, Request, Requests};
-use std_runner::fasta::Sequence;
 use std_runner::output::{OutputDir, npy, safetensors};
 
 use super::console::Console;

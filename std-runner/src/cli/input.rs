@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
+use fasta::{Batch, Sequence};
 use std_runner::batch::BatchError;
-use std_runner::fasta::{self, Batch, Sequence};
 use std_runner::task::Task;
 
 use super::console::Console;

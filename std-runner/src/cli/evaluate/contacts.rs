@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use fasta::Sequence;
 use std_runner::accuracy::precision::{Precisions, precisions};
 use std_runner::accuracy::reference::Reference;
 use std_runner::accuracy::structure;
 use std_runner::accuracy::target::Target;
 use std_runner::contact_map;
 use std_runner::engine::{Request, Requests};
-use std_runner::fasta::Sequence;
 
 use super::contacts_report::{self, Row};
 use super::targets::Structures;

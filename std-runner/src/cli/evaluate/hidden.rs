@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use fasta::Sequence;
 use std_runner::accuracy::reference::Reference;
 use std_runner::accuracy::similarity::{Similarity, arg_max, negative_log_likelihood};
 use std_runner::alphabet::{FIRST_RESIDUE, STANDARD, tokenize};
 use std_runner::engine::{Prediction, Request, Requests, decode};
-use std_runner::fasta::Sequence;
 
 use crate::cli::Outcome;
 use crate::cli::console::Console;

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use fasta::Sequence;
 use foldpoint_core::esmfold::FoldingModel;
 use std_runner::accuracy::fold::{Compare, Fold};
 use std_runner::accuracy::reference::Reference;
 use std_runner::accuracy::structure;
 use std_runner::accuracy::tm_align::TmAlign;
-use std_runner::fasta::Sequence;
 
 use super::structures_report::{self, Agreement, Row, Scores};
 use super::targets::Structures;

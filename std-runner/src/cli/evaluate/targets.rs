@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use fasta::Sequence;
 use std_runner::accuracy::structure::StructureError;
 use std_runner::accuracy::target::{NoTarget, names_match, structure_files};
-use std_runner::fasta::{self, Sequence};
 
 use crate::cli::console::Console;
 

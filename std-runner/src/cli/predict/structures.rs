@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use fasta::Sequence;
 use std_runner::arena::display_bytes;
-use std_runner::fasta::Sequence;
 use std_runner::fold::{Folded, Folder, kind};
 use std_runner::model::{ModelBytes, metadata};
 use std_runner::output::structure::{self, Model, fits_pdb};
@@ -154,7 +154,6 @@ fn write_errors(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std_runner::fasta;
 
     fn refusal_of(residues: &str, format: Format) -> Option<String> {
         let text = format!(">a\n{residues}\n");

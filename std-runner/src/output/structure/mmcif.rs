@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::model::{Model, Residue, ascii, chain_name};
-use crate::fasta::file_stem;
+use fasta::file_stem;
 
 /// Writes an mmCIF file. `B_iso_or_equiv` of an atom and `ma_qa_metric_local` of a residue hold the pLDDT, 0 to 100. Chains
 /// of the same sequence are one entity. Residues without atoms (X) are only in `entity_poly_seq`.

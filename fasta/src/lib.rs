@@ -31,6 +31,8 @@ use seq_io::fasta::{Reader, Record as _};
 pub struct Sequence {
     /// The header up to the first blank.
     pub id: String,
+    /// The whole header line, without the `>`.
+    pub header: String,
     /// The identifier made safe as the beginning of a file name; unique within a [`Batch`].
     pub stem: String,
     /// Upper-case letters: the 20 amino acids and X; those of all chains, one chain after another.
@@ -46,7 +48,7 @@ impl Sequence {
     pub fn from_residues(id: &str, residues: Vec<u8>) -> Self {
         let place = Place { file: "<memory>".into(), line: 1, column: None, record: 1, id: id.into() };
         let chain_lengths = vec![residues.len()];
-        Self { id: id.into(), stem: file_stem(id), residues, chain_lengths, place }
+        Self { id: id.into(), header: id.into(), stem: file_stem(id), residues, chain_lengths, place }
     }
 
     /// The residues of each chain.
@@ -134,7 +136,7 @@ fn records(input: impl Read, file: &str, max_len: usize) -> Result<Batch, FastaE
         let line = reader.position().map_or(0, |p| p.line());
         let id = identifier::from_header(&header);
         let place = Place { file: file.to_owned(), line, column: None, record: number, id: id.clone() };
-        match accept(id, &lines, &place, max_len, &mut seen) {
+        match accept(id, &header, &lines, &place, max_len, &mut seen) {
             Ok((sequence, warning)) => {
                 batch.sequences.push(sequence);
                 batch.warnings.extend(warning);
@@ -157,6 +159,7 @@ struct Seen {
 
 fn accept(
     id: String,
+    header: &[u8],
     lines: &[Vec<u8>],
     place: &Place,
     max_len: usize,
@@ -181,7 +184,8 @@ fn accept(
     }
     seen.stems.insert(stem.clone(), (id.clone(), place.line));
     let warning = replaced.map(|replaced| Warning { place: place.clone(), replaced });
-    Ok((Sequence { id, stem, residues, chain_lengths: chains, place: place.clone() }, warning))
+    let header = String::from_utf8_lossy(header).into_owned();
+    Ok((Sequence { id, header, stem, residues, chain_lengths: chains, place: place.clone() }, warning))
 }
 
 #[cfg(test)]
