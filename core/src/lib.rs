@@ -11,6 +11,7 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod alphabet;
 pub mod arena;
 pub mod esm2;
 pub mod esmfold;

@@ -4,43 +4,64 @@
 //! |---|---|
 //! | the 20 amino acids, X | themselves; lower case is raised |
 //! | B, Z, U, O, J | X, with one warning for the record |
-//! | `:` | the end of a chain and the beginning of the next one |
+//! | `_` or `<mask>` | [`MASK`] |
+//! | `:` or `/` | the end of a chain and the beginning of the next one |
 //! | `*` at the end of a chain | dropped |
-//! | `*` elsewhere, gaps `-` and `.`, anything else | an error for the record |
-//! | spaces and tabs in a sequence line | ignored, as by other readers of FASTA |
+//! | `*` elsewhere, gaps `-` and `.`, `>` inside a line, anything else | an error for the record |
+//! | blanks in and around a line, of any script | ignored, as by other readers of FASTA |
+//! | a line that begins with `;` | a comment; if residues come before any `>`, the first such line is their header |
 //!
-//! An error in one record leaves the others usable; only a file that cannot be read as FASTA at all is an error as a whole.
+//! Lines end with LF, CRLF or CR, each as it likes. Text is UTF-8 or UTF-16, with a byte order mark or without; headers that
+//! are neither are read as Windows-1252. Gzip is recognised by its content, of several members too.
+//!
+//! An error in one record leaves the others usable, and an unreadable file the other files. A record that isn't understood is
+//! an error; never does a record get another's residues.
 
 mod error;
-mod identifier;
+mod file;
+mod gzip;
+mod kind;
+mod lines;
+mod lookahead;
+pub mod names;
+mod paths;
+mod place;
+mod records;
 mod residues;
+mod text;
 
-pub use error::{FastaError, Place, RecordError, RecordProblem, Warning};
-pub use identifier::file_stem;
+pub use error::{FastaError, Found, RecordError, RecordProblem, Warning};
+pub use names::ascii_name;
+pub use place::Place;
+pub use residues::MASK;
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
-use flate2::bufread::MultiGzDecoder;
-use seq_io::fasta::{Reader, Record as _};
+use file::Files;
+use names::Names;
+use records::Record;
 
 /// One accepted record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// The header up to the first blank.
+    /// What tables show: the first word of the header as it was typed, or the stem where that is missing or another record
+    /// of the run has it too. Unique within a [`Batch`]; [`Place::id`] is always the word as it was typed.
     pub id: String,
-    /// The whole header line, without the `>`.
+    /// The whole header line, without the `>` and without blanks around it.
     pub header: String,
-    /// The identifier made safe as the beginning of a file name; unique within a [`Batch`].
+    /// The beginning of its files' names ([`names`]); unique within a [`Batch`], also if case is ignored.
     pub stem: String,
-    /// Upper-case letters: the 20 amino acids and X; those of all chains, one chain after another.
+    /// Upper-case letters, the 20 amino acids and X, or [`MASK`]; those of all chains, one chain after another.
     pub residues: Vec<u8>,
     /// How many residues each chain has, at least 1.
     pub chain_lengths: Vec<usize>,
+    /// Where the first mask is, if there is one.
+    pub mask: Option<Box<Place>>,
     /// Where its header is.
     pub place: Place,
+    /// Its number among all records of the run, rejected ones too, from 0.
+    pub index: usize,
 }
 
 impl Sequence {
@@ -48,7 +69,8 @@ impl Sequence {
     pub fn from_residues(id: &str, residues: Vec<u8>) -> Self {
         let place = Place { file: "<memory>".into(), line: 1, column: None, record: 1, id: id.into() };
         let chain_lengths = vec![residues.len()];
-        Self { id: id.into(), header: id.into(), stem: file_stem(id), residues, chain_lengths, place }
+        let stem = ascii_name(id);
+        Self { id: id.into(), header: id.into(), stem, residues, chain_lengths, mask: None, place, index: 0 }
     }
 
     /// The residues of each chain.
@@ -60,132 +82,117 @@ impl Sequence {
             chain
         })
     }
+
+    fn rejected(self, place: Place, problem: RecordProblem) -> RecordError {
+        let Self { id, header, stem, index, .. } = self;
+        RecordError { place: Box::new(place), id, header, stem, index, problem }
+    }
 }
 
-/// Everything that was in a file.
+/// Everything that was in the files of a run.
 #[derive(Debug, Default)]
+#[must_use]
 pub struct Batch {
-    /// Accepted records in the file's order.
+    /// Accepted records in the files' order.
     pub sequences: Vec<Sequence>,
-    /// Records that cannot be run, in the file's order.
+    /// Records that cannot be run, in the files' order.
     pub rejected: Vec<RecordError>,
-    /// What was changed in accepted records.
+    /// What was changed in accepted records, and what else deserves a second look.
     pub warnings: Vec<Warning>,
+    /// Files that were not read, or not to their end.
+    pub failures: Vec<FastaError>,
 }
 
 impl Batch {
     /// The batch for a computation over single chains: records of several are rejected.
-    #[must_use]
-    pub fn single_chains(mut self) -> Self {
-        let several = self.sequences.extract_if(.., |sequence| sequence.chain_lengths.len() > 1);
-        self.rejected.extend(several.map(|sequence| RecordError {
-            place: Box::new(sequence.place),
-            problem: RecordProblem::SeveralChains { chains: sequence.chain_lengths.len() },
-        }));
-        self.rejected.sort_by_key(|error| error.place.record);
-        self
+    pub fn single_chains(self) -> Self {
+        self.reject(|sequence| {
+            let chains = sequence.chain_lengths.len();
+            (chains > 1).then(|| (sequence.place.clone(), RecordProblem::SeveralChains { chains }))
+        })
     }
-}
 
-/// Reads a FASTA file, plain or gzipped (recognised by its content); `-` is the standard input.
-///
-/// # Errors
-/// [`FastaError`] if there is no usable FASTA at all: unreadable, empty, or text before the first header. Problems of
-/// single records are in [`Batch::rejected`].
-pub fn read_path(path: &Path, max_len: usize) -> Result<Batch, FastaError> {
-    let (name, input): (String, Box<dyn Read>) = if path.as_os_str() == "-" {
-        ("<stdin>".into(), Box::new(io::stdin().lock()))
-    } else {
-        let name = path.display().to_string();
-        let unreadable = |reason| FastaError::Unreadable { file: name.clone(), reason };
-        let file = File::open(path).map_err(unreadable)?;
-        // Opening a directory succeeds on Unix; only reading it fails, with a less helpful message.
-        if file.metadata().map_err(unreadable)?.is_dir() {
-            return Err(unreadable(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory")));
-        }
-        (name, Box::new(file))
-    };
-    read(input, &name, max_len)
-}
-
-/// Reads FASTA, plain or gzipped, from anywhere; `file` is its name in messages.
-///
-/// # Errors
-/// As [`read_path`].
-pub fn read(input: impl Read, file: &str, max_len: usize) -> Result<Batch, FastaError> {
-    let mut input = BufReader::new(input);
-    let unreadable = |reason| FastaError::Unreadable { file: file.to_owned(), reason };
-    if input.fill_buf().map_err(unreadable)?.starts_with(&[0x1f, 0x8b]) {
-        records(MultiGzDecoder::new(input), file, max_len)
-    } else {
-        records(input, file, max_len)
+    /// The batch for a computation that needs every residue, such as folding: records with a mask are rejected.
+    pub fn without_masks(self) -> Self {
+        self.reject(|sequence| Some((Place::clone(sequence.mask.as_ref()?), RecordProblem::Masked)))
     }
-}
 
-fn records(input: impl Read, file: &str, max_len: usize) -> Result<Batch, FastaError> {
-    let mut reader = Reader::new(input);
-    let mut batch = Batch::default();
-    let mut seen = Seen::default();
-    let mut number = 0;
-    while let Some(record) = reader.next() {
-        let record = record.map_err(|e| FastaError::from_reader(e, file))?;
-        number += 1;
-        // The reader counts lines from 1 and has just moved to this record's header.
-        let header = record.head().to_vec();
-        let lines: Vec<Vec<u8>> = record.seq_lines().map(<[u8]>::to_vec).collect();
-        let line = reader.position().map_or(0, |p| p.line());
-        let id = identifier::from_header(&header);
-        let place = Place { file: file.to_owned(), line, column: None, record: number, id: id.clone() };
-        match accept(id, &header, &lines, &place, max_len, &mut seen) {
-            Ok((sequence, warning)) => {
-                batch.sequences.push(sequence);
-                batch.warnings.extend(warning);
+    fn reject(mut self, problem: impl Fn(&Sequence) -> Option<(Place, RecordProblem)>) -> Self {
+        let (mut accepted, rejected) = (Vec::new(), &mut self.rejected);
+        for sequence in self.sequences {
+            match problem(&sequence) {
+                None => accepted.push(sequence),
+                Some((place, problem)) => rejected.push(sequence.rejected(place, problem)),
             }
-            Err(error) => batch.rejected.push(error),
+        }
+        rejected.sort_by_key(|error| error.index);
+        Self { sequences: accepted, ..self }
+    }
+
+    fn new(files: Files) -> Self {
+        let mut names = Names::default();
+        for record in &files.records {
+            names.add(&record.header, &record.place.file, record.place.record);
+        }
+        let mut batch = Self { warnings: files.warnings, failures: files.failures, ..Self::default() };
+        for (index, (record, name)) in files.records.into_iter().zip(names.assign()).enumerate() {
+            batch.add(record, name, index);
+        }
+        batch
+    }
+
+    fn add(&mut self, record: Record, name: names::Name, index: usize) {
+        let Record { place, header, body, .. } = record;
+        let names::Name { id, stem } = name;
+        match body {
+            Ok(cleaned) => {
+                if cleaned.replaced > 0 {
+                    let (count, letters) = (cleaned.replaced, cleaned.replaced_letters);
+                    self.warnings.push(Warning::Replaced { place: Box::new(place.clone()), count, letters });
+                }
+                if let Some(chain) = cleaned.nucleotides {
+                    self.warnings.push(Warning::Nucleotides { place: Box::new(place.clone()), chain });
+                }
+                let mask = cleaned.mask.map(|spot| Box::new(place.at(spot)));
+                let (residues, chain_lengths) = (cleaned.residues, cleaned.chains);
+                self.sequences.push(Sequence {
+                    id,
+                    header,
+                    stem,
+                    residues,
+                    chain_lengths,
+                    mask,
+                    place,
+                    index,
+                });
+            }
+            Err((spot, problem)) => {
+                let place = Box::new(spot.map_or_else(|| place.clone(), |spot| place.at(spot)));
+                self.rejected.push(RecordError { place, id, header, stem, index, problem });
+            }
         }
     }
-    if number == 0 {
-        return Err(FastaError::Empty { file: file.to_owned() });
-    }
-    Ok(batch)
 }
 
-/// Identifiers and file stems so far, with the line of their header.
-#[derive(Default)]
-struct Seen {
-    ids: HashMap<String, u64>,
-    stems: HashMap<String, (String, u64)>,
+/// Reads files, folders of files (`*.fa`, `*.fas`, `*.fasta`, `*.faa`, and the same with `.gz`) and, as `-`, the standard
+/// input. What is wrong with one of them, or with a record, is in the batch.
+pub fn read_paths(paths: &[impl AsRef<Path>], max_len: usize) -> Batch {
+    let mut files = Files::default();
+    let paths = paths::files(paths, &mut files.warnings);
+    for path in paths {
+        match path {
+            Ok(path) => files.open(&path, max_len),
+            Err(error) => files.failures.push(error),
+        }
+    }
+    Batch::new(files)
 }
 
-fn accept(
-    id: String,
-    header: &[u8],
-    lines: &[Vec<u8>],
-    place: &Place,
-    max_len: usize,
-    seen: &mut Seen,
-) -> Result<(Sequence, Option<Warning>), RecordError> {
-    let fail = |problem| RecordError { place: Box::new(place.clone()), problem };
-    if id.is_empty() {
-        return Err(fail(RecordProblem::NoIdentifier));
-    }
-    if let Some(&first_line) = seen.ids.get(&id) {
-        return Err(fail(RecordProblem::DuplicateIdentifier { first_line }));
-    }
-    seen.ids.insert(id.clone(), place.line);
-    let residues::Cleaned { residues, chains, replaced } = residues::clean(lines, place)?;
-    if residues.len() > max_len {
-        return Err(fail(RecordProblem::TooLong { length: residues.len(), max_len }));
-    }
-    let stem = file_stem(&id);
-    if let Some((other, line)) = seen.stems.get(&stem) {
-        let (other, line) = (other.clone(), *line);
-        return Err(fail(RecordProblem::SameFileName { stem, other, line }));
-    }
-    seen.stems.insert(stem.clone(), (id.clone(), place.line));
-    let warning = replaced.map(|replaced| Warning { place: place.clone(), replaced });
-    let header = String::from_utf8_lossy(header).into_owned();
-    Ok((Sequence { id, header, stem, residues, chain_lengths: chains, place: place.clone() }, warning))
+/// Reads from anywhere; `file` is its name in messages.
+pub fn read(input: impl Read, file: &str, max_len: usize) -> Batch {
+    let mut files = Files::default();
+    files.read(input, file, max_len);
+    Batch::new(files)
 }
 
 #[cfg(test)]

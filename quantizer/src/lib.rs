@@ -4,13 +4,11 @@
 //! - [`checkpoint`] finds the tensors, whoever wrote them;
 //! - [`mod@reference`] is the float forward pass, layer by layer;
 //! - [`scheme`] is what a user may choose, [`calibrate`] chooses the rest from values seen, [`encode`] makes the integers;
-//! - [`fasta`] reads sequences and gives their tokens;
 //! - [`writer`] lays out a model file.
 
 pub mod calibrate;
 pub mod checkpoint;
 pub mod encode;
-pub mod fasta;
 pub mod reference;
 pub mod scheme;
 pub mod writer;

@@ -158,8 +158,9 @@ fn errors_name_the_file_and_leave_a_status() {
         error(&reference(checkpoint, fasta, out.path(), options))
     };
     let good = golden("esm2-head24");
-    assert!(run(&good, "", &[]).contains("in.fasta: no sequences"));
-    assert!(run(&good, ">a\nM\n>a\nK\n", &[]).contains("two sequences would be written as a"));
+    assert!(run(&good, "", &[]).contains("in.fasta: is empty"));
+    assert!(run(&good, ">a\nM\n>b\n", &[]).contains("line 3: record 2 (`b`): the sequence is empty"));
+    assert_eq!(files(&out), ["a.safetensors"]);
     assert!(run(&good, ">a\nMKL\n", &["--max-len", "2"]).contains("no sequences left"));
     assert!(run(&golden("absent"), ">a\nM\n", &[]).contains("absent: "));
     assert!(run(&golden(""), ">a\nM\n", &[]).contains("no config.json"));

@@ -1,10 +1,10 @@
 //! One sequence through the model: letters in, integers out.
 
+use foldpoint_core::alphabet::tokens;
 use foldpoint_core::esm2::{HiddenLayers, HiddenRow, LanguageModel, RunError, Want};
 use foldpoint_core::executor::Executor;
 use foldpoint_core::kernels::Isa;
 
-use crate::alphabet::tokenize;
 use crate::arena::Arena;
 use crate::task::{Task, TaskError};
 use fasta::Sequence;
@@ -79,7 +79,7 @@ impl<'a> Engine<'a> {
         Ok(arena as u64 + outputs)
     }
 
-    /// Runs one sequence of upper-case letters in `arena`, which grows as needed.
+    /// Runs one sequence of upper-case letters, or `_` for masks, in `arena`, which grows as needed.
     ///
     /// # Errors
     /// [`TaskError`].
@@ -90,7 +90,7 @@ impl<'a> Engine<'a> {
         arena: &mut Arena,
         executor: &dyn Executor,
     ) -> Result<Prediction, TaskError> {
-        let tokens = tokenize(residues);
+        let tokens: Vec<u8> = tokens(residues).collect();
         let want = self.want(request);
         arena.reserve(self.model.plan(tokens.len(), executor.workers(), want)?)?;
         let width = self.model.config().width;

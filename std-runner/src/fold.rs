@@ -1,11 +1,11 @@
 //! One sequence to a structure: letters in, integers out, linkers already cut.
 
+use foldpoint_core::alphabet::{token, tokens};
 use foldpoint_core::esmfold::{ATOM_TYPES, FoldingModel, Input, Step, Want};
 use foldpoint_core::executor::Executor;
 use foldpoint_core::geometry::{ATOM_NAMES, Residue};
 use foldpoint_core::kernels::Isa;
 
-use crate::alphabet::{token, tokenize};
 use crate::arena::Arena;
 use crate::engine::{decode, decode_probability};
 use crate::joined::Joined;
@@ -89,7 +89,7 @@ impl Task for Folder<'_> {
         status: &dyn Fn(&str),
     ) -> Result<Folded, TaskError> {
         let joined = Joined::new(sequence.chains());
-        let tokens = tokenize(&joined.residues);
+        let tokens: Vec<u8> = tokens(&joined.residues).collect();
         let bytes = self.arena(joined.residues.len(), executor.workers())?;
         arena.reserve(bytes)?;
         let input = Input { tokens: &tokens, residue_index: &joined.residue_index, chains: &joined.chains };
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn integers_become_named_atoms_of_numbered_chains() {
-        let batch = fasta::read(&b">a\nGX:C\n"[..], "t", 10).expect("FASTA");
+        let batch = fasta::read(&b">a\nGX:C\n"[..], "t", 10);
         let mut folded = Folded { ptm: 0x8000, iptm: Some(0x4000), ..Folded::default() };
         for residue in 0..3 {
             folded.atoms.push(std::array::from_fn(|atom| [residue << 16, (atom as i32) << 15, -1]));

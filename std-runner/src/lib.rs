@@ -4,7 +4,6 @@
 //! mapped, sequences read, and integers decoded into the numbers that other tools expect.
 
 pub mod accuracy;
-pub mod alphabet;
 pub mod arena;
 pub mod batch;
 pub mod contact_map;

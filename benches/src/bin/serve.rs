@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use fasta::Sequence;
+use foldpoint_core::alphabet::{RESIDUES, STANDARD, tokens};
 use foldpoint_core::esm2::LanguageModel;
 use foldpoint_core::esmfold::{FoldingModel, Input, Step, Want};
 use foldpoint_core::executor::{Executor, Serial};
 use foldpoint_core::kernels::Isa;
 use serde::{Deserialize, Serialize};
-use std_runner::alphabet::{RESIDUES, STANDARD, tokenize};
 use std_runner::arena::{Arena, MemoryLimit};
 use std_runner::batch::Runner;
 use std_runner::engine::{Engine, Request, Requests};
@@ -132,7 +132,7 @@ impl Server<'_> {
         let model = self.folding.as_ref().context("the model does not fold")?;
         let want = Want { aligned_error: true, distogram: false };
         self.arena.reserve(model.plan(length, self.executor.workers(), want)?)?;
-        let tokens = tokenize(&residues(length));
+        let tokens = tokens(&residues(length)).collect::<Vec<u8>>();
         let residue_index: Vec<i32> = (0..length as i32).collect();
         let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &vec![0; length] };
         let mut before: Option<Instant> = None;

@@ -1,16 +1,13 @@
 //! Residue types in AlphaFold's order.
 
 use super::residue_atoms::{AMINO_ACIDS, Atom, ResidueAtoms};
+use crate::alphabet;
 
 /// Places of the `atom14` layout.
 pub const ATOM14: usize = 14;
 
 /// Rigid groups of a residue.
 pub const GROUPS: usize = 8;
-
-/// Letters of the language model's tokens from [`FIRST_TOKEN`] on.
-const TOKEN_LETTERS: &[u8; 21] = b"LAGVSERTIDPKQNFYMHWCX";
-const FIRST_TOKEN: u8 = 4;
 
 /// One of the 20 amino acids, or X.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +19,7 @@ impl Residue {
 
     /// The residue of a language model's token, 4 to 24; `None` for any other token.
     pub fn from_token(token: u8) -> Option<Self> {
-        let letter = *TOKEN_LETTERS.get(usize::from(token.checked_sub(FIRST_TOKEN)?))?;
+        let letter = alphabet::letter(token).filter(|_| token <= alphabet::X)?;
         let index = AMINO_ACIDS.iter().position(|acid| acid.letter == letter);
         Some(index.map_or(Self::X, |index| Self(index as u8)))
     }

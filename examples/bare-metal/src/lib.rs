@@ -7,6 +7,7 @@
 
 use core::fmt;
 
+use foldpoint_core::alphabet;
 use foldpoint_core::esm2::{LanguageModel, RunError, Want};
 use foldpoint_core::esmfold::{self, FoldingModel};
 use foldpoint_core::format::{FormatError, ModelFile, checksum};
@@ -42,12 +43,6 @@ static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("../tiny.fpm"));
 
 /// Trp-cage (PDB 1L2Y).
 const SEQUENCE: &[u8; 20] = b"NLYIQWLKDGGPSSGRPPPS";
-
-/// ESM's residues; their tokens count from 4.
-const RESIDUES: &[u8] = b"LAGVSERTIDPKQNFYMHWC";
-
-const CLS: u8 = 0;
-const EOS: u8 = 2;
 
 /// CRC-32 of the little-endian outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,14 +121,8 @@ fn fold(model: &FoldingModel, arena: &mut Arena, isa: Isa) -> Result<(u32, u32),
 }
 
 fn tokens() -> [u8; SEQUENCE.len() + 2] {
-    let mut tokens = [EOS; SEQUENCE.len() + 2];
-    let token = |residue| RESIDUES.iter().position(|&r| r == residue).map_or(EOS, |index| 4 + index as u8);
-    for (token_of, &residue) in tokens.iter_mut().skip(1).zip(SEQUENCE) {
-        *token_of = token(residue);
-    }
-    if let Some(first) = tokens.first_mut() {
-        *first = CLS;
-    }
+    let mut tokens = [0; SEQUENCE.len() + 2];
+    tokens.iter_mut().zip(alphabet::tokens(SEQUENCE)).for_each(|(place, token)| *place = token);
     tokens
 }
 

@@ -5,13 +5,9 @@
 use anyhow::{Context, bail};
 use foldpoint_core::Isa;
 use foldpoint_core::Serial;
+use foldpoint_core::alphabet;
 use foldpoint_core::esm2::{LanguageModel, Want};
 use foldpoint_core::format::ModelFile;
-
-/// ESM's residues; their tokens count from 4.
-const RESIDUES: &str = "LAGVSERTIDPKQNFYMHWCXBUZO";
-const CLS: u8 = 0;
-const EOS: u8 = 2;
 
 /// Contacts printed.
 const SHOWN: usize = 10;
@@ -47,12 +43,11 @@ fn main() -> anyhow::Result<()> {
 
 /// Tokens of a sequence of upper-case letters.
 fn tokenize(sequence: &str) -> anyhow::Result<Vec<u8>> {
-    let token = |letter: char| {
-        let index = RESIDUES.find(letter).with_context(|| format!("{letter:?} is no residue"))?;
-        Ok(4 + index as u8)
-    };
-    let residues = sequence.chars().map(token).collect::<anyhow::Result<Vec<u8>>>()?;
-    Ok([&[CLS], residues.as_slice(), &[EOS]].concat())
+    let strange = sequence.bytes().find(|&letter| alphabet::token(letter).is_none());
+    if let Some(letter) = strange {
+        bail!("{:?} is no residue", char::from(letter));
+    }
+    Ok(alphabet::tokens(sequence.as_bytes()).collect())
 }
 
 /// The most probable pairs of the map `[length, length]`.

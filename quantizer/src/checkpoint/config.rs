@@ -8,8 +8,6 @@ use super::CheckpointError;
 
 /// Rows of ESM-2's embedding: its alphabet of 33 tokens.
 pub const VOCAB: usize = 33;
-/// Token number of `<mask>`.
-pub const MASK_TOKEN: u8 = 32;
 
 /// Above any real model, and low enough that products of two sizes can't overflow.
 const LARGEST_SIZE: usize = 1 << 20;

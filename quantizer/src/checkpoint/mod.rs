@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use archive::{Archive, Entry};
-pub use config::{Config, MASK_TOKEN, VOCAB};
+pub use config::{Config, VOCAB};
 pub use element::Element;
 pub use error::CheckpointError;
 pub use fold_config::{

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
+use fasta::FastaError;
+use foldpoint_core::alphabet;
 use indicatif::{ProgressBar, ProgressStyle};
 use quantizer::calibrate::{Calibration, calibrate, calibrate_fold};
 use quantizer::checkpoint::{Checkpoint, FoldConfig};
 use quantizer::encode::{Provenance, encode};
-use quantizer::fasta;
 use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::{Activations, Part, Residual, Scheme};
@@ -32,7 +33,8 @@ pub struct Arguments {
     /// Model file to write.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
-    /// Sequences that ranges and breakpoints are measured on: some dozens of natural proteins.
+    /// Sequences that ranges and breakpoints are measured on, some dozens of natural proteins: a file, plain or gzipped, a
+    /// folder of files, or `-` for the standard input.
     #[arg(long, value_name = "FASTA")]
     calibration: PathBuf,
     /// Name and version of the model, for `foldpoint info` to show.
@@ -237,20 +239,25 @@ impl Arguments {
     }
 
     fn sequences(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        let sequences: Vec<Vec<u8>> = fasta::read(&self.calibration)?
-            .into_iter()
-            .filter(|sequence| sequence.residues() > 0 && sequence.residues() <= self.max_len)
-            .map(|sequence| sequence.tokens)
-            .take(self.limit.unwrap_or(usize::MAX))
-            .collect();
+        let batch = fasta::read_paths(&[&self.calibration], self.max_len).single_chains().without_masks();
+        batch.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        ensure_readable(batch.failures)?;
+        batch.rejected.iter().for_each(|error| eprintln!("warning: left out: {error}"));
+        let tokens = batch.sequences.iter().map(|sequence| alphabet::tokens(&sequence.residues).collect());
+        let sequences: Vec<Vec<u8>> = tokens.take(self.limit.unwrap_or(usize::MAX)).collect();
         ensure!(
             !sequences.is_empty(),
-            "{}: no sequence of at most {} residues",
+            "{}: no sequence of one chain and at most {} residues to calibrate with",
             self.calibration.display(),
             self.max_len
         );
         Ok(sequences)
     }
+}
+
+/// Fails if a file can't be read, or not to its end: a model shall not depend on where.
+fn ensure_readable(failures: Vec<FastaError>) -> anyhow::Result<()> {
+    failures.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn progress(steps: usize) -> anyhow::Result<ProgressBar> {

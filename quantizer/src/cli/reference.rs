@@ -1,13 +1,13 @@
 //! `quantizer reference`: runs the float model and writes what it computes.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
+use fasta::{RecordError, RecordProblem, Sequence};
+use foldpoint_core::alphabet;
 use indicatif::{ProgressBar, ProgressStyle};
 use quantizer::checkpoint::{ATOM_TYPES, Checkpoint, Config, FoldConfig};
-use quantizer::fasta::{self, Sequence};
 use quantizer::reference::esmfold::{Fold, FoldObserver, FoldOutputs, FoldReference, FoldWant};
 use quantizer::reference::{Observer, Outputs, Reference, Site, Want};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
@@ -20,7 +20,7 @@ const GROUP_BYTES: usize = 1 << 30;
 pub struct Arguments {
     /// HuggingFace folder or fair-esm .pt file.
     checkpoint: PathBuf,
-    /// Sequences to run.
+    /// Sequences to run: a file, plain or gzipped, a folder of files, or `-` for the standard input.
     #[arg(long, value_name = "FILE")]
     fasta: PathBuf,
     /// Folder for one ID.safetensors per sequence, with f32 tensors ID.contacts [L, L], ID.logits [L+2, 33] and
@@ -64,44 +64,60 @@ impl Arguments {
         if fold.is_none() && want == Want::default() {
             bail!("{}: neither head is there; only --hidden can be written", self.checkpoint.display());
         }
-        let sequences = self.sequences()?;
+        let (sequences, failed) = self.sequences()?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
         let recycles = self.recycles.or(fold.map(|fold| fold.max_recycles - 1)).unwrap_or(0);
         let mut progress = Progress::new(steps(checkpoint.config(), fold, recycles) * sequences.len());
         let model = Model::new(&checkpoint, want, recycles)?;
         for group in groups(&sequences, |sequence| model.activation_bytes(sequence)) {
             for (sequence, tensors) in group.iter().zip(model.run(group, &mut progress)?) {
-                write(&self.out, sequence, &tensors)?;
+                write(&self.out, &sequence.sequence, &tensors)?;
             }
         }
         progress.bar.finish_and_clear();
         println!("{} sequences written to {}", sequences.len(), self.out.display());
+        ensure!(!failed, "{}: not all sequences could be run", self.fasta.display());
         Ok(())
     }
 
-    /// The sequences to run, each with a file name of its own.
-    fn sequences(&self) -> anyhow::Result<Vec<Sequence>> {
-        let mut sequences = fasta::read(&self.fasta)?;
-        let total = sequences.len();
-        sequences.retain(|sequence| sequence.residues() <= self.max_len);
-        if sequences.len() < total {
-            let left_out = total - sequences.len();
-            eprintln!("warning: {left_out} of {total} sequences have more than {} residues", self.max_len);
+    /// The sequences to run, and whether others can't be.
+    fn sequences(&self) -> anyhow::Result<(Vec<Input>, bool)> {
+        let batch = fasta::read_paths(&[&self.fasta], self.max_len).single_chains().without_masks();
+        let too_long = |error: &RecordError| matches!(error.problem, RecordProblem::TooLong { .. });
+        let (long, wrong): (Vec<_>, Vec<_>) = batch.rejected.into_iter().partition(too_long);
+        let total = batch.sequences.len() + long.len() + wrong.len();
+        batch.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        if !long.is_empty() {
+            let (left_out, max_len) = (long.len(), self.max_len);
+            eprintln!("warning: {left_out} of {total} sequences have more than {max_len} residues");
         }
-        sequences.truncate(self.limit.unwrap_or(usize::MAX));
+        batch.failures.iter().for_each(|error| eprintln!("error: {error}"));
+        wrong.iter().for_each(|error| eprintln!("error: {error}"));
+        let failed = !(batch.failures.is_empty() && wrong.is_empty());
+        let sequences = batch.sequences.into_iter().take(self.limit.unwrap_or(usize::MAX)).map(Input::new);
+        let sequences: Vec<Input> = sequences.collect();
         if sequences.is_empty() {
             bail!("{}: no sequences left to run", self.fasta.display());
         }
-        let mut stems = HashSet::new();
-        for Sequence { id, replaced, .. } in &sequences {
-            if !stems.insert(fasta::file_stem(id)) {
-                bail!("{}: two sequences would be written as {}", self.fasta.display(), fasta::file_stem(id));
-            }
-            if *replaced > 0 {
-                eprintln!("warning: {id}: {replaced} residues read as X");
-            }
-        }
-        Ok(sequences)
+        Ok((sequences, failed))
+    }
+}
+
+/// A sequence to run.
+struct Input {
+    sequence: Sequence,
+    /// From `<cls>` to `<eos>`.
+    tokens: Vec<u8>,
+}
+
+impl Input {
+    fn new(sequence: Sequence) -> Self {
+        let tokens = alphabet::tokens(&sequence.residues).collect();
+        Self { sequence, tokens }
+    }
+
+    fn residues(&self) -> usize {
+        self.sequence.residues.len()
     }
 }
 
@@ -135,7 +151,7 @@ impl<'c> Model<'c> {
         Ok(Self { config: checkpoint.config(), want, part })
     }
 
-    fn run(&self, group: &[Sequence], progress: &mut Progress) -> anyhow::Result<Vec<Tensors>> {
+    fn run(&self, group: &[Input], progress: &mut Progress) -> anyhow::Result<Vec<Tensors>> {
         match &self.part {
             Part::LanguageModel(reference) => {
                 let tokens: Vec<&[u8]> = group.iter().map(|sequence| sequence.tokens.as_slice()).collect();
@@ -146,7 +162,7 @@ impl<'c> Model<'c> {
                 let folds: Vec<Fold> = group.iter().map(|sequence| Fold::chain(&sequence.tokens)).collect();
                 let want = FoldWant { language_model: self.want, logits: false };
                 let outputs = reference.run_batch(&folds, *recycles, want, progress)?;
-                let tensors = |(sequence, mut outputs): (&Sequence, FoldOutputs)| {
+                let tensors = |(sequence, mut outputs): (&Input, FoldOutputs)| {
                     let mut tensors = self.tensors(sequence, std::mem::take(&mut outputs.language_model));
                     tensors.extend(fold_tensors(sequence.residues(), outputs));
                     tensors
@@ -157,7 +173,7 @@ impl<'c> Model<'c> {
     }
 
     /// The language model's results that were wanted.
-    fn tensors(&self, sequence: &Sequence, outputs: Outputs) -> Tensors {
+    fn tensors(&self, sequence: &Input, outputs: Outputs) -> Tensors {
         let (residues, tokens) = (sequence.residues(), sequence.tokens.len());
         let states = outputs.hidden.len();
         let mut tensors = vec![
@@ -170,7 +186,7 @@ impl<'c> Model<'c> {
     }
 
     /// Bytes that a sequence needs from the first layer to the last.
-    fn activation_bytes(&self, sequence: &Sequence) -> usize {
+    fn activation_bytes(&self, sequence: &Input) -> usize {
         let (residues, tokens) = (sequence.residues(), sequence.tokens.len());
         let states = 1 + if self.want.hidden { self.config.layers + 1 } else { 0 };
         let contacts = if self.want.contacts { tokens * tokens * size_of::<f64>() } else { 0 };
@@ -195,7 +211,7 @@ fn fold_tensors(residues: usize, outputs: FoldOutputs) -> Tensors {
 }
 
 /// Splits `sequences` so that no group needs more than [`GROUP_BYTES`], unless one sequence alone does.
-fn groups(sequences: &[Sequence], bytes: impl Fn(&Sequence) -> usize) -> Vec<&[Sequence]> {
+fn groups(sequences: &[Input], bytes: impl Fn(&Input) -> usize) -> Vec<&[Input]> {
     let mut groups = Vec::new();
     let (mut start, mut used) = (0, 0);
     for (i, sequence) in sequences.iter().enumerate() {
@@ -218,7 +234,7 @@ fn write(out: &Path, sequence: &Sequence, tensors: &Tensors) -> anyhow::Result<(
             (format!("{}.{kind}", sequence.id), shape.as_slice(), bytes)
         })
         .collect();
-    let path = out.join(format!("{}.safetensors", fasta::file_stem(&sequence.id)));
+    let path = out.join(format!("{}.safetensors", sequence.stem));
     let views = bytes
         .iter()
         .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
@@ -261,8 +277,8 @@ impl FoldObserver for Progress {
 mod tests {
     use super::*;
 
-    fn sequences(count: usize) -> Vec<Sequence> {
-        (0..count).map(|i| Sequence { id: i.to_string(), tokens: vec![0; i + 2], replaced: 0 }).collect()
+    fn sequences(count: usize) -> Vec<Input> {
+        (0..count).map(|i| Input::new(Sequence::from_residues("a", vec![b'A'; i]))).collect()
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The language model.
 
+use foldpoint_core::alphabet;
 use foldpoint_core::esm2::{CONFIG, Config, LOGIT_FRAC};
 use foldpoint_core::fixed::ACT_FRAC;
 use foldpoint_core::kernels::attention::{CONTACT_WEIGHT_MAX, key_scale_max};
@@ -7,7 +8,7 @@ use foldpoint_core::quant::STREAM_MAX;
 
 use super::{EncodeError, Encoder, all_fixed, finest, multiplier, per_one, squares, to_fixed};
 use crate::calibrate::Calibration;
-use crate::checkpoint::{Checkpoint, MASK_TOKEN};
+use crate::checkpoint::Checkpoint;
 use crate::reference::{ContactHead, Layer, LmHead, Reference, Site};
 
 /// The shape, and the unit of the residual stream: as fine as lets every level of every site stay below 2^23.
@@ -27,7 +28,7 @@ fn config(checkpoint: &Checkpoint, calibration: &Calibration) -> Result<Config, 
         lm_head: checkpoint.has_lm_head(),
         stream_frac,
         max_positions: shape.max_positions,
-        mask_token: MASK_TOKEN,
+        mask_token: alphabet::MASK,
         epsilon: squares(shape.layer_norm_eps, stream_frac),
         epsilon_activation: squares(shape.layer_norm_eps, ACT_FRAC),
         temperature: multiplier(temperature),

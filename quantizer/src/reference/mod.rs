@@ -15,6 +15,7 @@ mod observer;
 mod ops;
 
 use candle_core::{Device, Tensor};
+use foldpoint_core::alphabet::MASK;
 
 pub use attention::Rotary;
 pub use contact_head::{ContactHead, ContactLogits};
@@ -25,7 +26,7 @@ pub use observer::{Observer, Site, Tap};
 pub(crate) use ops::to_vec;
 pub use ops::{LayerNorm, Linear};
 
-use crate::checkpoint::{Checkpoint, MASK_TOKEN};
+use crate::checkpoint::Checkpoint;
 
 /// Share of tokens that were not replaced by `<mask>` in training: 1 - 0.15 * 0.8.
 const UNMASKED_IN_TRAINING: f32 = 0.88;
@@ -161,7 +162,7 @@ impl<'c> Reference<'c> {
         if tokens.len() < 2 {
             return Err(ReferenceError::TooShort { sequence, tokens: tokens.len() });
         }
-        let masked = tokens.iter().filter(|&&token| token == MASK_TOKEN).count();
+        let masked = tokens.iter().filter(|&&token| token == MASK).count();
         let scale = if config.token_dropout {
             UNMASKED_IN_TRAINING / (1.0 - masked as f32 / tokens.len() as f32)
         } else {
@@ -174,7 +175,7 @@ impl<'c> Reference<'c> {
                 .chunks_exact(config.width)
                 .nth(token.into())
                 .ok_or(ReferenceError::BadToken { sequence, index, token, vocab: config.vocab })?;
-            if config.token_dropout && token == MASK_TOKEN {
+            if config.token_dropout && token == MASK {
                 values.resize(values.len() + config.width, 0.0);
             } else {
                 values.extend(row.iter().map(|v| v * scale));

@@ -1,5 +1,6 @@
 //! Folds by place in the sequence: what predictions, float references and experiments are compared as.
 
+use foldpoint_core::alphabet;
 use foldpoint_core::geometry::{self, ATOM_NAMES};
 
 use super::bootstrap::mean;
@@ -8,7 +9,6 @@ use super::reference::{Reference, ReferenceError};
 use super::rmsd::rmsd;
 use super::structure::{AtomResidue, Point};
 use super::target::{NoTarget, align};
-use crate::alphabet;
 use crate::output::{self, structure::Model};
 
 /// Structures with fewer residues are left out.

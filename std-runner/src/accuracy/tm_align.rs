@@ -5,10 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+use foldpoint_core::alphabet;
 use foldpoint_core::geometry::Residue;
 
 use super::structure::Point;
-use crate::alphabet;
 
 /// TM-align as it is installed.
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use fasta::Sequence;
+use foldpoint_core::alphabet::{RESIDUES, STANDARD};
 use foldpoint_core::executor::{Executor, Serial};
-use std_runner::alphabet::{RESIDUES, STANDARD};
 use std_runner::arena::{Arena, display_bytes};
 use std_runner::engine::{Request, Requests};
 use std_runner::executor::RayonExecutor;

@@ -13,6 +13,7 @@ pub struct Console {
     quiet: bool,
     done: usize,
     failures: usize,
+    unreadable: usize,
     /// The first error of the standard output; nothing is printed after it.
     output: io::Result<()>,
 }
@@ -20,7 +21,7 @@ pub struct Console {
 impl Console {
     /// A console without a bar yet.
     pub fn new(quiet: bool) -> Self {
-        Self { bar: ProgressBar::hidden(), quiet, done: 0, failures: 0, output: Ok(()) }
+        Self { bar: ProgressBar::hidden(), quiet, done: 0, failures: 0, unreadable: 0, output: Ok(()) }
     }
 
     /// Shows a bar over `residues`, if the standard error is a terminal.
@@ -68,6 +69,12 @@ impl Console {
         self.bar.suspend(|| eprintln!("error: {error}"));
     }
 
+    /// Prints an error about a file of sequences, and counts it.
+    pub fn unreadable(&mut self, error: impl std::fmt::Display) {
+        self.unreadable += 1;
+        self.bar.suspend(|| eprintln!("error: {error}"));
+    }
+
     /// Counts a sequence that is done.
     pub fn success(&mut self) {
         self.done += 1;
@@ -81,6 +88,10 @@ impl Console {
         if failures > 0 && !self.quiet {
             eprintln!("{failures} of {} sequences failed", done + failures);
         }
-        Ok(Outcome { failures })
+        if self.unreadable > 0 && !self.quiet {
+            let (noun, verb) = if self.unreadable == 1 { ("file", "was") } else { ("files", "were") };
+            eprintln!("{} {noun} {verb} not read, or not to the end", self.unreadable);
+        }
+        Ok(Outcome { failures: failures + self.unreadable })
     }
 }

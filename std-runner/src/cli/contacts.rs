@@ -39,7 +39,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let engine = options.engine(&bytes)?;
     let request = Request { contacts: true, ..Request::default() };
     require(&engine, &request, bytes.name())?;
-    let sequences = args.input.read(&mut console)?;
+    let sequences = args.input.read(&mut console);
     input::run(
         options,
         &Requests { engine: &engine, request: &request },

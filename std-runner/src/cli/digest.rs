@@ -86,7 +86,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let folds = !args.no_fold && FoldingModel::is_in(&bytes.parse()?);
     let folder = if folds { Some(options.folder(&bytes, None, true)?) } else { None };
     let sequences =
-        if folds { args.input.read_complexes(&mut console)? } else { args.input.read(&mut console)? };
+        if folds { args.input.read_complexes(&mut console) } else { args.input.read(&mut console) };
     let mut digests = Vec::new();
     input::run(
         options,

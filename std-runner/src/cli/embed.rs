@@ -55,7 +55,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         .unwrap_or_else(|message| usage_error(ErrorKind::InvalidValue, &format!("--layers: {message}")));
     let out = OutputDir::create(&args.out)?;
     let mut console = Console::new(options.quiet);
-    let sequences = args.input.read(&mut console)?;
+    let sequences = args.input.read(&mut console);
     let request = Request { layers, ..Request::default() };
     input::run(
         options,

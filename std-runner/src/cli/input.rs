@@ -14,34 +14,32 @@ use super::options::Options;
 /// Sequences to run.
 #[derive(clap::Args)]
 pub struct Input {
-    /// FASTA file, plain or gzipped; `-` is the standard input
-    #[arg(value_name = "FASTA")]
-    pub fasta: PathBuf,
+    /// FASTA files, plain or gzipped, or folders of them (*.fa, *.fas, *.fasta, *.faa); `-` is the standard input
+    #[arg(value_name = "FASTA", required = true)]
+    pub fasta: Vec<PathBuf>,
     /// Refuse longer sequences (in residues)
     #[arg(long, value_name = "N", default_value_t = 4096)]
     pub max_len: usize,
 }
 
 impl Input {
-    /// Reads sequences of one chain each; what is wrong with single records goes to the console.
-    pub fn read(&self, console: &mut Console) -> anyhow::Result<Vec<Sequence>> {
-        Ok(Self::report(fasta::read_path(&self.fasta, self.max_len)?.single_chains(), console))
+    /// Reads sequences of one chain each, masks allowed; what is wrong with files or records goes to the console.
+    pub fn read(&self, console: &mut Console) -> Vec<Sequence> {
+        report(fasta::read_paths(&self.fasta, self.max_len).single_chains(), console)
     }
 
-    /// Reads sequences of any number of chains.
-    pub fn read_complexes(&self, console: &mut Console) -> anyhow::Result<Vec<Sequence>> {
-        Ok(Self::report(fasta::read_path(&self.fasta, self.max_len)?, console))
+    /// Reads sequences of any number of chains, to fold: none with a mask.
+    pub fn read_complexes(&self, console: &mut Console) -> Vec<Sequence> {
+        report(fasta::read_paths(&self.fasta, self.max_len).without_masks(), console)
     }
+}
 
-    fn report(batch: Batch, console: &mut Console) -> Vec<Sequence> {
-        for warning in &batch.warnings {
-            console.warning(warning);
-        }
-        for error in &batch.rejected {
-            console.failure(error);
-        }
-        batch.sequences
-    }
+/// Says what is wrong with files and records, and returns the sequences that can be run.
+pub fn report(batch: Batch, console: &mut Console) -> Vec<Sequence> {
+    batch.warnings.iter().for_each(|warning| console.warning(warning));
+    batch.failures.iter().for_each(|error| console.unreadable(error));
+    batch.rejected.iter().for_each(|error| console.failure(error));
+    batch.sequences
 }
 
 /// Runs `task` on all sequences. `finish` makes something of its output (and may write files) on the thread that computed

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
-use std_runner::alphabet::{FIRST_RESIDUE, STANDARD, TOKENS};
+use foldpoint_core::alphabet::{FIRST_RESIDUE, STANDARD, TOKENS};
 use std_runner::embedding::{residues, to_floats};
 use std_runner::engine::{Request, Requests};
 use std_runner::output::{OutputDir, npy};
@@ -36,7 +36,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let vocab = engine.model().config().vocab;
     let name = bytes.name();
     ensure!(vocab == TOKENS.len(), "{name}: its alphabet has {vocab} tokens; expected {}", TOKENS.len());
-    let sequences = args.input.read(&mut console)?;
+    let sequences = args.input.read(&mut console);
     let first = usize::from(FIRST_RESIDUE);
     let columns = if args.all_tokens { 0..vocab } else { first..first + STANDARD };
     out.write("logits.alphabet.txt", |w| {

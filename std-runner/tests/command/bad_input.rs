@@ -54,18 +54,11 @@ fn several_chains_where_one_is_wanted() {
     let folder = Folder::new();
     folder.write("in.fasta", format!(">two\nMKV:GPG\n{GOOD}"));
     for command in ["contacts", "embed", "logits"] {
-        let message =
-            "in.fasta: line 1: record 1 (`two`): the sequence has 2 chains, separated by `:`; expected one";
+        let message = "in.fasta: line 1: record 1 (`two`): the sequence has 2 chains, separated by `:` or `/`; expected one";
         let mut run = foldpoint(&folder);
         run.args([command, "in.fasta", "-o", command]).assert().code(1).stderr(contains(message));
         assert!(!folder.list(command).is_empty());
     }
-}
-
-#[test]
-fn a_duplicate_identifier() {
-    let message = "in.fasta: line 3: record 2 (`good`): the identifier is already used at line 1; expected";
-    others_still_run(">good\nMKV\n", message);
 }
 
 #[test]
@@ -74,8 +67,16 @@ fn a_sequence_of_length_zero() {
 }
 
 #[test]
-fn a_record_without_identifier() {
-    others_still_run(">\nMKV\n", "in.fasta: line 3: record 2: the header has no identifier; expected");
+fn a_mask_where_a_structure_is_wanted() {
+    let folder = Folder::new();
+    folder.write("in.fasta", format!(">masked\nMKV\nG<mask>V\n{GOOD}"));
+    let message = "in.fasta: line 3, column 2: record 1 (`masked`): found a mask";
+    foldpoint(&folder)
+        .args(["predict", "in.fasta", "-o", "out", "--recycles", "0"])
+        .assert()
+        .code(1)
+        .stderr(contains(message));
+    assert_eq!(folder.list("out"), ["good.pdb"]);
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn files_that_are_no_fasta() {
         ("blank.fasta", "error: blank.fasta: is empty; expected FASTA"),
         ("bare.fasta", "error: bare.fasta: line 2, column 1: expected a header `>identifier`"),
         ("missing.fasta", "error: missing.fasta: cannot be read"),
-        ("folder", "error: folder: cannot be read: it is a directory"),
+        ("folder", "error: folder: this folder holds no FASTA; expected files *.fa, *.fas, *.fasta or *.faa"),
         ("cut.fasta.gz", "error: cut.fasta.gz: cannot be read"),
     ] {
         let assert = foldpoint(&folder).args(["predict", file, "-o", "out"]).assert();

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use foldpoint_core::alphabet;
+
 use super::residue_atoms::{AMINO_ACIDS, ATOM_TYPES, Atom, ResidueAtoms};
 use super::rigid::{Rigid, cross, dot, minus, scaled, squared_norm};
 
@@ -9,9 +11,6 @@ use super::rigid::{Rigid, cross, dot, minus, scaled, squared_norm};
 pub const ATOM14: usize = 14;
 /// Rigid groups of a residue.
 pub const GROUPS: usize = 8;
-/// Letters of the language model's tokens from [`FIRST_TOKEN`] on.
-const TOKEN_LETTERS: &[u8; 21] = b"LAGVSERTIDPKQNFYMHWCX";
-const FIRST_TOKEN: u8 = 4;
 
 /// One of the 20 amino acids, or X.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +19,7 @@ pub struct Residue(usize);
 impl Residue {
     /// The residue of a language model's token; `None` for any other token.
     pub fn from_token(token: u8) -> Option<Self> {
-        let letter = *TOKEN_LETTERS.get(usize::from(token.checked_sub(FIRST_TOKEN)?))?;
+        let letter = alphabet::letter(token).filter(|_| token <= alphabet::X)?;
         let index = AMINO_ACIDS.iter().position(|acid| acid.letter == letter);
         Some(Self(index.unwrap_or(AMINO_ACIDS.len())))
     }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use fasta::Sequence;
+use foldpoint_core::alphabet::{self, FIRST_RESIDUE, STANDARD};
 use std_runner::accuracy::reference::Reference;
 use std_runner::accuracy::similarity::{Similarity, arg_max, negative_log_likelihood};
-use std_runner::alphabet::{FIRST_RESIDUE, STANDARD, tokenize};
 use std_runner::engine::{Prediction, Request, Requests, decode};
 
 use crate::cli::Outcome;
@@ -60,7 +60,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let (layers, width, vocab) = (config.layers, config.width, config.vocab);
     let request =
         Request { contacts: false, logits: engine.model().has_lm_head(), layers: (0..=layers).collect() };
-    let sequences = Input { fasta: args.fasta.clone(), max_len: args.max_len }.read(&mut console)?;
+    let sequences = Input { fasta: vec![args.fasta.clone()], max_len: args.max_len }.read(&mut console);
     let mut totals =
         Totals { layers: vec![Similarity::default(); layers + 1], logits: LogitTotals::default(), tokens: 0 };
     input::run(
@@ -105,8 +105,7 @@ impl Totals {
                 model.chunks_exact(vocab).map(|row| row.iter().map(|&v| f64::from(decode(v))).collect());
             let reference =
                 reference.chunks_exact(vocab).map(|row| row.iter().map(|&v| f64::from(v)).collect());
-            let tokens = tokenize(&sequence.residues);
-            let rows = tokens.into_iter().zip(model.zip(reference));
+            let rows = alphabet::tokens(&sequence.residues).zip(model.zip(reference));
             rows.skip(1).take(sequence.residues.len()).for_each(|(t, (m, r))| self.logits.add(t, &m, &r));
         }
     }

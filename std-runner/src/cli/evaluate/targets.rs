@@ -8,6 +8,7 @@ use std_runner::accuracy::structure::StructureError;
 use std_runner::accuracy::target::{NoTarget, names_match, structure_files};
 
 use crate::cli::console::Console;
+use crate::cli::input;
 
 /// Structures to evaluate against.
 #[derive(clap::Args)]
@@ -46,16 +47,15 @@ impl Structures {
         longest: usize,
         read: impl Fn(&Sequence, &Path, Option<&str>) -> Result<T, Unusable>,
     ) -> anyhow::Result<Vec<(Sequence, T)>> {
-        let batch = fasta::read_path(&self.fasta, usize::MAX)?.single_chains();
-        batch.warnings.iter().for_each(|w| console.warning(w));
-        batch.rejected.iter().for_each(|e| console.failure(e));
+        let batch = fasta::read_paths(&[&self.fasta], usize::MAX).single_chains().without_masks();
+        let sequences = input::report(batch, console);
         let cannot_read = || format!("{}: the folder of structures cannot be read", self.pdb_dir.display());
         let files = structure_files(&self.pdb_dir).with_context(cannot_read)?;
         let mut targets: Vec<(Sequence, T)> = Vec::new();
         for (stem, path) in files.into_iter().take(self.limit.unwrap_or(usize::MAX)) {
             let of_structure = |s: &&Sequence| names_match(&stem, &s.id);
-            let exact = batch.sequences.iter().find(|s| s.id == stem);
-            let Some(sequence) = exact.or_else(|| batch.sequences.iter().find(of_structure)) else {
+            let exact = sequences.iter().find(|s| s.id == stem);
+            let Some(sequence) = exact.or_else(|| sequences.iter().find(of_structure)) else {
                 continue;
             };
             let place = path.display();

@@ -23,7 +23,7 @@ pub fn run(
     let engine = options.engine(bytes)?;
     let request = Request { contacts: true, ..Request::default() };
     require(&engine, &request, bytes.name())?;
-    let sequences = input.read(&mut console)?;
+    let sequences = input.read(&mut console);
     let names = sequences.iter().map(|s| s.id.chars().count()).max().unwrap_or(0);
     input::run(
         options,

@@ -42,7 +42,7 @@ pub fn run(
         console.note(DEMONSTRATION);
     }
     let format = args.format.unwrap_or_default();
-    let mut sequences = args.input.read_complexes(&mut console)?;
+    let mut sequences = args.input.read_complexes(&mut console);
     sequences.retain(|sequence| match refusal(sequence, format) {
         Some(reason) => {
             console.failure(format_args!("{}: {reason}", sequence.place));
@@ -157,7 +157,7 @@ mod tests {
 
     fn refusal_of(residues: &str, format: Format) -> Option<String> {
         let text = format!(">a\n{residues}\n");
-        let batch = fasta::read(text.as_bytes(), "t", usize::MAX).expect("FASTA");
+        let batch = fasta::read(text.as_bytes(), "t", usize::MAX);
         refusal(&batch.sequences[0], format)
     }
 

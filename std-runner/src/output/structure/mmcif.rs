@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::model::{Model, Residue, ascii, chain_name};
-use fasta::file_stem;
+use fasta::ascii_name;
 
 /// Writes an mmCIF file. `B_iso_or_equiv` of an atom and `ma_qa_metric_local` of a residue hold the pLDDT, 0 to 100. Chains
 /// of the same sequence are one entity. Residues without atoms (X) are only in `entity_poly_seq`.
@@ -11,7 +11,7 @@ use fasta::file_stem;
 /// # Errors
 /// The writer's.
 pub fn mmcif(out: &mut dyn Write, model: &Model) -> io::Result<()> {
-    let name = file_stem(&model.id);
+    let name = ascii_name(&model.id);
     let entities = Entities::of(model);
     // In quotes, since some words mean something.
     writeln!(out, "data_{name}\n_entry.id '{name}'\n_struct.entry_id '{name}'\n_struct.title")?;
