@@ -3,13 +3,13 @@
 use foldpoint_core::alphabet::{token, tokens};
 use foldpoint_core::esmfold::{ATOM_TYPES, FoldingModel, Input, Step, Want};
 use foldpoint_core::executor::Executor;
-use foldpoint_core::geometry::{ATOM_NAMES, Residue};
+use foldpoint_core::geometry::{ATOM_NAMES, Residue, terminal_oxygen};
 use foldpoint_core::kernels::Isa;
 
 use crate::arena::Arena;
 use crate::engine::{decode, decode_probability};
 use crate::joined::Joined;
-use crate::output::structure;
+use crate::output::{AlignedErrors, structure};
 use crate::task::{Task, TaskError};
 use fasta::Sequence;
 
@@ -75,7 +75,7 @@ impl Task for Folder<'_> {
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
         let arena = self.arena(length, workers)? as u64;
         let residue =
-            size_of::<[[i32; 3]; 14]>() + size_of::<[u16; ATOM_TYPES]>() + 14 * size_of::<structure::Atom>();
+            size_of::<[[i32; 3]; 14]>() + size_of::<[u16; ATOM_TYPES]>() + 15 * size_of::<structure::Atom>();
         // The matrix is held as integers and once more as floats while it is written.
         let pair = if self.aligned_error { 6 } else { 0 };
         Ok(arena + length as u64 * (residue as u64 + length as u64 * pair))
@@ -121,30 +121,29 @@ impl Task for Folder<'_> {
 }
 
 impl Folded {
-    /// The structure with names and floats, for files.
+    /// The structure with names and floats, for files; what made it is left to the caller.
     pub fn model(&self, sequence: &Sequence) -> structure::Model {
-        let mut residues = sequence.residues.iter().zip(&self.atoms).zip(&self.plddt).map(
-            |((&letter, positions), plddt)| {
-                let kind = kind(letter);
-                let atoms = kind.atoms().iter().zip(positions).map(|(atom, position)| structure::Atom {
-                    name: atom.name,
-                    position: position.map(|x| f64::from(x) / 65536.0),
-                    plddt: place(atom.name).map_or(0.0, |place| f64::from(plddt[place]) / 655.36),
+        let mut all = sequence.residues.iter().zip(&self.atoms).zip(&self.plddt);
+        let chains = sequence.chain_lengths.iter().map(|&length| {
+            let residues =
+                (1..).zip(all.by_ref().take(length)).map(|(number, ((&letter, positions), plddt))| {
+                    residue(kind(letter), positions, plddt, number == length)
                 });
-                structure::Residue { kind, atoms: atoms.collect() }
-            },
-        );
-        let chains = sequence
-            .chain_lengths
-            .iter()
-            .map(|&length| structure::Chain { residues: residues.by_ref().take(length).collect() });
-        structure::Model { id: sequence.id.clone(), remarks: vec![], chains: chains.collect() }
+            structure::Chain { residues: residues.collect() }
+        });
+        structure::Model {
+            id: sequence.id.clone(),
+            header: sequence.header.clone(),
+            provenance: structure::Provenance::default(),
+            chains: chains.collect(),
+            scores: structure::Scores { ptm: self.ptm(), iptm: self.iptm() },
+        }
     }
 
-    /// The predicted aligned errors `[L, L]` in ångström; exact.
-    pub fn aligned_errors(&self) -> Option<Vec<f32>> {
+    /// The predicted aligned errors of the residues of `model`, this prediction's structure, that have atoms; exact.
+    pub fn aligned_errors(&self, model: &structure::Model) -> Option<AlignedErrors> {
         let errors = self.aligned_error.as_ref()?;
-        Some(errors.iter().map(|&error| f32::from(error) * ALIGNED_ERROR_UNIT).collect())
+        AlignedErrors::new(model, errors.len(), |index| f32::from(errors[index]) * ALIGNED_ERROR_UNIT)
     }
 
     /// The predicted TM-score, 0 to 1.
@@ -163,6 +162,28 @@ pub fn kind(letter: u8) -> Residue {
     token(letter).and_then(Residue::from_token).unwrap_or(Residue::X)
 }
 
+/// A residue from its atoms in the `atom14` layout and their pLDDT in the `atom37` layout. The last one of a chain ends in OXT, which the model
+/// knows nothing about: it has the pLDDT of O.
+fn residue(
+    kind: Residue,
+    positions: &[[i32; 3]; 14],
+    plddt: &[u16; ATOM_TYPES],
+    ends_chain: bool,
+) -> structure::Residue {
+    let atom = |name, position: [i32; 3], like| structure::Atom {
+        name,
+        position: position.map(|x| f64::from(x) / 65536.0),
+        plddt: place(like).map_or(0.0, |place| f64::from(plddt[place]) / 655.36),
+    };
+    let mut atoms: Vec<_> =
+        kind.atoms().iter().zip(positions).map(|(a, &position)| atom(a.name, position, a.name)).collect();
+    if ends_chain && !atoms.is_empty() {
+        let [_, ca, c, o, ..] = *positions;
+        atoms.push(atom("OXT", terminal_oxygen(ca, c, o), "O"));
+    }
+    structure::Residue { kind, atoms }
+}
+
 /// Place of an atom in the `atom37` layout.
 fn place(name: &str) -> Option<usize> {
     ATOM_NAMES.iter().position(|&other| other == name)
@@ -174,13 +195,13 @@ mod tests {
 
     #[test]
     fn integers_become_named_atoms_of_numbered_chains() {
-        let batch = fasta::read(&b">a\nGX:C\n"[..], "t", 10);
+        let batch = fasta::read(&b">a a protein\nGX:C\n"[..], "t", 10);
         let mut folded = Folded { ptm: 0x8000, iptm: Some(0x4000), ..Folded::default() };
         for residue in 0..3 {
             folded.atoms.push(std::array::from_fn(|atom| [residue << 16, (atom as i32) << 15, -1]));
             folded.plddt.push(std::array::from_fn(|atom| (residue as u16) << 14 | atom as u16));
         }
-        folded.aligned_error = Some(vec![2048, 0, 1024, 0, 0, 0, 0, 0, 65024]);
+        folded.aligned_error = Some(vec![2048, 0, 1024, 0, 9, 0, 0, 0, 65024]);
         let model = folded.model(&batch.sequences[0]);
         let lengths: Vec<usize> = model.chains.iter().map(|chain| chain.residues.len()).collect();
         assert_eq!(lengths, [2, 1]);
@@ -190,11 +211,19 @@ mod tests {
         assert_eq!((glycine.kind.name(), names(glycine)), ("GLY", vec!["N", "CA", "C", "O"]));
         assert!(unknown.atoms.is_empty());
         let cysteine = &model.chains[1].residues[0];
-        assert_eq!(names(cysteine), ["N", "CA", "C", "O", "CB", "SG"]);
+        assert_eq!(
+            names(cysteine),
+            ["N", "CA", "C", "O", "CB", "SG", "OXT"],
+            "a chain ends in a carboxylate"
+        );
         assert_eq!(cysteine.atoms[5].position, [2.0, 2.5, -1.0 / 65536.0]);
         // SG is the 11th name of atom37, and 32768 is one half.
         assert!((cysteine.atoms[5].plddt - (32768.0 + 10.0) / 655.36).abs() < 1e-9);
-        assert_eq!(folded.aligned_errors().expect("wanted")[8], 31.75);
+        assert_eq!(cysteine.atoms[6].plddt, cysteine.atoms[3].plddt, "OXT is as sure as O");
+        let errors = folded.aligned_errors(&model).expect("wanted");
+        assert_eq!(errors.rows().collect::<Vec<_>>(), [[1.0, 0.5], [0.0, 31.75]], "X has no row");
         assert_eq!((folded.ptm(), folded.iptm()), (0.5, Some(0.25)));
+        assert_eq!(model.scores, structure::Scores { ptm: 0.5, iptm: Some(0.25) });
+        assert_eq!((model.id.as_str(), model.header.as_str()), ("a", "a a protein"));
     }
 }

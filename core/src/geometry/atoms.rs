@@ -2,11 +2,16 @@
 
 use super::residue::{ATOM14, GROUPS, Residue};
 use super::rigid::{Rigid, Rotation};
-use super::vector::minus;
+use super::vector::{minus, shifted};
 use crate::fixed::div_round;
 
 /// Torsions of a residue: omega, phi, psi, chi1 to chi4.
 pub const TORSIONS: usize = 7;
+
+/// OXT of a carboxylate in the frame that its O is in, in 0.001 angstrom: 1.251 angstrom from C, at 117.16 degrees to CA.
+///
+/// Source: the peptide's carboxylate end in the CCP4 monomer library.
+const TERMINAL_OXYGEN: [i64; 3] = [571, -1113, 0];
 
 /// A position of the tables (0.001 angstrom) in units of 2^-16 angstrom, rounded.
 fn to_world_unit(position: [i64; 3]) -> [i32; 3] {
@@ -70,4 +75,15 @@ pub fn atom14_positions(frames: &[Rigid; GROUPS], residue: Residue) -> [[i32; 3]
         *position = frame.apply(to_world_unit(atom.position.map(i64::from)));
     }
     positions
+}
+
+/// Where OXT is, the second oxygen of a chain's last residue, which no torsion places: in the plane of that residue's CA, C and O,
+/// opposite O. All in units of 2^-16 angstrom. Where the three lie on one line no plane is known, and OXT is on that line.
+pub fn terminal_oxygen(ca: [i32; 3], c: [i32; 3], o: [i32; 3]) -> [i32; 3] {
+    // In units of 2^-15 angstrom bonds have room in the 16 bits that a rotation's axes may have.
+    let bond = |from: [i32; 3], to: [i32; 3]| {
+        minus(to.map(i64::from), from.map(i64::from)).map(|d| shifted(d, 1).clamp(-0xffff, 0xffff))
+    };
+    let rotation = Rotation::from_axes(bond(ca, c), bond(c, o));
+    Rigid { rotation, translation: c }.apply(to_world_unit(TERMINAL_OXYGEN))
 }

@@ -12,7 +12,7 @@ mod rigid;
 mod tests;
 pub mod vector;
 
-pub use atoms::{TORSIONS, atom14_positions, default_frames, torsion_frames};
+pub use atoms::{TORSIONS, atom14_positions, default_frames, terminal_oxygen, torsion_frames};
 pub use frame::{FRAME_FRAC, Frame, Quaternion, TRANSLATION_MAX};
 pub use residue::{ATOM14, GROUPS, Residue};
 pub use residue_atoms::{ATOM_NAMES, Atom};

@@ -140,6 +140,33 @@ fn an_unknown_residue_has_no_atoms() {
     assert_eq!(atom14_positions(&frames, Residue::X), [[0; 3]; ATOM14]);
 }
 
+#[test]
+fn a_chain_ends_in_a_flat_carboxylate() {
+    let backbone = Frame::IDENTITY
+        .update([400_000, -200_000, 900_000], [1 << 20, -2 << 20, 300_000])
+        .rigid(Multiplier { mantissa: 10, shift: 4 });
+    for residue in (0..20).filter_map(Residue::from_index) {
+        let torsions = [turn(residue.index() as f64 * 0.3); TORSIONS];
+        let atoms = atom14_positions(&torsion_frames(&backbone, &torsions, residue), residue);
+        let oxt = terminal_oxygen(atoms[1], atoms[2], atoms[3]);
+        let [ca, c, o, oxt] = [atoms[1], atoms[2], atoms[3], oxt].map(|p| p.map(|v| f64::from(v) / 65536.0));
+        let cosine = |a: Point, b: Point| {
+            let (a, b) = ([0, 1, 2].map(|i| a[i] - c[i]), [0, 1, 2].map(|i| b[i] - c[i]));
+            dot(a, b) / libm::sqrt(dot(a, a) * dot(b, b))
+        };
+        assert!((distance(c, oxt) - 1.251).abs() < 1e-3, "{} {oxt:?}", residue.name());
+        // 117.16 degrees to CA, and what is left of a full turn to O.
+        assert!((cosine(ca, oxt) + 0.4565).abs() < 1e-3, "{} {oxt:?}", residue.name());
+        let angles = [cosine(ca, oxt), cosine(oxt, o), cosine(o, ca)].map(libm::acos);
+        assert!((angles.iter().sum::<f64>() - 2.0 * HALF_TURN).abs() < 1e-3, "{} {angles:?}", residue.name());
+    }
+    // Whatever comes out of a broken model.
+    for end in [i32::MIN, 0, i32::MAX] {
+        assert_eq!(terminal_oxygen([7; 3], [7; 3], [end; 3]), [7; 3]);
+        let _ = terminal_oxygen([end; 3], [1; 3], [i32::MAX, i32::MIN, end]);
+    }
+}
+
 /// Atoms by the reference's way: default frames in the backbone's frame, chained, then moved.
 fn atoms_in_float(backbone: &Motion, angles: &[f64; TORSIONS], residue: Residue) -> Vec<Point> {
     let defaults = default_frames(residue);

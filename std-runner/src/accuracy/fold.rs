@@ -223,7 +223,7 @@ mod tests {
         };
         let residues = vec![residue(7, vec![atom("N", 1.0), atom("CA", 2.0)]), residue(20, vec![])];
         let chains = vec![structure::Chain { residues }];
-        let fold = Fold::predicted(&Model { id: "a".into(), remarks: vec![], chains });
+        let fold = Fold::predicted(&Model { chains, ..Model::default() });
         let first = fold.0[0].expect("a residue");
         assert_eq!((first.atoms[CA], first.plddt, fold.0[1]), (Some([2.0, 0.0, 0.0]), 82.0, None));
     }

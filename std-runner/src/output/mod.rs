@@ -6,7 +6,7 @@ mod file;
 mod heat_map;
 pub mod structure;
 
-pub use aligned_error::aligned_error_json;
+pub use aligned_error::AlignedErrors;
 pub use array::{Tensors, npy, safetensors};
 pub use file::{OutputDir, OutputError};
 pub use heat_map::contact_png;

@@ -24,7 +24,8 @@ fn folding(folder: &Folder, arguments: &[&str]) -> Command {
 fn read(path: &Path, format: Format) -> PDB {
     let file = std::fs::File::open(path).expect("the file is there");
     let mut options = ReadOptions::default();
-    options.set_format(format).set_level(StrictnessLevel::Strict);
+    // Atoms alone: pdbtbx numbers SEQRES from 0 where there is no DBREF.
+    options.set_format(format).set_level(StrictnessLevel::Strict).set_only_atomic_coords(true);
     let (pdb, warnings) = options.read_raw(BufReader::new(file)).expect("a structure file");
     assert!(warnings.is_empty(), "{warnings:?}");
     pdb
@@ -60,17 +61,20 @@ fn structures_of_a_chain_and_of_a_complex() {
     let expected = [("A", 1, "MET"), ("A", 2, "LYS"), ("B", 1, "GLY"), ("B", 2, "ALA"), ("C", 1, "CYS")];
     let expected = expected.map(|(chain, number, name)| (chain.to_owned(), number, name.to_owned()));
     assert_eq!(residues(&two), expected, "linkers are cut, chains are numbered from 1, X has no atoms");
-    assert_eq!(two.atom_count(), 8 + 9 + 4 + 5 + 6);
+    // Chains A and C end in OXT; the last residue of B is X.
+    assert_eq!(two.atom_count(), (8 + 9 + 1) + (4 + 5) + (6 + 1));
     assert!(two.atoms().all(|atom| (0.0..=100.0).contains(&atom.b_factor())));
     assert!(two.atoms().any(|atom| atom.b_factor() > 1.0), "pLDDT is of 100, not of 1");
     let text = std::fs::read_to_string(folder.path("out/two.pdb")).expect("text");
-    assert!(text.contains("REMARK 250 MODEL tiny.fpm"), "no path, so that files are the same everywhere");
+    assert!(text.contains("REMARK   6 MODEL tiny.fpm"), "no path, so that files are the same everywhere");
 
     let text = std::fs::read_to_string(folder.path("out/two.pae.json")).expect("text");
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let rows = json[0]["predicted_aligned_error"].as_array().expect("rows");
-    assert_eq!(rows.len(), 6);
-    assert!(rows.iter().all(|row| row.as_array().map(Vec::len) == Some(6)));
+    assert_eq!(rows.len(), 5, "one for each residue of the structure");
+    assert!(rows.iter().all(|row| row.as_array().map(Vec::len) == Some(5)));
+    assert_eq!(json[0]["token_chain_ids"], serde_json::json!(["A", "A", "B", "B", "C"]));
+    assert_eq!(json[0]["token_res_ids"], serde_json::json!([1, 2, 1, 2, 1]));
     assert_eq!(json[0]["max_predicted_aligned_error"], 31.75);
 }
 
@@ -98,11 +102,32 @@ fn mmcif_holds_the_same_atoms_and_npy_the_same_errors() {
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
     let bytes = std::fs::read(folder.path("out/a_1.pae.npy")).expect("the file is there");
     let file = npyz::NpyFile::new(&bytes[..]).expect("an npy file");
-    assert_eq!(file.shape(), [10, 10]);
+    assert_eq!(file.shape(), [9, 9], "X has no atoms and no row");
     for (k, error) in file.into_vec::<f32>().expect("f32").into_iter().enumerate() {
-        let other = json[0]["predicted_aligned_error"][k / 10][k % 10].as_f64().expect("a number");
+        let other = json[0]["predicted_aligned_error"][k / 9][k % 9].as_f64().expect("a number");
         assert!((f64::from(error) - other).abs() <= 0.005 + 1e-6, "{error} {other}");
     }
+}
+
+#[test]
+fn mmcif_takes_the_aligned_errors_in() {
+    let folder = Folder::new();
+    folder.write("in.fasta", ">a a protein\nMX:GG\n");
+    folding(&folder, &["predict", "in.fasta", "-o", "out", "--pae", "cif"]).assert().success();
+    assert_eq!(folder.list("out"), ["a.cif"]);
+    let text = std::fs::read_to_string(folder.path("out/a.cif")).expect("text");
+    let pairs = text.lines().filter(|line| line.starts_with(char::is_numeric) && line.contains(" GLY B "));
+    assert_eq!(pairs.count(), 4, "{text}");
+    for expected in
+        ["_struct.title 'Predicted structure of a a protein'\n", "\n5 PAE ", "\n9 1 5 B 2 GLY B 2 GLY "]
+    {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+    read(&folder.path("out/a.cif"), Format::Mmcif);
+    folding(&folder, &["predict", "in.fasta", "-o", "out", "--pae", "cif", "--format", "pdb"])
+        .assert()
+        .code(1)
+        .stderr(contains("--pae cif writes the aligned errors into mmCIF files: give --format cif"));
 }
 
 #[test]

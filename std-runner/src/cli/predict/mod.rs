@@ -25,8 +25,8 @@ pub struct Args {
     /// Format of structures: pdb (ID.pdb) or cif (ID.cif, mmCIF). The pLDDT, 0 to 100, is in the B-factors
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Write predicted aligned errors in angstrom too: json (ID.pae.json, as the AlphaFold database) or npy (ID.pae.npy,
-    /// f32 [L, L]); the aligned residue comes first
+    /// Write predicted aligned errors in angstrom too: json (ID.pae.json, as the AlphaFold database), npy (ID.pae.npy,
+    /// f32 [N, N]) or cif (in ID.cif; means --format cif); of the residues that have atoms, the aligned one first
     #[arg(long, value_enum)]
     pae: Option<Pae>,
     /// Times that a structure goes through the model again [default: as the model was trained]
@@ -35,9 +35,8 @@ pub struct Args {
 }
 
 /// Formats of structures.
-#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    #[default]
     Pdb,
     Cif,
 }
@@ -47,6 +46,19 @@ enum Format {
 enum Pae {
     Json,
     Npy,
+    Cif,
+}
+
+impl Args {
+    /// The format of structures.
+    fn format(&self) -> anyhow::Result<Format> {
+        let inside = self.pae == Some(Pae::Cif);
+        ensure!(
+            !(inside && self.format == Some(Format::Pdb)),
+            "--pae cif writes the aligned errors into mmCIF files: give --format cif, or --pae json"
+        );
+        Ok(self.format.unwrap_or(if inside { Format::Cif } else { Format::Pdb }))
+    }
 }
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {

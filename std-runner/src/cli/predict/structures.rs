@@ -7,8 +7,8 @@ use fasta::Sequence;
 use std_runner::arena::display_bytes;
 use std_runner::fold::{Folded, Folder, kind};
 use std_runner::model::{ModelBytes, metadata};
-use std_runner::output::structure::{self, Model, fits_pdb};
-use std_runner::output::{OutputDir, aligned_error_json, npy};
+use std_runner::output::OutputDir;
+use std_runner::output::structure::{self, Model, Provenance, fits_pdb};
 use std_runner::sanity::{Oddity, oddities};
 
 use super::{Args, Format, Pae};
@@ -41,7 +41,7 @@ pub fn run(
     if bytes.is_embedded() {
         console.note(DEMONSTRATION);
     }
-    let format = args.format.unwrap_or_default();
+    let format = args.format()?;
     let mut sequences = args.input.read_complexes(&mut console);
     sequences.retain(|sequence| match refusal(sequence, format) {
         Some(reason) => {
@@ -53,7 +53,7 @@ pub fn run(
     for sequence in &sequences {
         warn_of_chains_without_atoms(sequence, &console);
     }
-    let about = about(bytes, &folder)?;
+    let provenance = provenance(bytes, &folder)?;
     let names = sequences.iter().map(|s| s.id.chars().count()).max().unwrap_or(0);
     input::run(
         options,
@@ -63,10 +63,8 @@ pub fn run(
         |sequence, folded, time| {
             let mut model = folded.model(sequence);
             let plddt = model.mean_plddt();
-            model.remarks = about.clone();
-            model.remarks.push(format!("MEAN PLDDT {plddt:.2}  {}", scores(&folded).to_uppercase()));
-            write(out, sequence, &model, format)?;
-            write_errors(out, sequence, &folded, args.pae)?;
+            model.provenance = provenance.clone();
+            write(out, sequence, &model, &folded, format, args.pae)?;
             Ok(Summary { plddt, oddities: oddities(&model), folded, time })
         },
         |console, sequence, Summary { plddt, folded, oddities, time }| {
@@ -85,7 +83,10 @@ pub fn run(
 
 /// Why nothing could be written for a sequence, so that folding it would be in vain.
 fn refusal(sequence: &Sequence, format: Format) -> Option<String> {
-    let atoms: usize = sequence.residues.iter().map(|&letter| kind(letter).atoms().len()).sum();
+    let atoms = |letters: &[u8]| letters.iter().map(|&letter| kind(letter).atoms().len()).sum::<usize>();
+    // Each chain that ends in an amino acid ends in OXT.
+    let ends = sequence.chains().filter(|chain| atoms(&chain[chain.len() - 1..]) > 0).count();
+    let atoms = atoms(&sequence.residues) + ends;
     if atoms == 0 {
         let count = sequence.residues.len();
         return Some(format!(
@@ -103,22 +104,22 @@ fn warn_of_chains_without_atoms(sequence: &Sequence, console: &Console) {
         if chain.iter().all(|&letter| kind(letter).atoms().is_empty()) {
             let place = &sequence.place;
             console.warning(format_args!(
-                "{place}: chain {number} is only X, which has no atoms: it is folded with the others, but not written"
+                "{place}: chain {number} is only X, which has no atoms: it is folded with the others, and written as a sequence alone"
             ));
         }
     }
 }
 
-/// What made the structures. No path and no date: the same prediction is the same file everywhere.
-fn about(bytes: &ModelBytes, folder: &Folder) -> anyhow::Result<Vec<String>> {
+/// What made the structures.
+fn provenance(bytes: &ModelBytes, folder: &Folder) -> anyhow::Result<Provenance> {
     let meta = metadata(&bytes.parse()?).unwrap_or_default();
-    let text = |key: &str| meta.get(key).and_then(|value| value.as_str()).unwrap_or("UNKNOWN");
-    Ok(vec![
-        format!("FOLDPOINT {}, INTEGER ARITHMETIC, PASSES {}", env!("CARGO_PKG_VERSION"), folder.passes),
-        format!("MODEL {}", bytes.file_name()),
-        format!("CHECKPOINT {}, QUANTIZER {}", text("checkpoint"), text("quantizer")),
-        "B-FACTORS ARE PLDDT, 0 (NO CONFIDENCE) TO 100".into(),
-    ])
+    let text = |key: &str| meta.get(key).and_then(|value| value.as_str()).unwrap_or("UNKNOWN").to_owned();
+    Ok(Provenance {
+        passes: folder.passes,
+        model: bytes.file_name().to_string(),
+        checkpoint: text("checkpoint"),
+        quantizer: text("quantizer"),
+    })
 }
 
 fn scores(folded: &Folded) -> String {
@@ -126,28 +127,34 @@ fn scores(folded: &Folded) -> String {
     format!("pTM {:.3}{iptm}", folded.ptm())
 }
 
-fn write(out: &OutputDir, sequence: &Sequence, model: &Model, format: Format) -> anyhow::Result<()> {
-    let stem = &sequence.stem;
-    match format {
-        Format::Pdb => out.write(&format!("{stem}.pdb"), |w| structure::pdb(w, model))?,
-        Format::Cif => out.write(&format!("{stem}.cif"), |w| structure::mmcif(w, model))?,
-    };
-    Ok(())
-}
-
-fn write_errors(
+/// Writes the structure and, if they are wanted, the aligned errors: into the structure's file or beside it.
+fn write(
     out: &OutputDir,
     sequence: &Sequence,
+    model: &Model,
     folded: &Folded,
-    format: Option<Pae>,
+    format: Format,
+    pae: Option<Pae>,
 ) -> anyhow::Result<()> {
-    let Some(format) = format else { return Ok(()) };
-    let errors = folded.aligned_errors().context("the model gave no predicted aligned errors")?;
-    let (stem, length) = (&sequence.stem, sequence.residues.len());
-    match format {
-        Pae::Json => out.write(&format!("{stem}.pae.json"), |w| aligned_error_json(w, &errors, length))?,
-        Pae::Npy => out.write(&format!("{stem}.pae.npy"), |w| npy(w, &[length, length], &errors, false))?,
+    let stem = &sequence.stem;
+    let errors = match pae {
+        Some(_) => Some(folded.aligned_errors(model).context("the model gave no predicted aligned errors")?),
+        None => None,
     };
+    let inside = errors.as_ref().filter(|_| pae == Some(Pae::Cif));
+    match format {
+        Format::Pdb => out.write(&format!("{stem}.pdb"), |w| structure::pdb(w, model))?,
+        Format::Cif => out.write(&format!("{stem}.cif"), |w| structure::mmcif(w, model, inside))?,
+    };
+    match (pae, &errors) {
+        (Some(Pae::Json), Some(errors)) => {
+            out.write(&format!("{stem}.pae.json"), |w| errors.json(w)).map(drop)?
+        }
+        (Some(Pae::Npy), Some(errors)) => {
+            out.write(&format!("{stem}.pae.npy"), |w| errors.npy(w)).map(drop)?
+        }
+        _ => {}
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! The records are written here, not by `pdbtbx`, which the tests read them back with: that writes numbers and atom names at
 //! the left of their columns, has no TITLE, and panics when the disk is full.
 
+mod entity;
 mod mmcif;
 mod model;
 mod pdb;
@@ -10,5 +11,5 @@ mod pdb;
 mod tests;
 
 pub use mmcif::mmcif;
-pub use model::{Atom, Chain, Model, Residue};
+pub use model::{Atom, Chain, Model, Placed, Provenance, Residue, Scores, chain_name};
 pub use pdb::{PdbLimit, fits_pdb, pdb};

@@ -2,24 +2,27 @@
 
 use std::io::{self, Write};
 
-use super::model::{Atom, Model, ascii};
+use super::entity::Entities;
+use super::model::{Atom, DATE, Model, NAMES, ascii, chain_name, title};
 
-/// Names of chains: one character.
-const CHAINS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 /// Largest serial number of an atom or TER record.
 const MAX_SERIAL: usize = 99_999;
-/// Largest residue number.
+/// Largest residue number, and largest number of residues in SEQRES.
 const MAX_NUMBER: usize = 9_999;
 /// Coordinates that have room in 8 columns with three decimals.
 const COORDINATES: std::ops::Range<f64> = -999.9995..9999.9995;
-/// The remark for what is no experiment of a kind that has a remark of its own.
-const REMARK: u32 = 250;
+/// The first of the remarks that the format leaves to free text (6 to 99).
+const FREE_TEXT: u32 = 6;
+/// The remark for residues without coordinates.
+const MISSING: u32 = 465;
+/// Residues in a SEQRES record.
+const IN_SEQRES: usize = 13;
 
 /// What a PDB file has no room for.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum PdbLimit {
     /// Too many chains.
-    #[error("{0} chains; a PDB file holds at most {max}: use --format cif", max = CHAINS.len())]
+    #[error("{0} chains; a PDB file holds at most {max}: use --format cif", max = NAMES.len())]
     Chains(usize),
     /// Too many residues in a chain.
     #[error("a chain of {0} residues; a PDB file holds at most {MAX_NUMBER}: use --format cif")]
@@ -32,12 +35,12 @@ pub enum PdbLimit {
     Coordinate(f64),
 }
 
-/// Whether chains of these residues and atoms have room in a PDB file; all but the coordinates is known before folding.
+/// Whether chains of these residues and atoms (OXT included) have room in a PDB file; all but the coordinates is known before folding.
 ///
 /// # Errors
 /// [`PdbLimit`] with the number that is too large.
 pub fn fits_pdb(chains: &[usize], atoms: usize) -> Result<(), PdbLimit> {
-    if chains.len() > CHAINS.len() {
+    if chains.len() > NAMES.len() {
         return Err(PdbLimit::Chains(chains.len()));
     }
     if let Some(&residues) = chains.iter().find(|&&residues| residues > MAX_NUMBER) {
@@ -47,39 +50,21 @@ pub fn fits_pdb(chains: &[usize], atoms: usize) -> Result<(), PdbLimit> {
     if serials > MAX_SERIAL { Err(PdbLimit::Serials(serials)) } else { Ok(()) }
 }
 
-/// Writes a PDB file. The B-factor column holds the pLDDT, 0 to 100. Residues without atoms (X) leave
+/// Writes a PDB file. The B-factor column holds the pLDDT, 0 to 100. Residues without atoms (X) are in SEQRES and REMARK 465, and leave
 /// a gap in the numbers.
 ///
 /// # Errors
 /// The writer's, or a [`PdbLimit`] as [`io::ErrorKind::InvalidInput`].
 pub fn pdb(out: &mut dyn Write, model: &Model) -> io::Result<()> {
     check(model).map_err(|limit| io::Error::new(io::ErrorKind::InvalidInput, limit))?;
-    record(out, "HEADER    PREDICTED STRUCTURE")?;
-    title(out, &format!("PREDICTED STRUCTURE OF {}", ascii(&model.id)))?;
-    record(out, &format!("REMARK {REMARK:3}"))?;
-    for remark in &model.remarks {
-        for part in parts(&ascii(remark), 68) {
-            record(out, &format!("REMARK {REMARK:3} {part}"))?;
-        }
-    }
-    let mut serial = 0;
-    for (chain, &name) in model.chains.iter().zip(CHAINS) {
-        let mut last = None;
-        for (number, residue) in (1..).zip(&chain.residues) {
-            let place = format!("{} {}{number:4}", residue.kind.name(), char::from(name));
-            for atom in &residue.atoms {
-                serial += 1;
-                record(out, &atom_record(serial, atom, &place))?;
-            }
-            if !residue.atoms.is_empty() {
-                last = Some(place);
-            }
-        }
-        if let Some(place) = last {
-            serial += 1;
-            record(out, &format!("TER   {serial:5}      {place}"))?;
-        }
-    }
+    record(out, &format!("HEADER    {:<40}{}", "PREDICTED STRUCTURE", DATE.1))?;
+    continued(out, "TITLE", &[title(model)])?;
+    compounds(out, model)?;
+    record(out, "EXPDTA    THEORETICAL MODEL")?;
+    remarks(out, model)?;
+    seqres(out, model)?;
+    no_crystal(out)?;
+    atoms(out, model)?;
     record(out, "END")
 }
 
@@ -95,21 +80,120 @@ fn record(out: &mut dyn Write, text: &str) -> io::Result<()> {
     writeln!(out, "{text:<80}")
 }
 
-/// TITLE, with continuation records where it is long.
-fn title(out: &mut dyn Write, text: &str) -> io::Result<()> {
-    for (number, part) in (1..=99).zip(parts(text, 69)) {
-        if number == 1 {
-            record(out, &format!("TITLE     {part}"))?;
-        } else {
-            record(out, &format!("TITLE   {number:2} {part}"))?;
+/// A record of several lines; each of `parts` begins a new one.
+fn continued(out: &mut dyn Write, name: &str, parts: &[String]) -> io::Result<()> {
+    let lines = parts.iter().flat_map(|part| wrapped(part, 69));
+    for (number, line) in (1..).zip(lines) {
+        let number = if number == 1 { String::new() } else { format!("{number:3} ") };
+        record(out, &format!("{name:<7}{number:3}{line}"))?;
+    }
+    Ok(())
+}
+
+/// What the chains are.
+fn compounds(out: &mut dyn Write, model: &Model) -> io::Result<()> {
+    let entities = Entities::of(model);
+    let mut parts = Vec::new();
+    for entity in 1..=entities.first.len() {
+        // Both characters end something here.
+        let name = entities.description(model, entity).replace([':', ';'], " ");
+        parts.push(format!("MOL_ID: {entity};"));
+        parts.push(format!("MOLECULE: {};", name.trim()));
+        parts.push(format!("CHAIN: {};", entities.strands(entity).join(", ")));
+    }
+    continued(out, "COMPND", &parts)
+}
+
+/// What made the structure and how good it says it is; then which residues have no atoms.
+fn remarks(out: &mut dyn Write, model: &Model) -> io::Result<()> {
+    let (made, scores) = (&model.provenance, &model.scores);
+    let iptm = scores.iptm.map_or_else(String::new, |iptm| format!(" IPTM {iptm:.3}"));
+    let lines = [
+        format!("FOLDPOINT {}, INTEGER ARITHMETIC, PASSES {}", env!("CARGO_PKG_VERSION"), made.passes),
+        format!("MODEL {}", made.model),
+        format!("CHECKPOINT {}", made.checkpoint),
+        format!("QUANTIZER {}", made.quantizer),
+        "B-FACTORS ARE PLDDT, 0 (NO CONFIDENCE) TO 100".into(),
+        format!("MEAN PLDDT OF CA {:.2} PTM {:.3}{iptm}", model.mean_plddt(), scores.ptm),
+    ];
+    record(out, &format!("REMARK {FREE_TEXT:3}"))?;
+    for line in &lines {
+        for part in wrapped(&ascii(line), 68) {
+            record(out, &format!("REMARK {FREE_TEXT:3} {part}"))?;
+        }
+    }
+    let missing = model.residues().filter(|placed| placed.residue.atoms.is_empty());
+    for (index, placed) in missing.enumerate() {
+        if index == 0 {
+            let head =
+                ["", "MISSING RESIDUES", "RESIDUES OF UNKNOWN TYPE HAVE NO ATOMS", "", "  M RES C SSSEQI"];
+            for line in head {
+                record(out, &format!("REMARK {MISSING:3} {line}"))?;
+            }
+        }
+        let (name, chain, number) = (placed.residue.kind.name(), chain_name(placed.chain), placed.number);
+        record(out, &format!("REMARK {MISSING:3}     {name} {chain} {number:5}"))?;
+    }
+    Ok(())
+}
+
+/// The sequence of each chain.
+fn seqres(out: &mut dyn Write, model: &Model) -> io::Result<()> {
+    for (index, chain) in model.chains.iter().enumerate() {
+        let (name, length) = (chain_name(index), chain.residues.len());
+        for (number, residues) in (1..).zip(chain.residues.chunks(IN_SEQRES)) {
+            let names: Vec<&str> = residues.iter().map(|residue| residue.kind.name()).collect();
+            record(out, &format!("SEQRES {number:3} {name} {length:4}  {}", names.join(" ")))?;
         }
     }
     Ok(())
 }
 
-/// ASCII text in pieces of at most `width` characters.
-fn parts(text: &str, width: usize) -> impl Iterator<Item = &str> {
-    (0..text.len()).step_by(width).map(move |at| &text[at..text.len().min(at + width)])
+/// The cell that the format wants where there is no crystal, and the coordinates in it.
+fn no_crystal(out: &mut dyn Write) -> io::Result<()> {
+    record(out, "CRYST1    1.000    1.000    1.000  90.00  90.00  90.00 P 1           1")?;
+    for matrix in ["ORIGX", "SCALE"] {
+        for row in 1..=3 {
+            let [x, y, z] = [1, 2, 3].map(|column| f64::from(u8::from(column == row)));
+            record(out, &format!("{matrix}{row}    {x:10.6}{y:10.6}{z:10.6}     {:10.5}", 0.0))?;
+        }
+    }
+    Ok(())
+}
+
+fn atoms(out: &mut dyn Write, model: &Model) -> io::Result<()> {
+    let mut serial = 0;
+    for (index, chain) in model.chains.iter().enumerate() {
+        let name = chain_name(index);
+        let mut last = None;
+        for (number, residue) in (1..).zip(&chain.residues) {
+            let place = format!("{} {name}{number:4}", residue.kind.name());
+            for atom in &residue.atoms {
+                serial += 1;
+                record(out, &atom_record(serial, atom, &place))?;
+            }
+            if !residue.atoms.is_empty() {
+                last = Some(place);
+            }
+        }
+        if let Some(place) = last {
+            serial += 1;
+            record(out, &format!("TER   {serial:5}      {place}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// ASCII text in lines of at most `width` characters, broken at blanks where there are any.
+fn wrapped(text: &str, width: usize) -> Vec<&str> {
+    let (mut lines, mut rest) = (Vec::new(), text.trim());
+    while rest.len() > width {
+        let end = rest[..=width].rfind(' ').unwrap_or(width);
+        lines.push(rest[..end].trim_end());
+        rest = rest[end..].trim_start();
+    }
+    lines.push(rest);
+    lines
 }
 
 /// An atom at `place`, which is residue name, chain and residue number.
