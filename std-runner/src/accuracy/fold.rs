@@ -7,12 +7,8 @@ use super::bootstrap::mean;
 use super::lddt::{AtomPair, lddt};
 use super::reference::{Reference, ReferenceError};
 use super::rmsd::rmsd;
-use super::structure::{AtomResidue, Point};
-use super::target::{NoTarget, align};
+use super::structure::{Point, Residue};
 use crate::output::{self, structure::Model};
-
-/// Structures with fewer residues are left out.
-pub const MIN_RESIDUES: usize = 10;
 
 /// Atoms in the `atom37` layout.
 pub type Atoms = [Option<Point>; ATOM_NAMES.len()];
@@ -43,13 +39,10 @@ pub enum Compare {
 }
 
 impl Fold {
-    /// A chain of a structure file, aligned to its sequence.
-    ///
-    /// # Errors
-    /// [`NoTarget`] if they do not belong together, or too little of the structure is there.
-    pub fn align(sequence: &[u8], chain: &[AtomResidue]) -> Result<Self, NoTarget> {
-        let mut residues = vec![None; sequence.len()];
-        for (position, residue) in align(sequence, chain, MIN_RESIDUES, |r| (r.number, r.letter))? {
+    /// The fold of a sequence of `length` residues, of which these are there, each with its position.
+    pub fn of(length: usize, aligned: &[(usize, &Residue)]) -> Self {
+        let mut residues = vec![None; length];
+        for &(position, residue) in aligned {
             let (mut atoms, mut plddt) = ([None; ATOM_NAMES.len()], 0.0);
             for atom in &residue.atoms {
                 if let Some(place) = ATOM_NAMES.iter().position(|&name| name == atom.name) {
@@ -59,9 +52,11 @@ impl Fold {
                     plddt = atom.b_factor;
                 }
             }
-            residues[position] = Some(FoldResidue { atoms, plddt });
+            if let Some(entry) = residues.get_mut(position) {
+                *entry = Some(FoldResidue { atoms, plddt });
+            }
         }
-        Ok(Self(residues))
+        Self(residues)
     }
 
     /// A prediction of one chain.
@@ -162,14 +157,14 @@ fn places(letter: u8, compare: Compare) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accuracy::structure::Atom;
+    use crate::accuracy::structure::{Atom, Residue};
     use crate::output::structure;
     use std::collections::BTreeMap;
 
     const SEQUENCE: &[u8] = b"GAGAGAGAGAGA";
 
-    /// A line of N, CA and CB, numbered from 5, without residue `gone`.
-    fn chain(gone: usize, shift_of_cb: f64) -> Vec<AtomResidue> {
+    /// A line of N, CA and CB without residue `gone`.
+    fn fold(gone: usize, shift_of_cb: f64) -> Fold {
         let residue = |(i, &letter): (usize, &u8)| {
             let atom = |(name, y): (&str, f64)| Atom {
                 name: name.into(),
@@ -177,17 +172,13 @@ mod tests {
                 b_factor: 50.0 + i as f64,
             };
             let atoms = [("N", -1.4), ("CA", 0.0), ("CB", 1.5 + shift_of_cb), ("OXT", 9.0 + shift_of_cb)];
-            AtomResidue { number: 5 + i as isize, letter, atoms: atoms.into_iter().map(atom).collect() }
+            let (name, place) = (String::new(), i.to_string());
+            let atoms = atoms.into_iter().map(atom).collect();
+            Residue { number: 0, place, name, letter, hetero: false, several: false, atoms }
         };
-        let mut chain: Vec<AtomResidue> = SEQUENCE.iter().enumerate().map(residue).collect();
-        if gone < chain.len() {
-            chain.remove(gone);
-        }
-        chain
-    }
-
-    fn fold(gone: usize, shift_of_cb: f64) -> Fold {
-        Fold::align(SEQUENCE, &chain(gone, shift_of_cb)).expect("a fold")
+        let chain: Vec<Residue> = SEQUENCE.iter().enumerate().map(residue).collect();
+        let there: Vec<(usize, &Residue)> = chain.iter().enumerate().filter(|&(i, _)| i != gone).collect();
+        Fold::of(SEQUENCE.len(), &there)
     }
 
     #[test]
@@ -211,7 +202,6 @@ mod tests {
         assert_eq!(all.plddt_difference(&some), Some(0.0));
         assert!(all.rmsd(&some).is_some_and(|rmsd| rmsd < 1e-6));
         assert_eq!(all.mean_plddt(), Some(55.5));
-        assert!(Fold::align(SEQUENCE, &chain(0, 0.0)[..9]).is_err());
     }
 
     #[test]

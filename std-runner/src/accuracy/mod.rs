@@ -1,6 +1,8 @@
 //! How good predictions are: against experimental structures and against the float reference.
 
+pub mod align;
 pub mod bootstrap;
+pub mod files;
 pub mod fold;
 pub mod lddt;
 pub mod precision;

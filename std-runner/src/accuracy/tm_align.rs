@@ -26,6 +26,20 @@ pub struct TmAlignError {
 }
 
 impl TmAlign {
+    /// Does the program work? Aligns a helix with itself.
+    ///
+    /// # Errors
+    /// [`TmAlignError`] if it cannot be run or gives no TM-score.
+    pub fn probe(&self) -> Result<(), TmAlignError> {
+        // CA atoms of an ideal helix: 100 degrees and 1.5 ångström a residue, 2.3 from the axis.
+        let ca = |i: u32| {
+            let (sine, cosine) = (f64::from(i) * 100.0).to_radians().sin_cos();
+            (b'A', [2.3 * cosine, 2.3 * sine, 1.5 * f64::from(i)])
+        };
+        let helix: Vec<_> = (0..20).map(ca).collect();
+        self.score(&helix, &helix).map(drop)
+    }
+
     /// TM-score of a model to a target, normalised by the target's length, 0 to 1. Both are letters and CA atoms, which is what the
     /// program reads.
     ///

@@ -165,3 +165,105 @@ fn a_missing_or_wrong_reference_is_named() {
         .code(1)
         .stderr(contains("1ABC_B.hidden is F32 [1]; expected F32 ["));
 }
+
+/// The hairpin as one mmCIF chain, by the archive `A` from 1 on, by its author `B` from 11 on.
+pub fn hairpin_cif() -> String {
+    let columns = "group_PDB label_atom_id label_comp_id label_asym_id label_seq_id auth_asym_id auth_seq_id Cartn_x Cartn_y Cartn_z";
+    let columns: String = columns.split(' ').map(|name| format!("_atom_site.{name}\n")).collect();
+    let row = |line: &str| {
+        let number: usize = line[22..26].trim().parse().expect("a number");
+        let [atom, name, position] = [&line[12..16], &line[17..20], &line[30..54]];
+        format!("{} {atom} {name} A {} B {number} {position}\n", &line[..6], number - 10)
+    };
+    let rows: String = hairpin().lines().filter(|line| line.len() > 54).map(row).collect();
+    format!("data_1ABC\nloop_\n{columns}{rows}#\n")
+}
+
+fn json_of(folder: &Folder, arguments: &[&str]) -> serde_json::Value {
+    let output = foldpoint(folder).args(arguments).args(["-q", "--json"]).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+const CONTACTS: [&str; 6] = ["evaluate", "contacts", "--pdb-dir", "pdb", "--fasta", "in.fasta"];
+
+fn with_structure(name: &str, structure: impl AsRef<[u8]>) -> Folder {
+    let folder = Folder::new();
+    folder.write("in.fasta", format!(">1ABC_B hairpin\n{SEQUENCE}\n"));
+    std::fs::create_dir(folder.path("pdb")).expect("a folder");
+    folder.write(&format!("pdb/{name}"), structure);
+    folder
+}
+
+#[test]
+fn all_endings_and_formats_give_the_same_contacts() {
+    let expected = json_of(&with_structure("1ABC.pdb", hairpin()), &CONTACTS);
+    assert_eq!(expected["targets"][0]["structure"]["chain"], "B");
+    for (name, text) in [
+        ("1ABC.PDB", hairpin()),
+        ("pdb1abc.ent", hairpin()),
+        ("1abc.cif", hairpin_cif()),
+        ("1ABC_B.mmCIF", hairpin_cif()),
+    ] {
+        let json = json_of(&with_structure(name, text), &CONTACTS);
+        assert_eq!(json["means"], expected["means"], "{name}");
+        assert_eq!(
+            (&json["targets"][0]["resolved"], &json["left_out"]),
+            (&SEQUENCE.len().into(), &serde_json::json!([]))
+        );
+    }
+}
+
+#[test]
+fn the_window_is_an_option_and_what_is_outside_is_counted_and_listed() {
+    let folder = with_structure("1ABC.pdb", hairpin());
+    folder
+        .write("in.fasta", format!(">1ABC_B hairpin\n{SEQUENCE}\n>2DEF\n{SEQUENCE}\n>3GHI\n{SEQUENCE}MKV\n"));
+    let short: String = hairpin().lines().take(39 * 3).map(|line| format!("{line}\n")).collect();
+    folder.write("pdb/2DEF.pdb", short);
+    folder.write("pdb/3GHI.pdb", hairpin());
+    folder.write("pdb/4JKL.pdb", hairpin());
+    folder.write("pdb/5MNO.pdb.bz2", "");
+    let json = json_of(&folder, &[&CONTACTS[..], &["--max-len", "57"]].concat());
+    assert_eq!(json["targets"].as_array().map(Vec::len), Some(1));
+    let reason = |of: &str| {
+        let left_out = json["left_out"].as_array().expect("a list");
+        let names = |l: &&serde_json::Value| {
+            l["id"] == of || l["file"].as_str().is_some_and(|file| file.contains(of))
+        };
+        left_out.iter().find(names).unwrap_or_else(|| panic!("{json}"))["reason"]
+            .as_str()
+            .expect("text")
+            .to_owned()
+    };
+    assert_eq!(
+        reason("2DEF"),
+        "39 of 39 resolved residues agree with the sequence (at least 90% and 40 are needed)"
+    );
+    assert_eq!(reason("3GHI"), "58 residues, more than 57");
+    assert_eq!(reason("4JKL"), "no sequence of in.fasta belongs to it");
+    assert_eq!(reason("5MNO"), "files of this ending are not read");
+    foldpoint(&folder).args(CONTACTS).args(["-q", "--max-len", "57"]).assert().success().stderr("").stdout(
+        contains("1 targets, mean length 55.00; left out: 4 targets, 0 residues; precision in percent"),
+    );
+    let json = json_of(&folder, &[&CONTACTS[..], &["--min-resolved", "39"]].concat());
+    assert_eq!(json["targets"].as_array().map(Vec::len), Some(3));
+}
+
+#[test]
+fn every_record_of_an_entry_is_a_target_and_a_second_structure_is_said() {
+    let folder = with_structure("1ABC.pdb", hairpin());
+    folder.write("in.fasta", format!(">1ABC_B\n{SEQUENCE}\n>1ABC_C\n{SEQUENCE}\n>none\n{SEQUENCE}\n"));
+    folder.write("pdb/1abc.cif", hairpin_cif());
+    foldpoint(&folder)
+        .args(CONTACTS)
+        .assert()
+        .success()
+        .stdout(contains("2 targets, mean length 55.00; left out: 2 targets"))
+        .stderr(
+            contains("warning: left out, 1: its sequence has another structure: pdb/1abc.cif")
+                .and(contains("warning: left out, 1: no structure in pdb: none"))
+                .and(contains("note: pdb/1ABC.pdb: 1ABC_C: chain B; no chain C fits")),
+        );
+}

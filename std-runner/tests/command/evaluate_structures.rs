@@ -136,3 +136,91 @@ fn tm_scores_are_those_that_the_program_says() {
     run("./align").assert().success().stdout(contains("| TM-score | 0.5000 |"));
     run("./none").assert().code(1).stderr(contains("./none: cannot be run"));
 }
+
+/// The hairpin with selenomethionine where there is methionine, as programs write it.
+fn selenomethionine(hairpin: &str) -> String {
+    let line = |line: &str| match line.get(17..20) {
+        Some("MET") => format!("HETATM{}MSE{}\n", &line[6..17], &line[20..]),
+        _ => format!("{line}\n"),
+    };
+    hairpin.lines().map(line).collect()
+}
+
+fn scores(folder: &Folder) -> serde_json::Value {
+    let output = foldpoint(folder).args(ARGUMENTS).args(["--json", "-q"]).output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+#[test]
+fn selenomethionine_counts_as_methionine() {
+    let folder = folder(&shifted(0.0));
+    let plain = scores(&folder);
+    folder.write("pdb/1ABC.pdb", selenomethionine(&hairpin()));
+    let json = scores(&folder);
+    assert_eq!((&json["means"], &json["targets"][0]["resolved"]), (&plain["means"], &SEQUENCE.len().into()));
+    assert_eq!(json["targets"][0]["structure"]["modified"], serde_json::json!(["MSE 11"]));
+    foldpoint(&folder).args(ARGUMENTS).assert().success().stderr("");
+}
+
+#[test]
+fn what_is_left_out_of_a_target_is_said_and_listed() {
+    // Residue 12 is another one, 13 has no CA, and a tag follows.
+    let tag: String =
+        hairpin().lines().take(9).map(|line| format!("{}B{:4}{}\n", &line[..21], 100, &line[26..])).collect();
+    let line = |line: &str| match line.get(22..26) {
+        Some("  12") => format!("{}TRP{}\n", &line[..17], &line[20..]),
+        Some("  13") if &line[12..16] == " CA " => String::new(),
+        _ => format!("{line}\n"),
+    };
+    let target: String = hairpin().lines().map(line).collect();
+    let folder = folder(&shifted(0.0));
+    folder.write("pdb/1ABC.pdb", target.replace("END\n", &tag));
+    let structure = &scores(&folder)["targets"][0]["structure"];
+    assert_eq!(structure["different"], serde_json::json!(["TRP 12 (Q in the sequence)"]));
+    assert_eq!(structure["incomplete"], serde_json::json!(["ILE 13"]));
+    assert_eq!(structure["outside"], serde_json::json!(["MET 100"]));
+    foldpoint(&folder).args(ARGUMENTS).assert().success().stdout(contains("left out: 0 targets, 3 residues")).stderr(
+        contains("warning: pdb/1ABC.pdb: 1ABC_B: residues left out: 1 without the backbone's atoms: ILE 13; 1 where the \
+                  sequence differs: TRP 12 (Q in the sequence); 1 that the sequence has no place for: MET 100"),
+    );
+}
+
+#[test]
+fn chains_and_models_are_chosen_aloud() {
+    let folder = folder(&shifted(0.0));
+    let other = "ATOM      1  CA  TRP A   1       0.000   0.000   0.000  1.00  0.00           C\n";
+    let text = hairpin().replace(" B", " C").replace("END\n", "");
+    folder.write(
+        "pdb/1ABC.pdb",
+        format!("MODEL        1\n{other}TER\n{text}ENDMDL\nMODEL        2\n{other}ENDMDL\n"),
+    );
+    foldpoint(&folder).args(ARGUMENTS).assert().success().stdout(contains("| CA lDDT | 1.0000 |")).stderr(contains(
+        "note: pdb/1ABC.pdb: 1ABC_B: chain C of A, C, by its sequence; no chain B fits; the first of 2 models",
+    ));
+}
+
+#[test]
+fn predictions_may_be_mmcif_and_gzipped() {
+    use std::io::Write as _;
+    let folder = folder(&shifted(0.0));
+    let pdb = scores(&folder);
+    std::fs::remove_file(folder.path("predictions/1ABC_B.pdb")).expect("removed");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(crate::evaluate::hairpin_cif().as_bytes()).expect("in memory");
+    folder.write("predictions/1ABC_B.cif.gz", gzip.finish().expect("in memory"));
+    assert_eq!(scores(&folder)["means"]["lddt"], pdb["means"]["lddt"]);
+}
+
+#[test]
+fn a_wrong_program_for_tm_scores_is_told_once_before_anything_is_folded() {
+    let folder = folder(&shifted(0.0));
+    folder.write("in.fasta", format!(">1ABC_B\n{SEQUENCE}\n>1ABC_C\n{SEQUENCE}\n"));
+    for program in ["./none", "true"] {
+        let mut command = foldpoint(&folder);
+        let output = command.args(&ARGUMENTS[..6]).args(["--tm-align", program]).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.matches(program).count()), (Some(1), 1), "{said}");
+        assert!(output.stdout.is_empty());
+    }
+}

@@ -6,13 +6,12 @@ use anyhow::Context;
 use fasta::Sequence;
 use std_runner::accuracy::precision::{Precisions, precisions};
 use std_runner::accuracy::reference::Reference;
-use std_runner::accuracy::structure;
-use std_runner::accuracy::target::Target;
+use std_runner::accuracy::target::{Aligned, Needs, Target};
 use std_runner::contact_map;
 use std_runner::engine::{Request, Requests};
 
 use super::contacts_report::{self, Row};
-use super::targets::Structures;
+use super::targets::{Rule, Structures};
 use crate::cli::Outcome;
 use crate::cli::console::Console;
 use crate::cli::input;
@@ -25,7 +24,13 @@ pub struct Args {
     /// Folder of float reference outputs, ID.safetensors with ID.contacts; their precision is printed beside
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
-    /// Print JSON, with every target's precisions
+    /// Leave out longer sequences (in residues)
+    #[arg(long, value_name = "N", default_value_t = 600)]
+    max_len: usize,
+    /// Leave out structures of which fewer residues agree with the sequence
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    min_resolved: usize,
+    /// Print JSON, with every target's precisions, and what was left out
     #[arg(long)]
     json: bool,
 }
@@ -36,34 +41,32 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let engine = options.engine(&bytes)?;
     let request = Request { contacts: true, ..Request::default() };
     require(&engine, &request, bytes.name())?;
-    let targets = args.structures.targets(&mut console, usize::MAX, |sequence, path, chain| {
-        let residues = structure::read(path, chain)?;
-        Ok(Target::align(&sequence.residues, &residues)?)
-    })?;
-    let (sequences, targets): (Vec<Sequence>, Vec<Target>) = targets.into_iter().unzip();
-    let target_of =
-        |sequence: &Sequence| sequences.iter().position(|s| s.id == sequence.id).map(|i| &targets[i]);
+    let rule = Rule { needs: Needs::Backbone, least: args.min_resolved, longest: args.max_len };
+    let made = |_: &Sequence, aligned: &Aligned<'_>| Target::new(&aligned.residues);
+    let mut targets = args.structures.targets(&mut console, &rule, made)?;
     let mut rows: Vec<Row> = Vec::new();
     input::run(
         options,
         &Requests { engine: &engine, request: &request },
-        &sequences,
+        &targets.sequences(),
         &mut console,
         |sequence, prediction, _| {
-            let target = target_of(sequence).context("the target is gone")?;
+            let target = targets.of(sequence).context("the target is gone")?;
             let length = prediction.length;
             let map = contact_map::decode(&prediction.contacts.unwrap_or_default());
-            let model = precisions(target, &map, length);
-            let reference = args.reference_precisions(sequence, target)?;
-            let resolved = target.positions.len();
-            Ok(Row { id: sequence.id.clone(), length, resolved, model, reference })
+            let model = precisions(&target.value, &map, length);
+            let reference = args.reference_precisions(sequence, &target.value)?;
+            let (id, name) = (sequence.id.clone(), sequence.stem.clone());
+            let (resolved, structure) = (target.value.positions.len(), target.structure.clone());
+            Ok(Row { id, name, length, resolved, structure, model, reference })
         },
         |_, _, row| rows.push(row),
     )?;
+    targets.missed(rows.iter().map(|row| &*row.name));
     if args.json {
-        console.line(contacts_report::json(&rows));
+        console.line(contacts_report::json(&rows, &targets.left_out));
     } else {
-        contacts_report::markdown(&rows).lines().for_each(|line| console.line(line));
+        contacts_report::markdown(&rows, targets.left_out.len()).lines().for_each(|line| console.line(line));
     }
     console.finish()
 }

@@ -6,11 +6,16 @@ use serde_json::{Value, json};
 use std_runner::accuracy::bootstrap::{Interval, mean, mean_interval};
 use std_runner::accuracy::precision::{DIVISORS, Precisions, RANGES};
 
+use super::targets::{LeftOut, Source, head};
+
 /// One target.
 pub struct Row {
     pub id: String,
+    /// What its files are called.
+    pub name: String,
     pub length: usize,
     pub resolved: usize,
+    pub structure: Source,
     pub model: Precisions,
     pub reference: Option<Precisions>,
 }
@@ -51,12 +56,10 @@ fn number(value: Option<f64>) -> String {
 }
 
 /// Means in percent as a Markdown table.
-pub fn markdown(rows: &[Row]) -> String {
+pub fn markdown(rows: &[Row], left_out: usize) -> String {
     let cells = cells(rows);
-    let mean_length = mean(rows.iter().map(|row| row.length as f64));
-    let mut text = String::new();
-    let _ =
-        writeln!(text, "{} targets, mean length {}; precision in percent\n", rows.len(), number(mean_length));
+    let head = head(rows.iter().map(|row| (row.length, &row.structure)), left_out);
+    let mut text = format!("{head}; precision in percent\n\n");
     if rows.iter().any(|row| row.reference.is_some()) {
         text += "| separation | pairs | integer | float | difference (95% interval) |\n|---|---|---:|---:|---:|\n";
         for cell in &cells {
@@ -78,7 +81,7 @@ pub fn markdown(rows: &[Row]) -> String {
 }
 
 /// Means and every target's values, as fractions of 1.
-pub fn json(rows: &[Row]) -> Value {
+pub fn json(rows: &[Row], left_out: &[LeftOut]) -> Value {
     let table = |p: &Precisions| -> Value {
         let ranges = RANGES.iter().zip(p).map(|(range, row)| {
             let values = COUNTS.iter().zip(row).map(|(count, value)| ((*count).to_owned(), json!(value)));
@@ -90,7 +93,8 @@ pub fn json(rows: &[Row]) -> Value {
         .iter()
         .map(|row| {
             json!({
-                "id": row.id, "length": row.length, "resolved": row.resolved,
+                "id": row.id, "name": row.name, "length": row.length, "resolved": row.resolved,
+                "structure": row.structure,
                 "integer": table(&row.model), "float": row.reference.as_ref().map(table),
             })
         })
@@ -106,31 +110,39 @@ pub fn json(rows: &[Row]) -> Value {
             })
         })
         .collect();
-    json!({ "means": means, "targets": targets })
+    json!({ "means": means, "targets": targets, "left_out": left_out })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std_runner::accuracy::target::Reading;
 
     fn row(id: &str, model: f64, reference: Option<f64>) -> Row {
         let fill = |p: f64| [[Some(p); 3]; 4];
-        Row { id: id.into(), length: 100, resolved: 90, model: fill(model), reference: reference.map(fill) }
+        let structure = Source { file: "a.pdb".into(), reading: Reading::default() };
+        let (model, reference) = (fill(model), reference.map(fill));
+        Row { id: id.into(), name: id.into(), length: 100, resolved: 90, structure, model, reference }
     }
 
     #[test]
     fn means_without_a_reference() {
-        let text = markdown(&[row("a", 0.25, None), row("b", 0.5, None)]);
-        assert!(text.contains("2 targets, mean length 100.00"), "{text}");
+        let text = markdown(&[row("a", 0.25, None), row("b", 0.5, None)], 3);
+        assert!(
+            text.contains(
+                "2 targets, mean length 100.00; left out: 3 targets, 0 residues; precision in percent"
+            ),
+            "{text}"
+        );
         assert!(text.contains("| long (>= 24) | 37.50 | 37.50 | 37.50 |"), "{text}");
     }
 
     #[test]
     fn differences_to_a_reference() {
         let rows = [row("a", 0.25, Some(0.26)), row("b", 0.5, Some(0.51))];
-        let text = markdown(&rows);
+        let text = markdown(&rows, 0);
         assert!(text.contains("| all (>= 6) | P@L/5 | 37.50 | 38.50 | -1.00 (-1.00 to -1.00) |"), "{text}");
-        let json = json(&rows);
+        let json = json(&rows, &[]);
         assert_eq!(json["targets"][1]["integer"]["short (6-11)"]["P@L/2"], 0.5);
         assert_eq!(json["means"].as_array().map(Vec::len), Some(12));
     }
@@ -139,6 +151,6 @@ mod tests {
     fn a_range_that_nobody_has_is_a_dash() {
         let mut one = row("a", 0.25, None);
         one.model[3] = [None; 3];
-        assert!(markdown(&[one]).contains("| long (>= 24) | - | - | - |"));
+        assert!(markdown(&[one], 0).contains("| long (>= 24) | - | - | - |"));
     }
 }

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use fasta::Sequence;
 use foldpoint_core::esmfold::FoldingModel;
+use std_runner::accuracy::files::StructureFiles;
 use std_runner::accuracy::fold::{Compare, Fold};
 use std_runner::accuracy::reference::Reference;
 use std_runner::accuracy::structure;
+use std_runner::accuracy::target::{Aligned, Needs};
 use std_runner::accuracy::tm_align::TmAlign;
 
 use super::structures_report::{self, Agreement, Row, Scores};
-use super::targets::Structures;
+use super::targets::{Rule, Source, Structures, Target, Targets};
 use crate::cli::Outcome;
 use crate::cli::console::Console;
 use crate::cli::input;
@@ -21,7 +23,7 @@ use crate::cli::options::Options;
 pub struct Args {
     #[command(flatten)]
     structures: Structures,
-    /// Folder of ready predictions, ID.pdb or ID.pdb.gz with the pLDDT (0 to 100) as B-factor, instead of folding the sequences
+    /// Folder of ready predictions, ID.pdb or ID.cif, also gzipped, with the pLDDT (0 to 100) as B-factor, instead of folding the sequences
     #[arg(long, value_name = "DIR")]
     predictions: Option<PathBuf>,
     /// How often the model's output goes through it again [default: as often as it was trained for]
@@ -36,60 +38,90 @@ pub struct Args {
     /// Leave out longer sequences (in residues)
     #[arg(long, value_name = "N", default_value_t = 1024)]
     max_len: usize,
-    /// Print JSON, with every target's scores
+    /// Leave out structures of which fewer residues agree with the sequence
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    min_resolved: usize,
+    /// Print JSON, with every target's scores, and what was left out
     #[arg(long)]
     json: bool,
 }
 
+/// The fewest residues of a prediction that must agree with the sequence.
+const LEAST_PREDICTED: usize = 1;
+
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
-    let targets = args.structures.targets(&mut console, args.max_len, |sequence, path, chain| {
-        let residues = structure::read_atoms(path, chain)?;
-        Ok(Fold::align(&sequence.residues, &residues)?)
-    })?;
+    if let Some(program) = args.tm_align() {
+        program.probe()?;
+    }
+    let rule = Rule { needs: Needs::Ca, least: args.min_resolved, longest: args.max_len };
+    let made =
+        |sequence: &Sequence, aligned: &Aligned<'_>| Fold::of(sequence.residues.len(), &aligned.residues);
+    let mut targets = args.structures.targets(&mut console, &rule, made)?;
     let rows = match &args.predictions {
-        Some(dir) => args.read(dir, &targets, &mut console),
-        None => args.fold(options, targets, &mut console)?,
+        Some(dir) => args.read(dir, &targets, &mut console)?,
+        None => args.fold(options, &targets, &mut console)?,
     };
+    targets.missed(rows.iter().map(|row| &*row.name));
     if args.json {
-        console.line(structures_report::json(&rows));
+        console.line(structures_report::json(&rows, &targets.left_out));
     } else {
-        structures_report::markdown(&rows).lines().for_each(|line| console.line(line));
+        structures_report::markdown(&rows, targets.left_out.len())
+            .lines()
+            .for_each(|line| console.line(line));
     }
     console.finish()
 }
 
-/// The prediction of a sequence in a folder.
-fn read_prediction(dir: &Path, sequence: &Sequence) -> anyhow::Result<Fold> {
-    let paths = ["pdb", "pdb.gz"].map(|extension| dir.join(format!("{}.{extension}", sequence.stem)));
-    let [plain, _] = &paths;
-    let path = paths.iter().find(|path| path.exists());
-    let path = path.with_context(|| format!("{}: there is no such prediction", plain.display()))?;
-    let residues = structure::read_atoms(path, None)?;
-    Fold::align(&sequence.residues, &residues).with_context(|| path.display().to_string())
+/// The prediction of a sequence among the files of a folder.
+fn read_prediction(
+    dir: &Path,
+    files: &StructureFiles,
+    sequence: &Sequence,
+) -> anyhow::Result<(Fold, Source)> {
+    let stem = &sequence.stem;
+    let path = files.files.iter().find(|(name, _)| name == stem).map(|(_, path)| path);
+    let path = path.with_context(|| {
+        format!("{}: there is no such prediction", dir.join(stem).with_added_extension("pdb").display())
+    })?;
+    let structure = structure::read(path)?;
+    let aligned = Aligned::new(&sequence.residues, &structure, None, Needs::Ca, LEAST_PREDICTED);
+    let aligned = aligned.with_context(|| path.display().to_string())?;
+    let fold = Fold::of(sequence.residues.len(), &aligned.residues);
+    Ok((fold, Source { file: path.display().to_string(), reading: aligned.reading }))
 }
 
 impl Args {
+    fn tm_align(&self) -> Option<TmAlign> {
+        self.tm_align.clone().map(|program| TmAlign { program })
+    }
+
     /// Rows of the predictions in a folder.
-    fn read(&self, dir: &Path, targets: &[(Sequence, Fold)], console: &mut Console) -> Vec<Row> {
+    fn read(&self, dir: &Path, targets: &Targets<Fold>, console: &mut Console) -> anyhow::Result<Vec<Row>> {
+        let cannot_read = || format!("{}: the folder of predictions cannot be read", dir.display());
+        let files = StructureFiles::find(dir).with_context(cannot_read)?;
         let mut rows = Vec::new();
-        for (sequence, target) in targets {
-            match read_prediction(dir, sequence).and_then(|fold| self.row(sequence, target, &fold)) {
+        for target in &targets.list {
+            let row = read_prediction(dir, &files, &target.sequence).and_then(|(fold, source)| {
+                source.say(console, &target.sequence.id);
+                self.row(target, &fold, Some(source))
+            });
+            match row {
                 Ok(row) => {
                     console.success();
                     rows.push(row);
                 }
-                Err(error) => console.failure(format_args!("{}: {error:#}", sequence.place)),
+                Err(error) => console.failure(format_args!("{}: {error:#}", target.sequence.place)),
             }
         }
-        rows
+        Ok(rows)
     }
 
     /// Rows of the model's own predictions.
     fn fold(
         &self,
         options: &Options,
-        targets: Vec<(Sequence, Fold)>,
+        targets: &Targets<Fold>,
         console: &mut Console,
     ) -> anyhow::Result<Vec<Row>> {
         let bytes = options.open(None)?;
@@ -100,17 +132,15 @@ impl Args {
             bytes.name()
         );
         let folder = options.folder(&bytes, self.recycles.map(|n| n.saturating_add(1)), false)?;
-        let (sequences, targets): (Vec<Sequence>, Vec<Fold>) = targets.into_iter().unzip();
         let mut rows = Vec::new();
         input::run(
             options,
             &folder,
-            &sequences,
+            &targets.sequences(),
             console,
             |sequence, folded, _| {
-                let index = sequences.iter().position(|s| s.id == sequence.id);
-                let target = index.and_then(|index| targets.get(index)).context("the target is gone")?;
-                self.row(sequence, target, &Fold::predicted(&folded.model(sequence)))
+                let target = targets.of(sequence).context("the target is gone")?;
+                self.row(target, &Fold::predicted(&folded.model(sequence)), None)
             },
             |_, _, row| rows.push(row),
         )?;
@@ -118,7 +148,9 @@ impl Args {
     }
 
     /// A target's scores; `fold` is the integer model's.
-    fn row(&self, sequence: &Sequence, target: &Fold, fold: &Fold) -> anyhow::Result<Row> {
+    fn row(&self, target: &Target<Fold>, fold: &Fold, prediction: Option<Source>) -> anyhow::Result<Row> {
+        let (sequence, structure) = (&target.sequence, target.structure.clone());
+        let target = &target.value;
         let letters = &sequence.residues;
         let (length, resolved) = (letters.len(), target.resolved());
         ensure!(fold.0.len() == length, "the prediction has another length than the sequence");
@@ -134,12 +166,13 @@ impl Args {
             Ok((self.scores(letters, target, &float)?, agreement))
         });
         let (float, agreement) = float.transpose()?.unzip();
-        Ok(Row { id: sequence.id.clone(), length, resolved, integer, float, agreement })
+        let (id, name) = (sequence.id.clone(), sequence.stem.clone());
+        Ok(Row { id, name, length, resolved, structure, prediction, integer, float, agreement })
     }
 
     fn scores(&self, letters: &[u8], target: &Fold, fold: &Fold) -> anyhow::Result<Scores> {
-        let tm_align = self.tm_align.clone().map(|program| TmAlign { program });
-        let tm_score = tm_align.map(|program| program.score(&fold.trace(letters), &target.trace(letters)));
+        let tm_score =
+            self.tm_align().map(|program| program.score(&fold.trace(letters), &target.trace(letters)));
         Ok(Scores {
             lddt: fold.lddt(target, letters, Compare::Backbone),
             all_atom_lddt: fold.lddt(target, letters, Compare::AllAtoms),
