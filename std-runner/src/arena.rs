@@ -1,4 +1,4 @@
-//! Working memory: aligned, zeroed, and checked against the machine before a run.
+//! Working memory: aligned and zeroed; and sizes of memory, as people write and read them.
 
 use bytemuck::{Pod, Zeroable};
 
@@ -50,57 +50,6 @@ impl Arena {
         }
         Ok(())
     }
-}
-
-/// How much memory a run may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MemoryLimit {
-    /// Bytes that may be allocated.
-    pub bytes: u64,
-    /// Where the number is from, for messages.
-    pub source: LimitSource,
-}
-
-/// Where a [`MemoryLimit`] is from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LimitSource {
-    /// The user's `--memory-limit`.
-    Option,
-    /// What the system says is available.
-    System,
-    /// The system does not say: no limit.
-    Unknown,
-}
-
-impl MemoryLimit {
-    /// The user's limit, or what the system has available now.
-    pub fn new(option: Option<u64>) -> Self {
-        match (option, available_memory()) {
-            (Some(bytes), _) => Self { bytes, source: LimitSource::Option },
-            (None, Some(bytes)) => Self { bytes, source: LimitSource::System },
-            (None, None) => Self { bytes: u64::MAX, source: LimitSource::Unknown },
-        }
-    }
-}
-
-impl std::fmt::Display for MemoryLimit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.source {
-            LimitSource::Option => write!(f, "--memory-limit allows {}", display_bytes(self.bytes)),
-            LimitSource::System => write!(f, "{} are available", display_bytes(self.bytes)),
-            LimitSource::Unknown => write!(f, "the system does not say how much is available"),
-        }
-    }
-}
-
-/// Bytes that can be allocated without swapping: `MemAvailable` of `/proc/meminfo`; `None` where there is no such file.
-fn available_memory() -> Option<u64> {
-    parse_meminfo(&std::fs::read_to_string("/proc/meminfo").ok()?)
-}
-
-fn parse_meminfo(text: &str) -> Option<u64> {
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
 /// Reads a size such as `800M`, `2G`, `1.5GiB` or `4096` (bytes); units are powers of 1024.
@@ -162,13 +111,6 @@ mod tests {
     #[test]
     fn an_impossible_arena_is_an_error() {
         assert_eq!(Arena::new(usize::MAX).err().map(|e| e.bytes), Some(usize::MAX));
-    }
-
-    #[test]
-    fn meminfo() {
-        assert_eq!(parse_meminfo("MemTotal: 5 kB\nMemAvailable:   1234 kB\n"), Some(1234 * 1024));
-        assert_eq!(parse_meminfo("MemTotal: 5 kB\n"), None);
-        assert_eq!(parse_meminfo("MemAvailable: many\n"), None);
     }
 
     #[test]

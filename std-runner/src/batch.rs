@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use foldpoint_core::executor::{Executor, Serial};
 
-use crate::arena::{Arena, MemoryLimit, display_bytes};
+use crate::arena::{Arena, display_bytes};
 use crate::executor::RayonExecutor;
+use crate::memory_limit::MemoryLimit;
 use crate::task::{Task, TaskError};
 use fasta::Sequence;
 
@@ -135,7 +136,8 @@ impl Runner {
                 Err(error) => schedule.refused.push((index, error.into())),
                 Ok((needed, _)) if needed > self.limit.bytes => {
                     let longest = task.longest(self.limit.bytes);
-                    let error = BatchError::Memory { length, needed, limit: self.limit, longest };
+                    let limit = self.limit.clone();
+                    let error = BatchError::Memory { length, needed, limit, longest };
                     schedule.refused.push((index, error));
                 }
                 Ok((_, needed)) if alone => {

@@ -14,6 +14,7 @@ pub mod executor;
 pub mod fold;
 mod gate;
 pub mod joined;
+pub mod memory_limit;
 pub mod model;
 pub mod output;
 pub mod sanity;

@@ -13,10 +13,11 @@ use foldpoint_core::esmfold::{FoldingModel, Input, Step, Want};
 use foldpoint_core::executor::{Executor, Serial};
 use foldpoint_core::kernels::Isa;
 use serde::{Deserialize, Serialize};
-use std_runner::arena::{Arena, MemoryLimit};
+use std_runner::arena::Arena;
 use std_runner::batch::Runner;
 use std_runner::engine::{Engine, Request, Requests};
 use std_runner::executor::RayonExecutor;
+use std_runner::memory_limit::MemoryLimit;
 use std_runner::model::ModelBytes;
 
 /// Most repetitions within one turn.
@@ -112,7 +113,7 @@ impl Server<'_> {
             self.engine.run(&residues(length), &request, &mut self.arena, self.executor)?;
             return Ok(());
         }
-        let runner = Runner { threads: self.threads, limit: MemoryLimit::new(None) };
+        let runner = Runner { threads: self.threads, limit: MemoryLimit::new(None, |_| {}) };
         let sequences: Vec<_> =
             lengths.iter().map(|&length| Sequence::from_residues("", residues(length))).collect();
         let mut done = 0;

@@ -58,6 +58,7 @@ pub fn run<K: Task, T: Send>(
         console
             .warning(format_args!("{place}: {length} residues, and the model was trained on up to {limit}"));
     }
+    let runner = options.runner(console);
     console.start(sequences.iter().map(|s| s.residues.len() as u64).sum());
     let bar = console.bar();
     let status = |sequence: &Sequence, step: &str| bar.set_message(format!("{}: {step}", sequence.id));
@@ -75,5 +76,5 @@ pub fn run<K: Task, T: Send>(
         Err(BatchError::Output(error)) => console.failure(format!("{}: {error:#}", sequence.place)),
         Err(error) => console.failure(format!("{}: {error}", sequence.place)),
     };
-    options.runner().run(task, sequences, status, finish, report).context("the threads could not be started")
+    runner.run(task, sequences, status, finish, report).context("the threads could not be started")
 }

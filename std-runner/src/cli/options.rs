@@ -8,12 +8,15 @@ use foldpoint_core::esm2::LanguageModel;
 use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::format::ModelFile;
 use foldpoint_core::kernels::Isa;
-use std_runner::arena::{MemoryLimit, parse_bytes};
+use std_runner::arena::parse_bytes;
 use std_runner::batch::Runner;
 use std_runner::engine::{Engine, Request};
 use std_runner::fold::Folder;
+use std_runner::memory_limit::MemoryLimit;
 use std_runner::model::ModelBytes;
 use tracing_subscriber::filter::LevelFilter;
+
+use super::console::Console;
 
 /// Options of every command.
 #[derive(clap::Args)]
@@ -27,7 +30,8 @@ pub struct Options {
     /// Instruction set: a name that `bench` prints, or `auto` for the fastest one
     #[arg(long, global = true, value_name = "NAME", env = "FOLDPOINT_ISA", default_value = "auto", value_parser = parse_isa)]
     pub isa: Isa,
-    /// Most memory to use, e.g. 2G [default: what the system has available]
+    /// Most memory to use, e.g. 2G [default: the smallest of what the system has available and what the process is held
+    /// to: by a container or another control group, by Slurm, by `ulimit`]
     #[arg(long, global = true, value_name = "SIZE", value_parser = parse_bytes)]
     pub memory_limit: Option<u64>,
     /// Do not check the model's checksums before running it
@@ -106,9 +110,14 @@ impl Options {
         Ok(Folder { model, isa: self.isa, passes, aligned_error })
     }
 
+    /// How much memory may be used; a limit that is not understood is a warning.
+    pub fn limit(&self, console: &Console) -> MemoryLimit {
+        MemoryLimit::new(self.memory_limit, |warning| console.warning(warning))
+    }
+
     /// How batches are run.
-    pub fn runner(&self) -> Runner {
-        Runner { threads: self.threads(), limit: MemoryLimit::new(self.memory_limit) }
+    pub fn runner(&self, console: &Console) -> Runner {
+        Runner { threads: self.threads(), limit: self.limit(console) }
     }
 }
 

@@ -1,8 +1,9 @@
 //! `foldpoint plan`
 
 use foldpoint_core::esmfold::FoldingModel;
-use std_runner::arena::{MemoryLimit, display_bytes};
+use std_runner::arena::display_bytes;
 use std_runner::engine::{Request, Requests};
+use std_runner::memory_limit::MemoryLimit;
 use std_runner::task::Task;
 
 use super::Outcome;
@@ -18,25 +19,33 @@ pub struct Args {
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
+    let limit = options.limit(&console);
     let bytes = options.open(None)?;
     let file = bytes.parse()?;
     if FoldingModel::is_in(&file) {
-        table(&mut console, options, args, "structures", &options.folder(&bytes, None, false)?);
+        table(&mut console, options, args, &limit, "structures", &options.folder(&bytes, None, false)?);
         console.line("");
         let errors = options.folder(&bytes, None, true)?;
-        table(&mut console, options, args, "structures and predicted aligned errors", &errors);
+        table(&mut console, options, args, &limit, "structures and predicted aligned errors", &errors);
         console.line("");
     }
     let engine = options.engine(&bytes)?;
     let request = Request { contacts: engine.model().has_contact_head(), ..Request::default() };
     let what = if request.contacts { "contact maps" } else { "the language model" };
-    table(&mut console, options, args, what, &Requests { engine: &engine, request: &request });
+    table(&mut console, options, args, &limit, what, &Requests { engine: &engine, request: &request });
     console.finish()
 }
 
 /// One row a length: bytes with one thread and with all of them, and what the former are for each pair of residues.
-fn table(console: &mut Console, options: &Options, args: &Args, what: &str, task: &impl Task) {
-    let (threads, limit) = (options.threads(), MemoryLimit::new(options.memory_limit));
+fn table(
+    console: &mut Console,
+    options: &Options,
+    args: &Args,
+    limit: &MemoryLimit,
+    what: &str,
+    task: &impl Task,
+) {
+    let threads = options.threads();
     console.line(format_args!("{what}:\n"));
     console.line(format_args!("| residues | 1 thread | {threads} threads inside | bytes per pair |"));
     console.line("|---:|---:|---:|---:|");

@@ -111,6 +111,40 @@ fn not_enough_memory() {
 }
 
 #[test]
+fn not_enough_memory_of_a_slurm_job() {
+    let folder = Folder::new();
+    folder.write("in.fasta", format!("{GOOD}>long\n{}\n", "MKVLAAGI".repeat(100)));
+    let run = |variables: &[(&str, &str)], code: i32| {
+        let mut command = foldpoint(&folder);
+        command.args(["contacts", "in.fasta", "-o", "out"]).envs(variables.iter().copied());
+        let assert = command.assert().code(code);
+        String::from_utf8(assert.get_output().stderr.clone()).expect("text")
+    };
+    let message = |stderr: &str| stderr.lines().find(|line| line.contains("not enough memory")).map(str::to_owned);
+    let node = message(&run(&[("SLURM_MEM_PER_NODE", "2")], 1)).expect("refused");
+    assert!(node.starts_with("error: in.fasta: line 3: record 2 (`long`): not enough memory: 800 residues need "));
+    assert!(node.contains(", SLURM_MEM_PER_NODE allows 2.0 MiB; the longest sequence that fits has "), "{node}");
+    assert_eq!(folder.list("out"), ["good.contacts.npy"], "what fits is done");
+    let cpu = message(&run(&[("SLURM_MEM_PER_CPU", "1"), ("SLURM_CPUS_ON_NODE", "3")], 1)).expect("refused");
+    assert!(cpu.contains(", SLURM_MEM_PER_CPU allows 3.0 MiB (3 CPUs); "), "{cpu}");
+    // All of the node's memory; a value that nobody understands is said; an option goes before all.
+    assert_eq!(run(&[("SLURM_MEM_PER_NODE", "0")], 0), "");
+    let odd = run(&[("SLURM_MEM_PER_NODE", "lots")], 0);
+    assert!(odd.starts_with("warning: SLURM_MEM_PER_NODE is `lots`: it limits nothing here"), "{odd}");
+    foldpoint(&folder)
+        .args(["contacts", "in.fasta", "-o", "out", "--memory-limit", "4G"])
+        .env("SLURM_MEM_PER_NODE", "1")
+        .assert()
+        .success();
+    foldpoint(&folder)
+        .args(["plan", "64"])
+        .env("SLURM_MEM_PER_NODE", "2")
+        .assert()
+        .success()
+        .stdout(contains("\nSLURM_MEM_PER_NODE allows 2.0 MiB: up to "));
+}
+
+#[test]
 fn files_that_are_no_fasta() {
     let folder = Folder::new();
     folder.write("empty.fasta", "");

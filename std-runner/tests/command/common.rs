@@ -33,9 +33,16 @@ impl Folder {
     }
 }
 
+/// What the command's options and the limits of its memory are read from.
+const VARIABLES: [&str; 5] =
+    ["FOLDPOINT_MODEL", "FOLDPOINT_ISA", "SLURM_MEM_PER_NODE", "SLURM_MEM_PER_CPU", "SLURM_MEM_PER_GPU"];
+
 /// The command, free of the caller's environment, in the folder.
 pub fn foldpoint(folder: &Folder) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("foldpoint"));
-    command.current_dir(folder.0.path()).env_remove("FOLDPOINT_MODEL").env_remove("FOLDPOINT_ISA");
+    command.current_dir(folder.0.path());
+    for variable in VARIABLES {
+        command.env_remove(variable);
+    }
     command
 }
