@@ -49,7 +49,7 @@ enum Command {
     Info(info::Args),
     /// Say how much memory sequences of given lengths need, and which length still fits
     Plan(plan::Args),
-    /// Check every checksum of a model file
+    /// Check every checksum and every tensor of a model file, so that no run over it can meet a bad one
     Verify(verify::Args),
     /// Measure the speed on this machine
     Bench(bench::Args),
