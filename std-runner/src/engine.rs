@@ -6,6 +6,7 @@ use foldpoint_core::executor::Executor;
 use foldpoint_core::kernels::Isa;
 
 use crate::arena::Arena;
+use crate::joined::Joined;
 use crate::task::{Task, TaskError};
 use fasta::Sequence;
 
@@ -26,7 +27,7 @@ pub struct Request {
 /// Outputs of one sequence, as integers in units of 2^-16.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prediction {
-    /// Number of residues, L.
+    /// Number of residues, L; those of all chains, without linkers.
     pub length: usize,
     /// Probabilities `[L, L]`.
     pub contacts: Option<Vec<u16>>,
@@ -136,6 +137,10 @@ impl Task for Requests<'_, '_> {
         self.engine.model.config().max_positions.saturating_sub(2)
     }
 
+    fn length(&self, sequence: &Sequence) -> usize {
+        Joined::length(&sequence.chain_lengths)
+    }
+
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
         Ok(self.engine.bytes_needed(length, workers, self.request)?)
     }
@@ -147,7 +152,38 @@ impl Task for Requests<'_, '_> {
         executor: &dyn Executor,
         _: &dyn Fn(&str),
     ) -> Result<Prediction, TaskError> {
-        self.engine.run(&sequence.residues, self.request, arena, executor)
+        let joined = Joined::new(sequence.chains());
+        let prediction = self.engine.run(&joined.residues, self.request, arena, executor)?;
+        Ok(prediction.without_linkers(&joined))
+    }
+}
+
+impl Prediction {
+    /// The prediction for joined chains without the rows, and the columns of contacts, of linkers.
+    #[must_use]
+    fn without_linkers(self, joined: &Joined) -> Self {
+        let kept: Vec<usize> = joined.kept().collect();
+        let all = self.length;
+        if kept.len() == all {
+            return self;
+        }
+        let contacts = self.contacts.map(|map| {
+            let row = |i: &usize| &map[i * all..][..all];
+            kept.iter().map(row).flat_map(|row| kept.iter().map(move |&j| row[j])).collect()
+        });
+        // <cls> before the residues and <eos> after them.
+        let tokens: Vec<usize> =
+            std::iter::once(0).chain(kept.iter().map(|i| i + 1)).chain([all + 1]).collect();
+        let rows = |matrix: Vec<i32>| {
+            let width = matrix.len() / (all + 2);
+            tokens.iter().flat_map(|token| &matrix[token * width..][..width]).copied().collect()
+        };
+        Self {
+            length: kept.len(),
+            contacts,
+            logits: self.logits.map(rows),
+            hidden: self.hidden.into_iter().map(rows).collect(),
+        }
     }
 }
 
@@ -159,4 +195,37 @@ pub fn decode(value: i32) -> f32 {
 /// A probability in units of 2^-16 as a float; exact.
 pub fn decode_probability(value: u16) -> f32 {
     decode(i32::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linkers_are_cut_from_every_output() {
+        let joined = Joined::new([&b"MK"[..], b"V"].into_iter());
+        let length = joined.residues.len();
+        assert_eq!(length, 28);
+        let matrix = |width: usize| -> Vec<i32> { (0..(length + 2) * width).map(|at| at as i32).collect() };
+        let prediction = Prediction {
+            length,
+            contacts: Some((0..length * length).map(|at| at as u16).collect()),
+            logits: Some(matrix(1)),
+            hidden: vec![matrix(2), matrix(1)],
+        };
+        let cut = prediction.without_linkers(&joined);
+        assert_eq!(cut.length, 3);
+        let contacts = [0, 1, 27, 28, 29, 28 + 27, 27 * 28, 27 * 28 + 1, 27 * 28 + 27];
+        assert_eq!(cut.contacts.expect("contacts"), contacts);
+        assert_eq!(cut.logits.expect("logits"), [0, 1, 2, 28, 29]);
+        assert_eq!(cut.hidden, [vec![0, 1, 2, 3, 4, 5, 56, 57, 58, 59], vec![0, 1, 2, 28, 29]]);
+    }
+
+    #[test]
+    fn a_single_chain_stays_as_it_is() {
+        let joined = Joined::new([&b"MK"[..]].into_iter());
+        let prediction =
+            Prediction { length: 2, contacts: Some(vec![1, 2, 3, 4]), logits: None, hidden: vec![vec![7; 4]] };
+        assert_eq!(prediction.clone().without_linkers(&joined), prediction);
+    }
 }

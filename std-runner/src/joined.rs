@@ -1,7 +1,8 @@
 //! Several chains as the one sequence that the language model reads.
 //!
 //! Source: fair-esm, `esmfold/v1/misc.py`, `encode_sequence`: chains are joined by 25 glycines, and residue numbers jump by
-//! 512, farther than any relative position that the trunk tells apart. Linkers are cut from every output.
+//! 512, farther than any relative position that the trunk tells apart. The language model alone numbers residues by their places,
+//! and sees chains joined in the same way. Linkers are cut from every output.
 
 use foldpoint_core::esmfold::LINKER;
 

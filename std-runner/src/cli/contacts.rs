@@ -15,19 +15,21 @@ use super::options::{Options, require};
 pub struct Args {
     #[command(flatten)]
     input: Input,
-    /// Folder for the results; created where needed. Each sequence gets ID.contacts.npy (f32 [L, L])
+    /// Folder for the results; created where needed. Each sequence gets ID.contacts.npy (f32 [L, L]); the chains of a
+    /// complex (`:` between them) come one after another, without the linkers that the model sees between them
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// Write a picture too, ID.contacts.png
+    /// Write a picture too, ID.contacts.png, with lines between the chains
     #[arg(long)]
     png: bool,
-    /// Write a table too, ID.contacts.tsv: i, j (from 1) and probability of each pair above the threshold
+    /// Write a table too, ID.contacts.tsv: i, j (rows and columns of the map, from 1) and probability of each pair above
+    /// the threshold; of a complex also chain_i, residue_i, chain_j, residue_j
     #[arg(long)]
     tsv: bool,
     /// Pairs in the table are more probable than this
     #[arg(long, value_name = "P", default_value_t = 0.5)]
     threshold: f32,
-    /// Pairs in the table are at least this far apart in sequence
+    /// Pairs of one chain in the table are at least this far apart in sequence
     #[arg(long, value_name = "N", default_value_t = contact_map::MIN_SEPARATION)]
     min_separation: usize,
 }
@@ -46,16 +48,16 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         &sequences,
         &mut console,
         |sequence, prediction, _| {
-            let length = prediction.length;
+            let (length, chains) = (prediction.length, &sequence.chain_lengths);
             let map = contact_map::decode(&prediction.contacts.unwrap_or_default());
             let name = |ending: &str| format!("{}.contacts.{ending}", sequence.stem);
             out.write(&name("npy"), |w| npy(w, &[length, length], &map, false))?;
             if args.png {
-                out.write(&name("png"), |w| contact_png(w, &map, length))?;
+                out.write(&name("png"), |w| contact_png(w, &map, chains))?;
             }
             if args.tsv {
                 out.write(&name("tsv"), |w| {
-                    contact_map::write_tsv(w, &map, length, args.min_separation, args.threshold)
+                    contact_map::write_tsv(w, &map, chains, args.min_separation, args.threshold)
                 })?;
             }
             Ok(())

@@ -23,9 +23,10 @@ pub struct Input {
 }
 
 impl Input {
-    /// Reads sequences of one chain each, masks allowed; what is wrong with files or records goes to the console.
+    /// Reads sequences for a language model, of any number of chains, masks allowed; what is wrong with files or records goes
+    /// to the console.
     pub fn read(&self, console: &mut Console) -> Vec<Sequence> {
-        report(fasta::read_paths(&self.fasta, self.max_len).single_chains(), console)
+        report(fasta::read_paths(&self.fasta, self.max_len), console)
     }
 
     /// Reads sequences of any number of chains, to fold: none with a mask.

@@ -32,16 +32,18 @@ const DIGITS: [[u8; 5]; 10] = [
     [7, 5, 7, 1, 7],
 ];
 
-/// Writes probabilities `[length, length]` (0 to 1, row-major) as a PNG. Residue 1 is at the top left; a residue takes at
-/// least 4 pixels up to 320 residues, then one or two.
+/// Writes probabilities `[L, L]` (0 to 1, row-major) as a PNG; L is the sum of the chains' lengths. Residue 1 is at the top
+/// left; a residue takes at least 4 pixels up to 320 residues, then one or two. Lines part the chains, each of which is numbered
+/// from 1.
 ///
 /// # Errors
 /// The writer's, or [`io::ErrorKind::InvalidInput`] if `probabilities` does not fill the square.
-pub fn contact_png(out: &mut dyn Write, probabilities: &[f32], length: usize) -> io::Result<()> {
+pub fn contact_png(out: &mut dyn Write, probabilities: &[f32], chains: &[usize]) -> io::Result<()> {
+    let length: usize = chains.iter().sum();
     if length == 0 || probabilities.len() != length * length {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the contact map is not square"));
     }
-    let picture = Picture::draw(probabilities, length);
+    let picture = Picture::draw(probabilities, chains);
     let too_large =
         |_| io::Error::new(io::ErrorKind::InvalidInput, "the contact map is too large for a picture");
     let width = u32::try_from(picture.width).map_err(too_large)?;
@@ -86,16 +88,30 @@ struct Picture {
 }
 
 impl Picture {
-    fn draw(probabilities: &[f32], length: usize) -> Self {
+    fn draw(probabilities: &[f32], chains: &[usize]) -> Self {
+        let length = chains.iter().sum();
         let scale = scale(length);
-        let side = length * scale;
+        // The residue of each row and column of pixels; none where a line parts two chains.
+        let mut places: Vec<Option<usize>> = Vec::new();
+        let mut residues = 0..length;
+        for (number, &chain) in chains.iter().enumerate() {
+            places.extend((number > 0).then_some(None));
+            places.extend(residues.by_ref().take(chain).flat_map(|i| std::iter::repeat_n(Some(i), scale)));
+        }
+        let side = places.len();
         let width = MARGIN_LEFT + side + MARGIN_END;
         let height = MARGIN_TOP + side + MARGIN_END;
         let mut picture = Self { width, pixels: vec![0; width * height] };
-        for y in 0..side {
-            for x in 0..side {
-                let p = probabilities[y / scale * length + x / scale].clamp(0.0, 1.0);
-                picture.set(MARGIN_LEFT + x, MARGIN_TOP + y, (p * f32::from(LAST_SHADE)).round() as u8);
+        for (y, row) in places.iter().enumerate() {
+            for (x, column) in places.iter().enumerate() {
+                let value = match (row, column) {
+                    (Some(i), Some(j)) => {
+                        let p = probabilities[i * length + j].clamp(0.0, 1.0);
+                        (p * f32::from(LAST_SHADE)).round() as u8
+                    }
+                    _ => INK,
+                };
+                picture.set(MARGIN_LEFT + x, MARGIN_TOP + y, value);
             }
         }
         for i in 0..side + 2 {
@@ -107,26 +123,26 @@ impl Picture {
             }
         }
         let step = tick_step(scale);
-        for residue in (step..=length).step_by(step) {
-            let middle = (residue - 1) * scale + scale / 2;
-            for i in 2..=TICK {
-                picture.set(MARGIN_LEFT - i, MARGIN_TOP + middle, INK);
-                picture.set(MARGIN_LEFT + middle, MARGIN_TOP - i, INK);
+        let mut start = 0;
+        for &chain in chains {
+            for number in (step..=chain).step_by(step) {
+                picture.tick(number, start + (number - 1) * scale + scale / 2);
             }
-            let text = residue.to_string();
-            let text_width = 4 * text.len() - 1;
-            picture.write(
-                &text,
-                MARGIN_LEFT - TICK - 3 - text_width,
-                (MARGIN_TOP + middle).saturating_sub(2),
-            );
-            picture.write(
-                &text,
-                (MARGIN_LEFT + middle).saturating_sub(text_width / 2),
-                MARGIN_TOP - TICK - 8,
-            );
+            start += chain * scale + 1;
         }
         picture
+    }
+
+    /// Marks a place of both axes with a number.
+    fn tick(&mut self, number: usize, middle: usize) {
+        for i in 2..=TICK {
+            self.set(MARGIN_LEFT - i, MARGIN_TOP + middle, INK);
+            self.set(MARGIN_LEFT + middle, MARGIN_TOP - i, INK);
+        }
+        let text = number.to_string();
+        let text_width = 4 * text.len() - 1;
+        self.write(&text, MARGIN_LEFT - TICK - 3 - text_width, (MARGIN_TOP + middle).saturating_sub(2));
+        self.write(&text, (MARGIN_LEFT + middle).saturating_sub(text_width / 2), MARGIN_TOP - TICK - 8);
     }
 
     fn set(&mut self, x: usize, y: usize, value: u8) {
@@ -172,7 +188,7 @@ mod tests {
         let mut map = vec![0.0; length * length];
         map[3 * length + 40] = 1.0;
         let mut bytes = Vec::new();
-        contact_png(&mut bytes, &map, length).expect("in memory");
+        contact_png(&mut bytes, &map, &[length]).expect("in memory");
         let (width, _, pixels) = decode(&bytes);
         let pixel = |x: usize, y: usize| &pixels[(y * width as usize + x) * 3..][..3];
         let centre = |i: usize| i * scale(length) + scale(length) / 2;
@@ -181,15 +197,34 @@ mod tests {
     }
 
     #[test]
+    fn lines_part_chains_and_hide_no_residue() {
+        // 100 residues in three chains: 5 pixels each.
+        let chains = [1, 59, 40];
+        let mut bytes = Vec::new();
+        contact_png(&mut bytes, &[1.0; 100 * 100], &chains).expect("in memory");
+        let (width, _, pixels) = decode(&bytes);
+        let pixel = |x: usize, y: usize| &pixels[(y * width as usize + x) * 3..][..3];
+        let line = |at: usize| [5, 5 + 1 + 59 * 5].contains(&at);
+        for y in 0..502 {
+            for x in 0..502 {
+                let expected = if line(x) || line(y) { [60; 3] } else { BLUES[5] };
+                assert_eq!(pixel(MARGIN_LEFT + x, MARGIN_TOP + y), expected, "{x} {y}");
+            }
+        }
+        assert_eq!(pixel(MARGIN_LEFT + 502, MARGIN_TOP), [60; 3], "the frame");
+        assert_eq!(width as usize, MARGIN_LEFT + 502 + MARGIN_END);
+    }
+
+    #[test]
     fn every_length_gives_a_picture() {
         for length in [1, 2, 9, 119, 120, 121, 320, 321, 641, 1100] {
             let mut bytes = Vec::new();
-            contact_png(&mut bytes, &vec![0.3; length * length], length).expect("in memory");
+            contact_png(&mut bytes, &vec![0.3; length * length], &[length]).expect("in memory");
             let (width, height, _) = decode(&bytes);
             assert!(width as usize >= length + MARGIN_LEFT && height as usize >= length + MARGIN_TOP);
             assert!(length > 320 || scale(length) >= 4);
         }
-        assert!(contact_png(&mut Vec::new(), &[], 0).is_err());
-        assert!(contact_png(&mut Vec::new(), &[0.0; 5], 2).is_err());
+        assert!(contact_png(&mut Vec::new(), &[], &[]).is_err());
+        assert!(contact_png(&mut Vec::new(), &[0.0; 5], &[2]).is_err());
     }
 }

@@ -11,7 +11,7 @@ use std_runner::engine::{Prediction, Request, Requests, decode};
 
 use crate::cli::Outcome;
 use crate::cli::console::Console;
-use crate::cli::input::{self, Input};
+use crate::cli::input;
 use crate::cli::options::Options;
 
 #[derive(clap::Args)]
@@ -60,7 +60,8 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let (layers, width, vocab) = (config.layers, config.width, config.vocab);
     let request =
         Request { contacts: false, logits: engine.model().has_lm_head(), layers: (0..=layers).collect() };
-    let sequences = Input { fasta: vec![args.fasta.clone()], max_len: args.max_len }.read(&mut console);
+    let batch = fasta::read_paths(&[&args.fasta], args.max_len).single_chains();
+    let sequences = input::report(batch, &mut console);
     let mut totals =
         Totals { layers: vec![Similarity::default(); layers + 1], logits: LogitTotals::default(), tokens: 0 };
     input::run(

@@ -31,13 +31,13 @@ pub fn run(
         &sequences,
         &mut console,
         |sequence, prediction, time| {
-            let length = prediction.length;
+            let (length, chains) = (prediction.length, &sequence.chain_lengths);
             let map = contact_map::decode(&prediction.contacts.unwrap_or_default());
             out.write(&format!("{}.contacts.npy", sequence.stem), |w| {
                 npy(w, &[length, length], &map, false)
             })?;
-            out.write(&format!("{}.contacts.png", sequence.stem), |w| contact_png(w, &map, length))?;
-            Ok((time, contact_map::pairs_above(&map, length, MIN_SEPARATION, CONTACT).count()))
+            out.write(&format!("{}.contacts.png", sequence.stem), |w| contact_png(w, &map, chains))?;
+            Ok((time, contact_map::pairs_above(&map, chains, MIN_SEPARATION, CONTACT).count()))
         },
         |console, sequence, (time, contacts)| {
             let (id, length, seconds) = (&sequence.id, sequence.residues.len(), time.as_secs_f64());
