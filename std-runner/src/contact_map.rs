@@ -49,7 +49,11 @@ pub fn write_tsv(
     threshold: f32,
 ) -> io::Result<()> {
     let several = chains.len() > 1;
-    writeln!(out, "i\tj\tprobability{}", if several { "\tchain_i\tresidue_i\tchain_j\tresidue_j" } else { "" })?;
+    writeln!(
+        out,
+        "i\tj\tprobability{}",
+        if several { "\tchain_i\tresidue_i\tchain_j\tresidue_j" } else { "" }
+    )?;
     let names: Vec<String> = (0..chains.len()).map(chain_name).collect();
     let place = |(chain, number): (usize, usize)| format!("\t{}\t{number}", names[chain]);
     let places: Vec<String> = numbered(chains).map(place).collect();

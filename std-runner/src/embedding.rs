@@ -24,29 +24,43 @@ pub fn mean(rows: &[i32], width: usize) -> Vec<f32> {
     sums.into_iter().map(|sum| (sum as f64 / scale) as f32).collect()
 }
 
-/// Which hidden states an option asks for: `last`, `all`, or numbers, or several of them separated by commas.
+/// The row of `<cls>`, the token before the residues, of a hidden state `[L + 2, width]`.
+pub fn cls(hidden: &[i32], width: usize) -> &[i32] {
+    &hidden[..width]
+}
+
+/// Which hidden states an option asks for: `last`, `all`, or numbers, or several of them separated by commas. Negative
+/// numbers count from the last, which is -1. In ascending order, each once.
 ///
 /// # Errors
 /// A sentence that says what was expected.
 pub fn parse_layers(text: &str, layers: usize) -> Result<Vec<usize>, String> {
+    let number = |text: &str| match text.strip_prefix('-') {
+        Some(from_last) => (layers + 1).checked_sub(digits(from_last).filter(|&n| n > 0)?),
+        None => digits(text).filter(|&n| n <= layers),
+    };
     let mut chosen = Vec::new();
     for part in text.split(',').map(str::trim) {
         match part {
             "all" => chosen.extend(0..=layers),
             "last" => chosen.push(layers),
-            number => match number.parse() {
-                Ok(n) if n <= layers => chosen.push(n),
-                _ => {
-                    return Err(format!(
-                        "layer `{number}`: expected `last`, `all`, or a number from 0 to {layers}"
-                    ));
-                }
-            },
+            other => chosen.push(number(other).ok_or_else(|| {
+                format!(
+                    "layer `{other}`: expected `last`, `all`, a number from 0 (the embedding) to {layers} (the last), or \
+                     one counted from the last, from -{} (the embedding) to -1 (the last)",
+                    layers + 1
+                )
+            })?),
         }
     }
     chosen.sort_unstable();
     chosen.dedup();
     Ok(chosen)
+}
+
+/// A number of digits alone, without a sign.
+fn digits(text: &str) -> Option<usize> {
+    text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 #[cfg(test)]
@@ -59,6 +73,7 @@ mod tests {
         let rows = residues(&hidden, 2, 2);
         assert_eq!(to_floats(rows), [1.0, 0.0, 3.0, -1.0]);
         assert_eq!(mean(rows, 2), [2.0, -0.5]);
+        assert_eq!(to_floats(cls(&[65536, 0, 7, 7], 2)), [1.0, 0.0]);
     }
 
     #[test]
@@ -66,9 +81,24 @@ mod tests {
         assert_eq!(parse_layers("last", 6), Ok(vec![6]));
         assert_eq!(parse_layers("all", 2), Ok(vec![0, 1, 2]));
         assert_eq!(parse_layers("3, 0,last,3", 6), Ok(vec![0, 3, 6]));
-        for bad in ["", "7", "-1", "first", "1,,2"] {
+        assert_eq!(parse_layers("-1", 6), Ok(vec![6]));
+        assert_eq!(parse_layers("-1,-2, -7", 6), Ok(vec![0, 5, 6]));
+        assert_eq!(parse_layers("-1,last,6", 6), Ok(vec![6]));
+        for bad in ["", "7", "-8", "-0", "-", "--1", "+1", "1.0", "-1-", "first", "1,,2", "0-6", "-o"] {
             let error = parse_layers(bad, 6).expect_err(bad);
-            assert!(error.contains("from 0 to 6"), "{error}");
+            assert!(error.contains("from 0 (the embedding) to 6 (the last)"), "{error}");
+            assert!(error.contains("from -7 (the embedding) to -1 (the last)"), "{error}");
+        }
+    }
+
+    /// Hidden states lie below 2^15, and the largest half-precision float is 65504.
+    #[test]
+    fn half_precision_holds_every_value() {
+        for value in [i32::MIN, i32::MAX, -1, 1, 0] {
+            let float = to_floats(&[value])[0];
+            let half = half::f16::from_f32(float);
+            assert!(half.is_finite());
+            assert!((half.to_f32() - float).abs() <= float.abs() / 2048.0 + 2f32.powi(-25), "{float} {half}");
         }
     }
 }

@@ -224,8 +224,12 @@ mod tests {
     #[test]
     fn a_single_chain_stays_as_it_is() {
         let joined = Joined::new([&b"MK"[..]].into_iter());
-        let prediction =
-            Prediction { length: 2, contacts: Some(vec![1, 2, 3, 4]), logits: None, hidden: vec![vec![7; 4]] };
+        let prediction = Prediction {
+            length: 2,
+            contacts: Some(vec![1, 2, 3, 4]),
+            logits: None,
+            hidden: vec![vec![7; 4]],
+        };
         assert_eq!(prediction.clone().without_linkers(&joined), prediction);
     }
 }

@@ -223,7 +223,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let mut tensors = BTreeMap::new();
         let mut put = |kind: &str, shape: Vec<usize>, value: &dyn Fn(usize) -> f32| {
-            let values = (0..shape.iter().product()).map(value).collect();
+            let values: Vec<f32> = (0..shape.iter().product()).map(value).collect();
             tensors.insert(format!("a.{kind}"), (shape, values));
         };
         put("atom37", vec![2, 37, 3], &|k| k as f32);

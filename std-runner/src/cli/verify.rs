@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use foldpoint_core::alphabet::TOKENS;
 use foldpoint_core::esm2::LanguageModel;
 use foldpoint_core::esmfold::FoldingModel;
-use std_runner::alphabet::TOKENS;
 use std_runner::arena::display_bytes;
 
 use super::Outcome;
@@ -45,7 +45,10 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     } else if let Some(tensor) = file.tensors().find(|tensor| tensor.name.starts_with("fold.")) {
         // A run would take it for a language model without a word.
         let config = foldpoint_core::esmfold::CONFIG;
-        anyhow::bail!("{name}: tensor {} is of a folding model, and there is no tensor {config}", tensor.name);
+        anyhow::bail!(
+            "{name}: tensor {} is of a folding model, and there is no tensor {config}",
+            tensor.name
+        );
     }
 
     let (tensors, size) = (file.tensor_count(), display_bytes(bytes.bytes().len() as u64));

@@ -68,8 +68,7 @@ pub(super) fn limits(root: &Path) -> Vec<MemoryLimit> {
 /// The folders of a group: mounts of its hierarchy, and its path below each.
 fn folders<'m>(root: &Path, mounts: &[&'m Mount], group: &str) -> Vec<(&'m Mount, PathBuf)> {
     let group = Path::new(group);
-    let is_there =
-        |mount: &Mount, below: &Path| root.join(relative(&mount.point)).join(below).is_dir();
+    let is_there = |mount: &Mount, below: &Path| root.join(relative(&mount.point)).join(below).is_dir();
     let inside: Vec<(&Mount, PathBuf)> = mounts
         .iter()
         .filter_map(|mount| {
@@ -83,7 +82,8 @@ fn folders<'m>(root: &Path, mounts: &[&'m Mount], group: &str) -> Vec<(&'m Mount
     }
     // The path is as another namespace sees it: a container that shows the host's path and its own mount, or a process outside of
     // its namespace's root (`/../..`). The longest end of the path that exists is the group; else what is mounted is a group above.
-    let names: Vec<_> = group.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
+    let names: Vec<_> =
+        group.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
     let ends = (0..=names.len()).map(|from| names[from..].iter().collect::<PathBuf>());
     mounts
         .first()
@@ -103,12 +103,15 @@ impl Version {
             // `Path::join` of nothing would end in a slash.
             let folder = if below.as_os_str().is_empty() { mount.to_owned() } else { mount.join(below) };
             // Version 1 can do without hierarchy: then a group's limit is no limit for those below it.
-            let apart = read(root, folder.join("memory.use_hierarchy")).is_some_and(|text| text.trim() == "0");
+            let apart =
+                read(root, folder.join("memory.use_hierarchy")).is_some_and(|text| text.trim() == "0");
             if height > 0 && apart {
                 break;
             }
             let stat = read(root, folder.join("memory.stat")).unwrap_or_default();
-            let line = |name: &str| stat.lines().find_map(|line| number(line.strip_prefix(name)?.strip_prefix(' ')?));
+            let line = |name: &str| {
+                stat.lines().find_map(|line| number(line.strip_prefix(name)?.strip_prefix(' ')?))
+            };
             let cache: u64 = self.cache.iter().filter_map(|name| line(name)).sum();
             let used = read(root, folder.join(self.used)).and_then(|text| number(&text)).unwrap_or(0);
             let said = self.limits.iter().map(|file| (*file, number_in(root, &folder.join(file))));

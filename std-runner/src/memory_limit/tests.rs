@@ -92,11 +92,8 @@ fn version_2_leaves_its_limit_less_what_is_used_without_the_page_cache() {
     assert_eq!(machine.of_group(), (512, "/sys/fs/cgroup/user.slice/job".into(), "memory.max"));
     machine.file("sys/fs/cgroup/user.slice/job/memory.current", format!("{}\n", 100 * MIB));
     assert_eq!(machine.of_group().0, 412);
-    let stat = format!(
-        "anon 1\nfile 99\ninactive_file {}\nactive_file {}\nfile_writeback 5\n",
-        40 * MIB,
-        20 * MIB
-    );
+    let stat =
+        format!("anon 1\nfile 99\ninactive_file {}\nactive_file {}\nfile_writeback 5\n", 40 * MIB, 20 * MIB);
     machine.file("sys/fs/cgroup/user.slice/job/memory.stat", stat);
     let limit = machine.limit();
     assert_eq!(limit.bytes, 472 * MIB);
@@ -237,7 +234,8 @@ fn a_mount_of_another_group_does_not_count() {
 #[test]
 fn names_that_are_odd() {
     let machine = Machine::new();
-    let mount = b"30 25 0:30 / /mnt/\xe9 rw - tmpfs tmpfs rw\n41 31 0:38 / /c\\040g rw - cgroup2 cgroup2 rw\n";
+    let mount =
+        b"30 25 0:30 / /mnt/\xe9 rw - tmpfs tmpfs rw\n41 31 0:38 / /c\\040g rw - cgroup2 cgroup2 rw\n";
     machine.file("proc/self/mountinfo", mount);
     machine.file("proc/self/cgroup", "0::/a:b\n");
     machine.file("c g/a:b/memory.max", "1073741824\n");

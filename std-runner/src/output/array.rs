@@ -1,5 +1,6 @@
 //! Arrays of floats as `.npy` and `.safetensors`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
@@ -32,20 +33,22 @@ fn write_npy<T: npyz::AutoSerialize>(
 }
 
 /// Named arrays: shape and values.
-pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+pub type Tensors<V = Vec<f32>> = BTreeMap<String, (Vec<usize>, V)>;
 
 /// Writes named arrays as a safetensors file, in f32 or, if `half`, f16.
 ///
 /// # Errors
 /// As [`npy`].
-pub fn safetensors(out: &mut dyn Write, tensors: &Tensors, half: bool) -> io::Result<()> {
+pub fn safetensors<V: AsRef<[f32]>>(out: &mut dyn Write, tensors: &Tensors<V>, half: bool) -> io::Result<()> {
     let mut encoded = Vec::with_capacity(tensors.len());
     for (name, (shape, values)) in tensors {
+        let values = values.as_ref();
         check(shape, values)?;
-        let bytes: Vec<u8> = if half {
+        let bytes: Cow<[u8]> = if half {
             values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect()
         } else {
-            values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            // Core runs on little-endian machines alone.
+            Cow::Borrowed(bytemuck::cast_slice(values))
         };
         encoded.push((name, shape, bytes));
     }

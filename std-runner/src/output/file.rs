@@ -32,6 +32,11 @@ impl OutputDir {
         Ok(dir)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Writes the file `name` through `write`: to a temporary neighbour first, which takes the name when it is complete.
     /// An older file of that name is replaced.
     ///

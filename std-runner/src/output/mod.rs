@@ -4,9 +4,11 @@ mod aligned_error;
 mod array;
 mod file;
 mod heat_map;
+mod rows;
 pub mod structure;
 
 pub use aligned_error::AlignedErrors;
 pub use array::{Tensors, npy, safetensors};
 pub use file::{OutputDir, OutputError};
 pub use heat_map::contact_png;
+pub use rows::{Matrix, Rows};

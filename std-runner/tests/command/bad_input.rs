@@ -50,18 +50,6 @@ fn a_chain_without_residues() {
 }
 
 #[test]
-fn several_chains_where_one_is_wanted() {
-    let folder = Folder::new();
-    folder.write("in.fasta", format!(">two\nMKV:GPG\n{GOOD}"));
-    for command in ["contacts", "embed", "logits"] {
-        let message = "in.fasta: line 1: record 1 (`two`): the sequence has 2 chains, separated by `:` or `/`; expected one";
-        let mut run = foldpoint(&folder);
-        run.args([command, "in.fasta", "-o", command]).assert().code(1).stderr(contains(message));
-        assert!(!folder.list(command).is_empty());
-    }
-}
-
-#[test]
 fn a_sequence_of_length_zero() {
     others_still_run(">bad\n", "in.fasta: line 3: record 2 (`bad`): the sequence is empty; expected");
 }
@@ -120,10 +108,16 @@ fn not_enough_memory_of_a_slurm_job() {
         let assert = command.assert().code(code);
         String::from_utf8(assert.get_output().stderr.clone()).expect("text")
     };
-    let message = |stderr: &str| stderr.lines().find(|line| line.contains("not enough memory")).map(str::to_owned);
+    let message =
+        |stderr: &str| stderr.lines().find(|line| line.contains("not enough memory")).map(str::to_owned);
     let node = message(&run(&[("SLURM_MEM_PER_NODE", "2")], 1)).expect("refused");
-    assert!(node.starts_with("error: in.fasta: line 3: record 2 (`long`): not enough memory: 800 residues need "));
-    assert!(node.contains(", SLURM_MEM_PER_NODE allows 2.0 MiB; the longest sequence that fits has "), "{node}");
+    assert!(
+        node.starts_with("error: in.fasta: line 3: record 2 (`long`): not enough memory: 800 residues need ")
+    );
+    assert!(
+        node.contains(", SLURM_MEM_PER_NODE allows 2.0 MiB; the longest sequence that fits has "),
+        "{node}"
+    );
     assert_eq!(folder.list("out"), ["good.contacts.npy"], "what fits is done");
     let cpu = message(&run(&[("SLURM_MEM_PER_CPU", "1"), ("SLURM_CPUS_ON_NODE", "3")], 1)).expect("refused");
     assert!(cpu.contains(", SLURM_MEM_PER_CPU allows 3.0 MiB (3 CPUs); "), "{cpu}");

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use crate::common::{Folder, foldpoint};
+use crate::model_file::{FOLDING, sealed, with, with_tensor};
 use foldpoint_core::esm2::LanguageModel;
 use foldpoint_core::esmfold::FoldingModel;
-use foldpoint_core::format::{ENTRY_BYTES, FormatError, HEADER_BYTES, ModelFile, checksum};
+use foldpoint_core::format::FormatError;
 use predicates::prelude::*;
 use predicates::str::contains;
-use std_runner::arena::Arena;
 use std_runner::model::ModelBytes;
 
 fn refused(bytes: &[u8], message: &str) {
@@ -85,39 +85,6 @@ fn missing_or_a_folder() {
     }
 }
 
-/// The bare-metal example's model, which folds.
-const FOLDING: &[u8] = include_bytes!("../../../examples/bare-metal/tiny.fpm");
-
-/// Looks at a model file in memory, at an address that suits it.
-fn with<T>(bytes: &[u8], look: impl FnOnce(&ModelFile) -> T) -> T {
-    let mut arena = Arena::new(bytes.len()).expect("memory");
-    arena.bytes().copy_from_slice(bytes);
-    look(&ModelFile::parse(arena.bytes()).expect("a model file"))
-}
-
-/// The folding model with all bytes of a tensor changed, and right checksums.
-fn with_tensor(entry: usize, byte: u8) -> Vec<u8> {
-    let mut bytes = FOLDING.to_vec();
-    let at = HEADER_BYTES + entry * ENTRY_BYTES;
-    let number =
-        |at: usize| u64::from_le_bytes(FOLDING[at..at + 8].try_into().expect("eight bytes")) as usize;
-    let tensor = number(at + 64)..number(at + 64) + number(at + 72);
-    bytes[tensor.clone()].fill(byte);
-    let sum = checksum(&bytes[tensor]);
-    bytes[at + 96..at + 100].copy_from_slice(&sum.to_le_bytes());
-    sealed(bytes)
-}
-
-/// After a change to the directory: with right checksums of directory and header.
-fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let count = u32::from_le_bytes(bytes[12..16].try_into().expect("four bytes")) as usize;
-    let sum = checksum(&bytes[HEADER_BYTES..HEADER_BYTES + count * ENTRY_BYTES]);
-    bytes[24..28].copy_from_slice(&sum.to_le_bytes());
-    let sum = checksum(&bytes[..60]);
-    bytes[60..64].copy_from_slice(&sum.to_le_bytes());
-    bytes
-}
-
 #[test]
 fn verify_refuses_what_a_run_would() {
     let names: Vec<String> =
@@ -152,9 +119,12 @@ fn verify_refuses_a_folding_model_without_its_configuration() {
     bytes[at + 10] = b'h';
     let folder = Folder::new();
     folder.write("model.fpm", sealed(bytes));
-    foldpoint(&folder).args(["verify", "model.fpm"]).assert().code(1).stdout("").stderr(
-        contains("error: model.fpm: tensor fold.").and(contains("there is no tensor fold.config")),
-    );
+    foldpoint(&folder)
+        .args(["verify", "model.fpm"])
+        .assert()
+        .code(1)
+        .stdout("")
+        .stderr(contains("error: model.fpm: tensor fold.").and(contains("there is no tensor fold.config")));
 }
 
 #[test]

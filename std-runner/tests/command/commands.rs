@@ -1,6 +1,6 @@
 //! What each subcommand writes, with the embedded model.
 
-use crate::common::{Folder, foldpoint};
+use crate::common::{Folder, foldpoint, npy};
 use predicates::prelude::*;
 use predicates::str::contains;
 
@@ -41,12 +41,6 @@ fn the_same_bits_for_any_threads_instruction_set_and_company() {
     assert_eq!(alone.lines().next(), expected.lines().nth(5));
 }
 
-fn npy(folder: &Folder, name: &str) -> (Vec<u64>, Vec<f32>) {
-    let bytes = std::fs::read(folder.path(name)).expect("the file is there");
-    let file = npyz::NpyFile::new(&bytes[..]).expect("an npy file");
-    (file.shape().to_vec(), file.into_vec::<f32>().expect("f32"))
-}
-
 #[test]
 fn contact_maps() {
     let folder = Folder::new();
@@ -70,33 +64,6 @@ fn contact_maps() {
         }
     }
     assert_eq!(npy(&folder, "out/b_c.contacts.npy").0, [5, 5]);
-}
-
-#[test]
-fn embeddings() {
-    let folder = Folder::new();
-    folder.write("in.fasta", ">a\nMKVLAAGI\n");
-    foldpoint(&folder)
-        .args(["embed", "in.fasta", "-o", "out", "--mean", "--layers", "0,last"])
-        .assert()
-        .success();
-    let names = folder.list("out");
-    assert_eq!(names.len(), 4, "{names:?}");
-    let (shape, rows) = npy(&folder, "out/a.layer0.npy");
-    let (mean_shape, mean) = npy(&folder, "out/a.layer0.mean.npy");
-    let width = mean_shape[0] as usize;
-    assert_eq!(shape, [8, width as u64]);
-    let first: f32 = rows.iter().step_by(width).sum::<f32>() / 8.0;
-    assert!((first - mean[0]).abs() < 1e-4, "{first} {}", mean[0]);
-    foldpoint(&folder)
-        .args(["embed", "in.fasta", "-o", "st", "--format", "safetensors", "--layers", "all", "--f16"])
-        .assert()
-        .success();
-    let bytes = std::fs::read(folder.path("st/a.embeddings.safetensors")).expect("the file is there");
-    let tensors = safetensors::SafeTensors::deserialize(&bytes).expect("a safetensors file");
-    let tensor = tensors.tensor("layer.0").expect("layer 0");
-    assert_eq!(tensor.shape(), [8, width]);
-    assert_eq!(tensor.dtype(), safetensors::Dtype::F16);
 }
 
 #[test]

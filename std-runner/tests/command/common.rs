@@ -46,3 +46,10 @@ pub fn foldpoint(folder: &Folder) -> Command {
     }
     command
 }
+
+/// Shape and values of an array of 32-bit floats.
+pub fn npy(folder: &Folder, name: &str) -> (Vec<u64>, Vec<f32>) {
+    let bytes = std::fs::read(folder.path(name)).expect("the file is there");
+    let file = npyz::NpyFile::new(&bytes[..]).expect("an npy file");
+    (file.shape().to_vec(), file.into_vec::<f32>().expect("f32"))
+}

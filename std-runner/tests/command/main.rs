@@ -3,8 +3,11 @@
 
 mod bad_input;
 mod bad_model;
+mod chains;
 mod commands;
 mod common;
+mod embed;
 mod evaluate;
 mod evaluate_structures;
 mod fold;
+mod model_file;
