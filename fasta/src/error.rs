@@ -107,9 +107,7 @@ pub enum RecordProblem {
         chain: usize,
     },
     /// There are several chains where one is all that can be used.
-    #[error(
-        "the sequence has {chains} chains, separated by `:` or `/`; expected one (several are for folding only)"
-    )]
+    #[error("the sequence has {chains} chains, separated by `:` or `/`; expected one")]
     SeveralChains {
         /// How many.
         chains: usize,

@@ -10,4 +10,5 @@ mod embed;
 mod evaluate;
 mod evaluate_structures;
 mod fold;
+mod masks;
 mod model_file;
