@@ -20,6 +20,7 @@ pub struct Folded {
     pub aligned_error: Vec<u16>,
     pub distogram: Vec<i32>,
     pub scores: (u16, Option<u16>),
+    pub chain_scores: Vec<u16>,
 }
 
 /// Folds `chains`, joined without linkers. Working memory is full of `dirt` at first.
@@ -39,7 +40,7 @@ pub fn fold(
     let numbers: Vec<u16> = numbers.map(|(c, _)| c as u16).collect();
     let tokens = tokens(&residues);
     let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &numbers };
-    let want = Want { aligned_error: true, distogram: true };
+    let want = Want { aligned_error: true, distogram: true, chain_scores: chains.len() };
     let mut arena = Aligned::filled(model.plan(residues.len(), executor.workers(), want)?, dirt);
     let folded = model.run(&input, passes, want, arena.bytes_mut(), isa, executor, &mut |_| {})?;
     Ok(Folded {
@@ -48,6 +49,7 @@ pub fn fold(
         aligned_error: folded.aligned_error.unwrap_or_default().to_vec(),
         distogram: folded.distogram.unwrap_or_default().to_vec(),
         scores: (folded.ptm, folded.iptm),
+        chain_scores: folded.chain_scores.unwrap_or_default().to_vec(),
     })
 }
 
@@ -98,6 +100,7 @@ proptest! {
             prop_assert!(logits == turned, "{} and {}", i, j);
         }
         prop_assert_eq!(expected.scores.1.is_some(), chains.len() > 1);
+        prop_assert_eq!(expected.chain_scores.len(), chains.len() * chains.len());
     }
 
     #[test]
@@ -107,11 +110,12 @@ proptest! {
         workers in 1..4usize,
         aligned_error: bool,
         distogram: bool,
+        chain_scores in 0..4usize,
     ) {
         let file = Aligned::copy_of(&shape.model(1).unwrap());
         let parsed = ModelFile::parse(file.bytes()).unwrap();
         let model = FoldingModel::load(&parsed).unwrap();
-        let want = Want { aligned_error, distogram };
+        let want = Want { aligned_error, distogram, chain_scores };
         let tokens = tokens(&residues);
         let residue_index: Vec<i32> = (0..residues.len() as i32).collect();
         let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &vec![0; residues.len()] };
@@ -163,6 +167,12 @@ fn inputs_that_can_not_be_folded_are_refused() {
     assert_eq!(run(&[0, 4, 5, 2], &[0, 1], &[0, 0], 0), RunError::NoPass);
     let wrong = RunError::WrongLengths { residues: 2, residue_index: 1, chains: 2 };
     assert_eq!(run(&[0, 4, 5, 2], &[0], &[0, LINKER], 1), wrong);
+    let want = Want { chain_scores: 1, ..Want::default() };
+    let input = Input { tokens: &[0, 4, 5, 6, 2], residue_index: &[0, 1, 2], chains: &[0, LINKER, 1] };
+    let result = model.run(&input, 1, want, arena.bytes_mut(), Isa::best(), &Serial, &mut |_| {});
+    assert_eq!(result.map(|_| ()).unwrap_err(), RunError::ChainWithoutScore { chain: 1, chains: 1 });
+    let absurd = Want { chain_scores: usize::MAX, ..Want::default() };
+    assert!(matches!(model.plan(3, 1, absurd), Err(RunError::Arena(ArenaError::TooLarge))));
     assert!(matches!(model.plan(20_000, 1, Want::default()), Err(RunError::TooLong { .. })));
 }
 

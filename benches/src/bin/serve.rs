@@ -131,7 +131,7 @@ impl Server<'_> {
     /// One structure. Between two blocks of a pass there is nothing but the second one.
     fn fold(&mut self, length: usize, passes: usize, blocks: &mut Vec<f64>) -> anyhow::Result<()> {
         let model = self.folding.as_ref().context("the model does not fold")?;
-        let want = Want { aligned_error: true, distogram: false };
+        let want = Want { aligned_error: true, ..Want::default() };
         self.arena.reserve(model.plan(length, self.executor.workers(), want)?)?;
         let tokens = tokens(&residues(length)).collect::<Vec<u8>>();
         let residue_index: Vec<i32> = (0..length as i32).collect();

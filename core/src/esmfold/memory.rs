@@ -114,6 +114,7 @@ impl Dims {
             .add::<[[i32; 3]; 14]>(self.residues)
             .add::<u16>(self.residues * ATOM_TYPES)
             .add::<u16>(if self.want.aligned_error { self.pairs() } else { 0 })
+            .add::<u16>(self.want.chain_scores.saturating_mul(self.want.chain_scores))
             .add::<i32>(if self.want.distogram { self.pairs().saturating_mul(PAIR_BINS) } else { 0 })
             .add::<i32>(self.residues * structure.width)
             .add::<[i32; 3]>(self.residues)
@@ -166,6 +167,8 @@ pub struct Kept<'m> {
     pub plddt: &'m mut [[u16; ATOM_TYPES]],
     /// Predicted aligned error, `[residues, residues]`.
     pub aligned_error: &'m mut [u16],
+    /// TM-scores of pairs of chains, `[chains, chains]`.
+    pub chain_scores: &'m mut [u16],
     /// Logits of the distogram, `[residues, residues, 64]`.
     pub distogram: &'m mut [i32],
     /// The structure module's last state, `[residues, structure.width]`, activation units.
@@ -194,6 +197,7 @@ impl<'m> Kept<'m> {
             atoms: arena.take(residues)?,
             plddt: arena.take::<u16>(residues * ATOM_TYPES)?.as_chunks_mut().0,
             aligned_error: arena.take(if dims.want.aligned_error { dims.pairs() } else { 0 })?,
+            chain_scores: arena.take(dims.want.chain_scores.saturating_mul(dims.want.chain_scores))?,
             distogram: arena.take(if dims.want.distogram { dims.pairs() * PAIR_BINS } else { 0 })?,
             state: arena.take(residues * dims.config.structure.width)?,
             cbs: arena.take(residues)?,

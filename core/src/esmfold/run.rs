@@ -2,12 +2,12 @@
 
 use super::block::Block;
 use super::config::ATOM_TYPES;
-use super::heads::{Chains, Pairs, TmScores};
+use super::heads::{Chains, Pairs, TmScores, Wanted};
 use super::memory::{Dims, Kept, Trunk};
 use super::model::FoldingModel;
 use super::rows::Stored;
 use super::structure;
-use super::{PAIR_SITES, distances};
+use super::{LINKER, PAIR_SITES, distances};
 use crate::arena::{Arena, ArenaError, Layout};
 use crate::esm2::{self, HiddenLayers};
 use crate::executor::Executor;
@@ -36,6 +36,8 @@ pub struct Want {
     pub aligned_error: bool,
     /// The distogram's logits.
     pub distogram: bool,
+    /// The TM-scores of so many chains, numbered from 0, among each other; 0 for none.
+    pub chain_scores: usize,
 }
 
 /// A predicted structure of L residues, linkers included; lies in the arena.
@@ -54,6 +56,9 @@ pub struct Structure<'m> {
     pub ptm: u16,
     /// Predicted TM-score over the interfaces, if there is more than one chain.
     pub iptm: Option<u16>,
+    /// Predicted TM-scores of pairs of chains `[chains, chains]`, unit 2^-16: over the residues of the second one, when the structures are
+    /// aligned at the best residue of the first one. A chain's own pTM is on the diagonal.
+    pub chain_scores: Option<&'m [u16]>,
 }
 
 /// A step that is done.
@@ -106,6 +111,14 @@ pub enum RunError {
         index: usize,
         /// Its value.
         token: u8,
+    },
+    /// A chain has no room among the scores that are wanted.
+    #[error("chain {chain}, counted from 0, and the scores of {chains} chains are wanted")]
+    ChainWithoutScore {
+        /// The chain's number.
+        chain: u16,
+        /// How many chains' scores are wanted.
+        chains: usize,
     },
     /// No pass was asked for.
     #[error("at least one pass is needed")]
@@ -183,7 +196,7 @@ impl<'a> FoldingModel<'a> {
             dims.trunk_layout(),
             self.structure.layout(residues, workers),
             self.plddt.layout(workers),
-            self.aligned_error.layout(residues, workers, want.aligned_error),
+            self.aligned_error.layout(residues, workers, want.aligned_error, want.chain_scores),
             distogram,
         ];
         let mut most = 0;
@@ -212,7 +225,7 @@ impl<'a> FoldingModel<'a> {
         executor: &dyn Executor,
         progress: &mut dyn FnMut(Step),
     ) -> Result<Structure<'m>, RunError> {
-        let residues = check(input)?;
+        let residues = check(input, want)?;
         if passes == 0 {
             return Err(RunError::NoPass);
         }
@@ -234,18 +247,23 @@ impl<'a> FoldingModel<'a> {
             distogram: want.distogram.then_some(&*kept.distogram),
             ptm,
             iptm,
+            chain_scores: (want.chain_scores > 0).then_some(&*kept.chain_scores),
         })
     }
 }
 
 /// The number of residues.
-fn check(input: &Input) -> Result<usize, RunError> {
+fn check(input: &Input, want: Want) -> Result<usize, RunError> {
     let tokens = input.tokens.get(1..input.tokens.len().saturating_sub(1)).unwrap_or_default();
     let residues = tokens.len();
     Dims::check(residues)?;
     let (residue_index, chains) = (input.residue_index.len(), input.chains.len());
     if residue_index != residues || chains != residues {
         return Err(RunError::WrongLengths { residues, residue_index, chains });
+    }
+    let scored = |chain: u16| chain == LINKER || usize::from(chain) < want.chain_scores;
+    if let (1.., Some(&chain)) = (want.chain_scores, input.chains.iter().find(|&&chain| !scored(chain))) {
+        return Err(RunError::ChainWithoutScore { chain, chains: want.chain_scores });
     }
     match tokens.iter().enumerate().find(|&(_, &token)| Residue::from_token(token).is_none()) {
         Some((index, &token)) => Err(RunError::NoResidue { index: index + 1, token }),
@@ -361,7 +379,8 @@ impl Pass<'_, '_> {
         }
         let errors = want.aligned_error.then_some(&mut *kept.aligned_error);
         let chains = Chains(input.chains);
-        Ok(model.aligned_error.run(&pairs, chains, errors, kept.shared, self.backend, executor)?)
+        let wanted = Wanted { errors, chain_scores: &mut *kept.chain_scores };
+        Ok(model.aligned_error.run(&pairs, chains, wanted, kept.shared, self.backend, executor)?)
     }
 }
 

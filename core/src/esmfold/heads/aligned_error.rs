@@ -45,6 +45,16 @@ pub struct TmScores {
     pub iptm: Option<u16>,
 }
 
+/// What is to be filled besides the scores of the whole.
+#[derive(Debug, Default)]
+pub struct Wanted<'m> {
+    /// `[residues, residues]`: the error expected at residue j when the structures are aligned at residue i, unit 2^-11 angstrom.
+    pub errors: Option<&'m mut [u16]>,
+    /// `[chains, chains]`: the TM-score that the residues of chain b are expected to have when the structures are aligned at the best
+    /// residue of chain a, unit 2^-16; on the diagonal a chain's own pTM. Chains that it has no room for are in no score of it.
+    pub chain_scores: &'m mut [u16],
+}
+
 /// The head of the predicted aligned error.
 #[derive(Clone, Copy, Debug)]
 pub struct AlignedError<'a> {
@@ -59,16 +69,26 @@ struct RowResults<'m> {
     scores: &'m mut [u32],
     /// `[residues]`, or empty.
     errors: &'m mut [u16],
+    /// Sum of scores over the pairs with each chain, `[chains]`; unit 2^-30. At most 2^44 each.
+    chains: &'m mut [u64],
+}
+
+/// How many values a row of pairs has for what is wanted.
+#[derive(Clone, Copy)]
+struct Stored {
+    errors: usize,
+    chains: usize,
 }
 
 impl<'m> RowResults<'m> {
-    fn layout(errors: usize) -> Layout {
-        Layout::new().add::<u32>(2).add::<u16>(errors)
+    fn layout(stored: Stored) -> Layout {
+        Layout::new().add::<u32>(2).add::<u16>(stored.errors).add::<u64>(stored.chains)
     }
 
-    fn carve(errors: usize, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
+    fn carve(stored: Stored, chunk: &'m mut [u8]) -> Result<Self, ArenaError> {
         let mut arena = Arena::new(chunk)?;
-        Ok(Self { scores: arena.take(2)?, errors: arena.take(errors)? })
+        let scores = arena.take(2)?;
+        Ok(Self { scores, errors: arena.take(stored.errors)?, chains: arena.take(stored.chains)? })
     }
 }
 
@@ -82,15 +102,16 @@ impl<'a> AlignedError<'a> {
         Ok(Self { linear, config: *config })
     }
 
-    /// Bytes of working memory. `errors` says whether the matrix is wanted.
-    pub fn layout(&self, residues: usize, workers: usize, errors: bool) -> Layout {
+    /// Bytes of working memory. `errors` says whether the matrix is wanted, `chains` how many chains' scores are.
+    pub fn layout(&self, residues: usize, workers: usize, errors: bool, chains: usize) -> Layout {
+        let stored = Stored { errors: if errors { residues } else { 0 }, chains };
         Layout::new()
-            .repeat(RowResults::layout(if errors { residues } else { 0 }), BATCH.min(residues))
+            .add::<u64>(chains.saturating_mul(chains))
+            .repeat(RowResults::layout(stored), BATCH.min(residues))
             .repeat(RowScratch::layout(&self.config, residues), workers.max(1))
     }
 
-    /// Fills `errors`, `[residues, residues]`, if there is one: the error expected at residue j when the structures are aligned at residue i,
-    /// unit 2^-11 angstrom. Returns the TM-scores.
+    /// Fills what is wanted and returns the TM-scores.
     ///
     /// From the same logits in f64, errors differ by at most 1 unit (0.0005 angstroms) and scores by 1.3 units (2e-5).
     ///
@@ -100,16 +121,22 @@ impl<'a> AlignedError<'a> {
         &self,
         pairs: &Pairs,
         chains: Chains,
-        errors: Option<&mut [u16]>,
+        wanted: Wanted,
         memory: &mut [u8],
         backend: &Backend,
         executor: &dyn Executor,
     ) -> Result<TmScores, ArenaError> {
         let residues = pairs.residues;
-        let stored = if errors.is_some() { residues } else { 0 };
+        let Wanted { errors, chain_scores } = wanted;
+        let stored = Stored {
+            errors: if errors.is_some() { residues } else { 0 },
+            chains: chain_scores.len().isqrt(),
+        };
         let record = RowResults::layout(stored).bytes()?;
         let scratch = RowScratch::layout(&self.config, residues);
         let mut arena = Arena::new(memory)?;
+        let best_sums = arena.take::<u64>(stored.chains.saturating_mul(stored.chains))?;
+        best_sums.fill(0);
         let results = arena.take::<u8>(record.saturating_mul(BATCH.min(residues)))?;
         let scratch = arena.take::<u8>(Layout::new().repeat(scratch, executor.workers().max(1)).bytes()?)?;
         let row =
@@ -127,20 +154,33 @@ impl<'a> AlignedError<'a> {
                     row.fill(first + index, results, scratch);
                 }
             });
-            for results in results.chunks_exact_mut(record.max(1)) {
-                let RowResults { scores, errors } = RowResults::carve(stored, results)?;
+            for (index, results) in results.chunks_exact_mut(record.max(1)).enumerate() {
+                let RowResults { scores, errors, chains: sums } = RowResults::carve(stored, results)?;
                 best.iter_mut().zip(scores).for_each(|(best, &mut score)| *best = score.max(*best));
                 if let Some(out) = rows_of_errors.next() {
                     out.copy_from_slice(errors);
                 }
+                let own = chains.0.get(first + index).map_or(usize::MAX, |&chain| chain.into());
+                if let Some(best) = best_sums.chunks_exact_mut(stored.chains.max(1)).nth(own) {
+                    best.iter_mut().zip(sums).for_each(|(best, &mut sum)| *best = sum.max(*best));
+                }
             }
         }
-        let [ptm, iptm] = best.map(|score| {
-            let down = SCORE_FRAC - 16;
-            ((u64::from(score) + (1 << (down - 1))) >> down).min(u16::MAX.into()) as u16
-        });
+        // The same number of pairs is below each of a chain's sums, so that the largest has the largest mean.
+        for (to, chain) in (0..stored.chains).zip(0..LINKER) {
+            let count = chains.count(|c| c == chain);
+            let column = best_sums.iter().zip(&mut *chain_scores).skip(to).step_by(stored.chains);
+            column.for_each(|(&sum, out)| *out = rounded(mean(sum, count)));
+        }
+        let [ptm, iptm] = best.map(|score| rounded(score.into()));
         Ok(TmScores { ptm, iptm: chains.several().then_some(iptm) })
     }
+}
+
+/// A score of unit 2^-30 in units of 2^-16, half up; 65535 is 1.
+fn rounded(score: u64) -> u16 {
+    let down = SCORE_FRAC - 16;
+    (score.saturating_add(1 << (down - 1)) >> down).min(u16::MAX.into()) as u16
 }
 
 /// What the rows of pairs share.
@@ -155,7 +195,8 @@ struct Row<'r, 'a> {
 impl Row<'_, '_> {
     /// The pairs of residue `i` with all others.
     fn fill(&self, i: usize, results: RowResults, mut scratch: RowScratch) {
-        let RowResults { scores, errors } = results;
+        let RowResults { scores, errors, chains: sums } = results;
+        sums.fill(0);
         let own = self.chains.0.get(i).copied().unwrap_or(LINKER);
         let counts = [self.chains.count(|c| c != LINKER), self.chains.count(|c| c != LINKER && c != own)];
         let (mut all, mut between) = (0u64, 0u64);
@@ -172,6 +213,9 @@ impl Row<'_, '_> {
                 all = all.saturating_add(score);
                 if chain != own {
                     between = between.saturating_add(score);
+                }
+                if let Some(sum) = sums.get_mut(usize::from(chain)) {
+                    *sum = sum.saturating_add(score);
                 }
             }
         });

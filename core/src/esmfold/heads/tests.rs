@@ -181,8 +181,8 @@ fn pair_logits(layer: &Layer, values: &[i32]) -> Vec<Vec<i32>> {
     values.chunks(PAIR_WIDTH).map(|row| logits(layer, &act(row))).collect()
 }
 
-/// Errors in angstroms, pTM and ipTM by their definitions.
-fn exact_confidence(logits: &[Vec<i32>], chains: &[u16]) -> (Vec<f64>, f64, f64) {
+/// Errors in angstroms, pTM, ipTM and the scores of pairs of `count` chains by their definitions.
+fn exact_confidence(logits: &[Vec<i32>], chains: &[u16], count: u16) -> (Vec<f64>, f64, f64, Vec<f64>) {
     let residues = chains.len();
     let counted = chains.iter().filter(|&&c| c != LINKER).count();
     let errors = logits.iter().map(|row| expectation(row, |bin| (bin as f64 + 0.5) / 2.0)).collect();
@@ -198,7 +198,9 @@ fn exact_confidence(logits: &[Vec<i32>], chains: &[u16]) -> (Vec<f64>, f64, f64)
             })
             .fold(0.0, f64::max)
     };
-    (errors, best(&|_, _| true), best(&|i, j| chains[i] != chains[j]))
+    let pairs = (0..count).flat_map(|a| (0..count).map(move |b| (a, b)));
+    let of_pair = |(a, b)| best(&|i, j| chains[i] == a && chains[j] == b);
+    (errors, best(&|_, _| true), best(&|i, j| chains[i] != chains[j]), pairs.map(of_pair).collect())
 }
 
 #[test]
@@ -207,8 +209,9 @@ fn aligned_errors_and_tm_scores_are_those_of_the_definition() {
     let layer = layer(random, PAIR_WIDTH, PAIR_BINS);
     let head = AlignedError { linear: layer.view(), config: config() };
     let two = |a: usize, linker: usize, b: usize| [vec![0; a], vec![LINKER; linker], vec![1; b]].concat();
+    let three = [two(7, 3, 25), vec![LINKER; 3], vec![2; 40]].concat();
     for chains in
-        [vec![3], vec![0; 33], vec![0; 66], two(20, 0, 1), two(9, 5, 30), two(0, 3, 4), two(0, 2, 0)]
+        [vec![3], vec![0; 33], vec![0; 66], two(20, 0, 1), two(9, 5, 30), three, two(0, 3, 4), two(0, 2, 0)]
     {
         let residues = chains.len();
         let values = pair_rows(random, residues);
@@ -216,22 +219,41 @@ fn aligned_errors_and_tm_scores_are_those_of_the_definition() {
             let row = residues * PAIR_WIDTH;
             out.copy_from_slice(&values[i * row..][..row]);
         };
+        const CHAINS: usize = 3;
         let run = |isa: Isa, executor: &dyn Executor, wanted: bool| {
             let mut errors = vec![9; residues * residues];
+            let mut chain_scores = vec![9; if wanted { CHAINS * CHAINS } else { 0 }];
             let pairs = Pairs { residues, rows: &rows };
-            let bytes = head.layout(residues, executor.workers(), wanted).bytes().unwrap();
+            let count = if wanted { CHAINS } else { 0 };
+            let bytes = head.layout(residues, executor.workers(), wanted, count).bytes().unwrap();
             let scores = with_memory(bytes, |memory| {
                 let errors = wanted.then_some(&mut errors[..]);
-                head.run(&pairs, Chains(&chains), errors, memory, isa.backend(), executor)
+                let wanted = Wanted { errors, chain_scores: &mut chain_scores };
+                head.run(&pairs, Chains(&chains), wanted, memory, isa.backend(), executor)
             });
-            (scores.unwrap(), errors)
+            (scores.unwrap(), errors, chain_scores)
         };
-        let (scores, errors) = run(Isa::scalar(), &Serial, true);
+        let (scores, errors, chain_scores) = run(Isa::scalar(), &Serial, true);
         for isa in Isa::all() {
-            assert_eq!(run(isa, &Backwards, true), (scores, errors.clone()));
-            assert_eq!(run(isa, &Serial, false), (scores, vec![9; residues * residues]));
+            assert_eq!(run(isa, &Backwards, true), (scores, errors.clone(), chain_scores.clone()));
+            assert_eq!(run(isa, &Serial, false), (scores, vec![9; residues * residues], vec![]));
         }
-        let (exact_errors, ptm, iptm) = exact_confidence(&pair_logits(&layer, &values), &chains);
+        let (exact_errors, ptm, iptm, exact_pairs) =
+            exact_confidence(&pair_logits(&layer, &values), &chains, CHAINS as u16);
+        let found = chain_scores.iter().map(|&s| f64::from(s) / 65536.0);
+        let error = worst(found.zip(exact_pairs));
+        assert!(error <= 2e-5, "{error}");
+        if chains.iter().all(|&chain| chain == 0) {
+            assert_eq!(
+                chain_scores,
+                [scores.ptm, 0, 0, 0, 0, 0, 0, 0, 0],
+                "one chain's pTM is that of the whole"
+            );
+        }
+        if chains.iter().all(|chain| [0, 1, LINKER].contains(chain)) {
+            let between = chain_scores[1].max(chain_scores[3]);
+            assert_eq!(scores.iptm.unwrap_or(0), between, "of two chains the better direction is the ipTM");
+        }
         let error = worst(errors.iter().map(|&e| f64::from(e) / 2048.0).zip(exact_errors));
         assert!(error <= 5e-4, "{error}");
         let several = chains.contains(&0) && chains.contains(&1);
