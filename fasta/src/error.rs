@@ -86,6 +86,8 @@ pub struct RecordError {
     pub id: String,
     /// As [`Sequence::header`](crate::Sequence::header).
     pub header: String,
+    /// Line of the header, from 1; the place may be within the sequence.
+    pub header_line: u64,
     /// The file name that it would have had; no other record gets it.
     pub stem: String,
     /// As [`Sequence::index`](crate::Sequence::index).

@@ -84,8 +84,8 @@ impl Sequence {
     }
 
     fn rejected(self, place: Place, problem: RecordProblem) -> RecordError {
-        let Self { id, header, stem, index, .. } = self;
-        RecordError { place: Box::new(place), id, header, stem, index, problem }
+        let Self { id, header, stem, index, place: Place { line: header_line, .. }, .. } = self;
+        RecordError { place: Box::new(place), id, header, header_line, stem, index, problem }
     }
 }
 
@@ -167,8 +167,9 @@ impl Batch {
                 });
             }
             Err((spot, problem)) => {
+                let header_line = place.line;
                 let place = Box::new(spot.map_or_else(|| place.clone(), |spot| place.at(spot)));
-                self.rejected.push(RecordError { place, id, header, stem, index, problem });
+                self.rejected.push(RecordError { place, id, header, header_line, stem, index, problem });
             }
         }
     }

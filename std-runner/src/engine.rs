@@ -60,6 +60,14 @@ impl<'a> Engine<'a> {
         self.isa
     }
 
+    /// Bytes of core's arena for `length` residues with `workers` threads inside.
+    ///
+    /// # Errors
+    /// [`RunError`] if the model cannot do it at all.
+    pub fn arena_bytes(&self, length: usize, workers: usize, request: &Request) -> Result<u64, RunError> {
+        Ok(self.model.plan(length.saturating_add(2), workers, self.want(request))? as u64)
+    }
+
     /// Bytes that a sequence of `length` residues needs with `workers` threads inside: core's arena and the outputs.
     ///
     /// # Errors
@@ -67,7 +75,7 @@ impl<'a> Engine<'a> {
     pub fn bytes_needed(&self, length: usize, workers: usize, request: &Request) -> Result<u64, RunError> {
         let tokens = length.saturating_add(2);
         let config = self.model.config();
-        let arena = self.model.plan(tokens, workers, self.want(request))?;
+        let arena = self.arena_bytes(length, workers, request)?;
         // Outputs are held as integers and once more as floats while they are written.
         let values = |rows: usize, columns: usize| rows as u64 * columns as u64;
         let mut outputs = values(tokens, config.width) * 8 * request.layers.len() as u64;
@@ -77,7 +85,7 @@ impl<'a> Engine<'a> {
         if request.contacts {
             outputs += values(length, length) * 6;
         }
-        Ok(arena as u64 + outputs)
+        Ok(arena + outputs)
     }
 
     /// Runs one sequence of upper-case letters, or `_` for masks, in `arena`, which grows as needed.
@@ -139,6 +147,10 @@ impl Task for Requests<'_, '_> {
 
     fn length(&self, sequence: &Sequence) -> usize {
         Joined::length(&sequence.chain_lengths)
+    }
+
+    fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
+        Ok(self.engine.arena_bytes(length, workers, self.request)?)
     }
 
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {

@@ -41,21 +41,15 @@ pub struct Folded {
     pub ptm: u16,
     /// Predicted TM-score of the interfaces, if there are several chains; unit 2^-16.
     pub iptm: Option<u16>,
+    /// Predicted TM-scores of pairs of chains `[chains, chains]`, the chain at which structures are aligned first; unit 2^-16.
+    pub chain_scores: Vec<u16>,
     /// Bytes of working memory.
     pub arena: usize,
 }
 
 impl Folder<'_> {
-    fn want(&self) -> Want {
-        Want { aligned_error: self.aligned_error, distogram: false }
-    }
-
-    /// Bytes of core's working memory for `length` residues, linkers included.
-    ///
-    /// # Errors
-    /// Too few or too many residues.
-    pub fn arena(&self, length: usize, workers: usize) -> Result<usize, TaskError> {
-        Ok(self.model.plan(length, workers, self.want())?)
+    fn want(&self, chains: usize) -> Want {
+        Want { aligned_error: self.aligned_error, distogram: false, chain_scores: chains }
     }
 }
 
@@ -72,8 +66,13 @@ impl Task for Folder<'_> {
         self.model.language_model().config().max_positions.saturating_sub(2)
     }
 
+    /// Of as many chains as so many residues can be.
+    fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
+        Ok(self.model.plan(length, workers, self.want(Joined::most_chains(length)))? as u64)
+    }
+
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
-        let arena = self.arena(length, workers)? as u64;
+        let arena = self.arena_bytes(length, workers)?;
         let residue =
             size_of::<[[i32; 3]; 14]>() + size_of::<[u16; ATOM_TYPES]>() + 15 * size_of::<structure::Atom>();
         // The matrix is held as integers and once more as floats while it is written.
@@ -90,7 +89,8 @@ impl Task for Folder<'_> {
     ) -> Result<Folded, TaskError> {
         let joined = Joined::new(sequence.chains());
         let tokens: Vec<u8> = tokens(&joined.residues).collect();
-        let bytes = self.arena(joined.residues.len(), executor.workers())?;
+        let want = self.want(sequence.chain_lengths.len());
+        let bytes = self.model.plan(joined.residues.len(), executor.workers(), want)?;
         arena.reserve(bytes)?;
         let input = Input { tokens: &tokens, residue_index: &joined.residue_index, chains: &joined.chains };
         let (passes, blocks) = (self.passes, self.model.config().blocks);
@@ -102,7 +102,7 @@ impl Task for Folder<'_> {
             Step::StructureModule { pass } => status(&format!("pass {} of {passes} done", pass + 1)),
         };
         let structure =
-            self.model.run(&input, passes, self.want(), arena.bytes(), self.isa, executor, &mut progress)?;
+            self.model.run(&input, passes, want, arena.bytes(), self.isa, executor, &mut progress)?;
         let kept = joined.kept();
         let length = joined.residues.len();
         let aligned_error = structure.aligned_error.map(|errors| {
@@ -115,6 +115,7 @@ impl Task for Folder<'_> {
             aligned_error,
             ptm: structure.ptm,
             iptm: structure.iptm,
+            chain_scores: structure.chain_scores.unwrap_or_default().to_vec(),
             arena: bytes,
         })
     }

@@ -54,6 +54,11 @@ impl Joined {
         chains.iter().sum::<usize>() + LINKER_LENGTH * chains.len().saturating_sub(1)
     }
 
+    /// The most chains that so many residues can be, linkers included.
+    pub fn most_chains(length: usize) -> usize {
+        length.saturating_add(LINKER_LENGTH).div_euclid(LINKER_LENGTH + 1)
+    }
+
     /// Places of the residues that are no linker's.
     pub fn kept(&self) -> impl Iterator<Item = usize> + Clone {
         self.chains.iter().enumerate().filter(|&(_, &chain)| chain != LINKER).map(|(place, _)| place)
@@ -69,6 +74,18 @@ mod tests {
         let joined = Joined::new([&b"MKV"[..]].into_iter());
         assert_eq!(joined.residues, b"MKV");
         assert_eq!((joined.residue_index, joined.chains), (vec![0, 1, 2], vec![0; 3]));
+    }
+
+    #[test]
+    fn there_are_never_more_chains_than_counted() {
+        assert_eq!([0, 1, 26, 27, 52, 53].map(Joined::most_chains), [0, 1, 1, 2, 2, 3]);
+        for chains in 1..40 {
+            let shortest = Joined::length(&vec![1; chains]);
+            assert_eq!(
+                (Joined::most_chains(shortest), Joined::most_chains(shortest - 1)),
+                (chains, chains - 1)
+            );
+        }
     }
 
     #[test]

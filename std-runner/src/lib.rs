@@ -6,6 +6,7 @@
 pub mod accuracy;
 pub mod arena;
 pub mod batch;
+pub mod confidence;
 pub mod contact_map;
 pub mod digest;
 pub mod embedding;

@@ -23,6 +23,12 @@ pub trait Task: Sync {
     /// Most residues that the model was trained on.
     fn trained_on(&self) -> usize;
 
+    /// Bytes of core's arena for `length` residues with `workers` threads inside.
+    ///
+    /// # Errors
+    /// [`TaskError`] if the model can't do it at all.
+    fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError>;
+
     /// Bytes that `length` residues need with `workers` threads inside: core's arena and the outputs. Grows with both.
     ///
     /// # Errors
@@ -88,6 +94,9 @@ mod tests {
         const SHORT: usize = 0;
         fn trained_on(&self) -> usize {
             0
+        }
+        fn arena_bytes(&self, _: usize, _: usize) -> Result<u64, TaskError> {
+            Ok(0)
         }
         fn bytes_needed(&self, length: usize, _: usize) -> Result<u64, TaskError> {
             if length > self.limit {

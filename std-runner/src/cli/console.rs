@@ -1,5 +1,6 @@
 //! What the user sees: lines on the standard output, a progress bar and complaints on the standard error.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
@@ -42,37 +43,45 @@ impl Console {
         self.bar.clone()
     }
 
-    /// Prints a line on the standard output.
-    pub fn line(&mut self, line: impl std::fmt::Display) {
+    /// Prints a line on the standard output: what the command is run for.
+    pub fn line(&mut self, line: impl Display) {
         if self.output.is_ok() {
+            let line = printable(&line);
             self.output = self.bar.suspend(|| writeln!(io::stdout(), "{line}"));
         }
     }
 
-    /// Prints a warning, unless `--quiet`.
-    pub fn warning(&self, warning: impl std::fmt::Display) {
+    /// Prints a row of the table that tells how records went, unless `--quiet`.
+    pub fn row(&mut self, row: impl Display) {
         if !self.quiet {
-            self.bar.suspend(|| eprintln!("warning: {warning}"));
+            self.line(row);
+        }
+    }
+
+    /// Prints a warning, unless `--quiet`.
+    pub fn warning(&self, warning: impl Display) {
+        if !self.quiet {
+            self.bar.suspend(|| eprintln!("warning: {}", printable(&warning)));
         }
     }
 
     /// Prints something worth knowing on the standard error, unless `--quiet`.
-    pub fn note(&self, note: impl std::fmt::Display) {
+    pub fn note(&self, note: impl Display) {
         if !self.quiet {
-            self.bar.suspend(|| eprintln!("note: {note}"));
+            self.bar.suspend(|| eprintln!("note: {}", printable(&note)));
         }
     }
 
     /// Prints an error and counts a failed sequence.
-    pub fn failure(&mut self, error: impl std::fmt::Display) {
+    pub fn failure(&mut self, error: impl Display) {
         self.failures += 1;
-        self.bar.suspend(|| eprintln!("error: {error}"));
+        self.bar.suspend(|| eprintln!("error: {}", printable(&error)));
     }
 
     /// Prints an error about a file of sequences, and counts it.
-    pub fn unreadable(&mut self, error: impl std::fmt::Display) {
+    pub fn unreadable(&mut self, error: impl Display) {
         self.unreadable += 1;
-        self.bar.suspend(|| eprintln!("error: {error}"));
+        self.bar.suspend(|| eprintln!("error: {}", printable(&error)));
     }
 
     /// Counts a sequence that is done.
@@ -93,5 +102,21 @@ impl Console {
             eprintln!("{} {noun} {verb} not read, or not to the end", self.unreadable);
         }
         Ok(Outcome { failures: failures + self.unreadable })
+    }
+}
+
+/// The text without what a terminal would obey: an identifier may hold any bytes.
+fn printable(text: &impl Display) -> String {
+    let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    text.to_string().chars().map(|c| if obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_printed_moves_the_cursor() {
+        assert_eq!(printable(&"a\u{1b}[31mb\r\u{9b}c\td\ne"), "a\u{fffd}[31mb\u{fffd}\u{fffd}c\td\ne");
     }
 }

@@ -3,6 +3,7 @@
 use fasta::Sequence;
 use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::executor::Executor;
+use serde_json::{Map, json};
 use std_runner::arena::Arena;
 use std_runner::digest::{Digest, of_all, of_folded, of_prediction};
 use std_runner::engine::{Engine, Request, Requests};
@@ -12,8 +13,9 @@ use std_runner::task::{Task, TaskError};
 
 use super::Outcome;
 use super::console::Console;
-use super::input::{self, Input};
+use super::input::Input;
 use super::options::Options;
+use super::results::{Done, Report, Run};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -25,6 +27,8 @@ pub struct Args {
     /// Leave folding out, which takes most of the time
     #[arg(long)]
     no_fold: bool,
+    #[command(flatten)]
+    report: Report,
 }
 
 /// Everything that a model computes.
@@ -50,6 +54,13 @@ impl Task for Everything<'_, '_> {
 
     fn trained_on(&self) -> usize {
         self.requests().trained_on()
+    }
+
+    fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
+        let outputs = self.requests().arena_bytes(length, workers)?;
+        // Both use the same arena.
+        let folding = self.folder.as_ref().map_or(Ok(0), |folder| folder.arena_bytes(length, workers))?;
+        Ok(outputs.max(folding))
     }
 
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
@@ -85,23 +96,31 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     };
     let folds = !args.no_fold && FoldingModel::is_in(&bytes.parse()?);
     let folder = if folds { Some(options.folder(&bytes, None, true)?) } else { None };
-    let sequences =
-        if folds { args.input.read_complexes(&mut console) } else { args.input.read(&mut console) };
-    let mut digests = Vec::new();
-    input::run(
+    let batch = if folds { args.input.read_complexes(&mut console) } else { args.input.read(&mut console) };
+    let run = Run {
         options,
-        &Everything { engine: &engine, request: &request, folder },
-        &sequences,
-        &mut console,
-        |_, digest, _| Ok(digest),
-        |console, sequence, digest| {
-            digests.push(digest);
-            if args.each {
-                console.line(format_args!("{digest}  {}", sequence.id));
-            }
-        },
-    )?;
-    let count = digests.len();
-    console.line(format_args!("{}  {count} sequences", of_all(digests)));
+        task: &Everything { engine: &engine, request: &request, folder },
+        out: None,
+        report: &args.report,
+        columns: &[],
+        refuse: &|_| None,
+    };
+    let mut digests = Vec::new();
+    let make = |_: &Sequence, digest: Digest, _| {
+        let scores = Map::from_iter([("digest".to_owned(), digest.to_string().into())]);
+        Ok(Done { scores, value: Some(digest), ..Done::default() })
+    };
+    run.run(batch, &mut console, make, |console, sequence, digest| {
+        if let (Some(digest), true) = (digest, args.each && !args.report.json) {
+            console.line(format_args!("{digest}  {}", sequence.id));
+        }
+        digests.extend(digest);
+    })?;
+    let (count, all) = (digests.len(), of_all(digests));
+    if args.report.json {
+        console.line(json!({ "digest": all.to_string(), "sequences": count }));
+    } else {
+        console.line(format_args!("{all}  {count} sequences"));
+    }
     console.finish()
 }

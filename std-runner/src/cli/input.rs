@@ -10,6 +10,10 @@ use std_runner::task::Task;
 
 use super::console::Console;
 use super::options::Options;
+use super::table::shorten;
+
+/// Columns of a name beside the progress bar.
+const BAR_NAME: usize = 30;
 
 /// Sequences to run.
 #[derive(clap::Args)]
@@ -23,28 +27,32 @@ pub struct Input {
 }
 
 impl Input {
-    /// Reads sequences for a language model, of any number of chains, masks allowed; what is wrong with files or records goes
-    /// to the console.
-    pub fn read(&self, console: &mut Console) -> Vec<Sequence> {
-        report(fasta::read_paths(&self.fasta, self.max_len), console)
+    /// Reads records for a language model, of any number of chains, masks allowed; what is wrong with files or records goes to
+    /// the console.
+    pub fn read(&self, console: &mut Console) -> Batch {
+        complain(fasta::read_paths(&self.fasta, self.max_len), console)
     }
 
-    /// Reads sequences of any number of chains, to fold: none with a mask.
-    pub fn read_complexes(&self, console: &mut Console) -> Vec<Sequence> {
-        report(fasta::read_paths(&self.fasta, self.max_len).without_masks(), console)
+    /// Reads records of any number of chains, to fold: none with a mask.
+    pub fn read_complexes(&self, console: &mut Console) -> Batch {
+        complain(fasta::read_paths(&self.fasta, self.max_len).without_masks(), console)
     }
 }
 
 /// Says what is wrong with files and records, and returns the sequences that can be run.
 pub fn report(batch: Batch, console: &mut Console) -> Vec<Sequence> {
+    complain(batch, console).sequences
+}
+
+fn complain(batch: Batch, console: &mut Console) -> Batch {
     batch.warnings.iter().for_each(|warning| console.warning(warning));
     batch.failures.iter().for_each(|error| console.unreadable(error));
     batch.rejected.iter().for_each(|error| console.failure(error));
-    batch.sequences
+    batch
 }
 
-/// Runs `task` on all sequences. `finish` makes something of its output (and may write files) on the thread that computed
-/// it; `report` gets that in the file's order. A sequence's error is printed with its place, and the others go on.
+/// Runs `task` on all sequences. `finish` makes something of its output on the thread that computed it; `report` gets that in the
+/// file's order. A sequence's error is printed with its place, and the others go on.
 pub fn run<K: Task, T: Send>(
     options: &Options,
     task: &K,
@@ -53,29 +61,54 @@ pub fn run<K: Task, T: Send>(
     finish: impl Fn(&Sequence, K::Output, Duration) -> anyhow::Result<T> + Sync,
     mut report: impl FnMut(&mut Console, &Sequence, T) + Send,
 ) -> anyhow::Result<()> {
-    let limit = task.trained_on();
-    for sequence in sequences.iter().filter(|s| task.length(s) > limit) {
-        let (place, length) = (&sequence.place, task.length(sequence));
-        console
-            .warning(format_args!("{place}: {length} residues, and the model was trained on up to {limit}"));
+    drive(options, task, sequences, console, finish, |console, sequence, result| {
+        if let Ok(value) = result {
+            report(console, sequence, value);
+        }
+    })
+}
+
+/// As [`run`]; `report` is also told the text of an error, after it was printed.
+pub fn drive<K: Task, T: Send>(
+    options: &Options,
+    task: &K,
+    sequences: &[Sequence],
+    console: &mut Console,
+    finish: impl Fn(&Sequence, K::Output, Duration) -> anyhow::Result<T> + Sync,
+    mut report: impl FnMut(&mut Console, &Sequence, Result<T, String>) + Send,
+) -> anyhow::Result<()> {
+    for sequence in sequences {
+        if let Some(warning) = beyond_training(task, sequence) {
+            console.warning(format_args!("{}: {warning}", sequence.place));
+        }
     }
     let runner = options.runner(console);
     console.start(sequences.iter().map(|s| s.residues.len() as u64).sum());
     let bar = console.bar();
-    let status = |sequence: &Sequence, step: &str| bar.set_message(format!("{}: {step}", sequence.id));
+    let name = |sequence: &Sequence| shorten(&sequence.id, BAR_NAME).into_owned();
+    let status = |sequence: &Sequence, step: &str| bar.set_message(format!("{}: {step}", name(sequence)));
     let finish = |sequence: &Sequence, output, time| {
         let result = finish(sequence, output, time);
         bar.inc(sequence.residues.len() as u64);
-        bar.set_message(sequence.id.clone());
+        bar.set_message(name(sequence));
         result
     };
-    let report = |sequence: &Sequence, result: Result<T, BatchError<anyhow::Error>>| match result {
-        Ok(value) => {
-            console.success();
-            report(console, sequence, value);
+    let report = |sequence: &Sequence, result: Result<T, BatchError<anyhow::Error>>| {
+        let result = result.map_err(|error| match error {
+            BatchError::Output(error) => format!("{error:#}"),
+            error => error.to_string(),
+        });
+        match &result {
+            Ok(_) => console.success(),
+            Err(error) => console.failure(format_args!("{}: {error}", sequence.place)),
         }
-        Err(BatchError::Output(error)) => console.failure(format!("{}: {error:#}", sequence.place)),
-        Err(error) => console.failure(format!("{}: {error}", sequence.place)),
+        report(console, sequence, result);
     };
     runner.run(task, sequences, status, finish, report).context("the threads could not be started")
+}
+
+/// A warning, if the model sees more residues than it was trained on.
+pub fn beyond_training(task: &impl Task, sequence: &Sequence) -> Option<String> {
+    let (length, limit) = (task.length(sequence), task.trained_on());
+    (length > limit).then(|| format!("{length} residues, and the model was trained on up to {limit}"))
 }

@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::ensure;
+use fasta::Sequence;
 use foldpoint_core::alphabet::{FIRST_RESIDUE, STANDARD, TOKENS};
 use std_runner::embedding::{residues, to_floats};
-use std_runner::engine::{Request, Requests};
+use std_runner::engine::{Prediction, Request, Requests};
 use std_runner::output::{OutputDir, npy};
 
 use super::Outcome;
 use super::console::Console;
-use super::input::{self, Input};
+use super::input::Input;
 use super::options::{Options, require};
+use super::results::{Done, Report, Run};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -24,6 +26,8 @@ pub struct Args {
     /// Write all tokens of the alphabet (f32 [L, 33]), not only the 20 amino acids
     #[arg(long)]
     all_tokens: bool,
+    #[command(flatten)]
+    report: Report,
 }
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
@@ -36,26 +40,28 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let vocab = engine.model().config().vocab;
     let name = bytes.name();
     ensure!(vocab == TOKENS.len(), "{name}: its alphabet has {vocab} tokens; expected {}", TOKENS.len());
-    let sequences = args.input.read(&mut console);
+    let batch = args.input.read(&mut console);
     let first = usize::from(FIRST_RESIDUE);
     let columns = if args.all_tokens { 0..vocab } else { first..first + STANDARD };
     out.write("logits.alphabet.txt", |w| {
         TOKENS[columns.clone()].iter().try_for_each(|t| writeln!(w, "{t}"))
     })?;
-    input::run(
+    let run = Run {
         options,
-        &Requests { engine: &engine, request: &request },
-        &sequences,
-        &mut console,
-        |sequence, prediction, _| {
-            let logits = prediction.logits.unwrap_or_default();
-            let rows = residues(&logits, prediction.length, vocab).chunks_exact(vocab);
-            let values: Vec<f32> = rows.flat_map(|row| to_floats(&row[columns.clone()])).collect();
-            let shape = [prediction.length, columns.len()];
-            out.write(&format!("{}.logits.npy", sequence.stem), |w| npy(w, &shape, &values, false))?;
-            Ok(())
-        },
-        |_, _, ()| {},
-    )?;
+        task: &Requests { engine: &engine, request: &request },
+        out: Some(&out),
+        report: &args.report,
+        columns: &[],
+        refuse: &|_| None,
+    };
+    let make = |sequence: &Sequence, prediction: Prediction, _| {
+        let logits = prediction.logits.unwrap_or_default();
+        let rows = residues(&logits, prediction.length, vocab).chunks_exact(vocab);
+        let values: Vec<f32> = rows.flat_map(|row| to_floats(&row[columns.clone()])).collect();
+        let shape = [prediction.length, columns.len()];
+        let file = out.write(&format!("{}.logits.npy", sequence.stem), |w| npy(w, &shape, &values, false))?;
+        Ok(Done::<()> { files: vec![file], ..Done::default() })
+    };
+    run.run(batch, &mut console, make, |_, _, ()| {})?;
     console.finish()
 }

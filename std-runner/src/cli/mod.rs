@@ -12,6 +12,8 @@ mod logits;
 mod options;
 mod plan;
 mod predict;
+mod results;
+mod table;
 mod verify;
 
 use std::io;

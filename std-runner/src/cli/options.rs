@@ -37,7 +37,7 @@ pub struct Options {
     /// Do not check the model's checksums before running it
     #[arg(long, global = true)]
     pub no_verify: bool,
-    /// No progress bar, warnings or summary; errors are still printed
+    /// No table, progress bar, notes or warnings; errors are still printed, and what --json asks for
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Say more about what is done; twice: everything
@@ -66,6 +66,7 @@ impl Options {
         tracing_subscriber::fmt()
             .with_max_level(level)
             .with_target(false)
+            .with_ansi(::console::colors_enabled_stderr())
             .without_time()
             .with_writer(std::io::stderr)
             .init();

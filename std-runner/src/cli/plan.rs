@@ -4,7 +4,7 @@ use foldpoint_core::esmfold::FoldingModel;
 use std_runner::arena::display_bytes;
 use std_runner::engine::{Request, Requests};
 use std_runner::memory_limit::MemoryLimit;
-use std_runner::task::Task;
+use std_runner::task::{Task, TaskError};
 
 use super::Outcome;
 use super::console::Console;
@@ -33,10 +33,15 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let request = Request { contacts: engine.model().has_contact_head(), ..Request::default() };
     let what = if request.contacts { "contact maps" } else { "the language model" };
     table(&mut console, options, args, &limit, what, &Requests { engine: &engine, request: &request });
+    let size = display_bytes(bytes.bytes().len() as u64);
+    console.line(format_args!(
+        "\nin all: core's arena, and the results until they are written. The model's {size} come besides: mapped, so that the system reads what is used and may drop it again"
+    ));
     console.finish()
 }
 
-/// One row a length: bytes with one thread and with all of them, and what the former are for each pair of residues.
+/// One row a length: bytes of core's arena and in all, with one thread and with all of them, and what the whole with one thread
+/// is for each pair of residues.
 fn table(
     console: &mut Console,
     options: &Options,
@@ -47,19 +52,23 @@ fn table(
 ) {
     let threads = options.threads();
     console.line(format_args!("{what}:\n"));
-    console.line(format_args!("| residues | 1 thread | {threads} threads inside | bytes per pair |"));
-    console.line("|---:|---:|---:|---:|");
+    console.line(format_args!(
+        "| residues | core's arena, 1 thread | {threads} threads inside | in all, 1 thread | {threads} threads inside | in all, per pair |"
+    ));
+    console.line("|---:|---:|---:|---:|---:|---:|");
     for &length in &args.lengths {
-        match (task.bytes_needed(length, 1), task.bytes_needed(length, threads)) {
-            (Ok(one), Ok(all)) => {
-                let pairs = length as f64 * length as f64;
-                let (per_pair, one, all) = (one as f64 / pairs, display_bytes(one), display_bytes(all));
-                console.line(format_args!("| {length} | {one} | {all} | {per_pair:.1} |"));
-            }
-            (Err(error), _) | (_, Err(error)) => {
-                console.failure(format_args!("{length} residues: {error}"));
-            }
+        match row(task, length, threads) {
+            Ok(row) => console.line(row),
+            Err(error) => console.failure(format_args!("{length} residues: {error}")),
         }
     }
     console.line(format_args!("\n{limit}: up to {} residues", task.longest(limit.bytes)));
+}
+
+fn row(task: &impl Task, length: usize, threads: usize) -> Result<String, TaskError> {
+    let arena = [task.arena_bytes(length, 1)?, task.arena_bytes(length, threads)?].map(display_bytes);
+    let whole = [task.bytes_needed(length, 1)?, task.bytes_needed(length, threads)?];
+    let per_pair = whole[0] as f64 / (length as f64 * length as f64);
+    let whole = whole.map(display_bytes);
+    Ok(format!("| {length} | {} | {} | {per_pair:.1} B |", arena.join(" | "), whole.join(" | ")))
 }

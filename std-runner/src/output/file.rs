@@ -47,16 +47,34 @@ impl OutputDir {
         name: &str,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> Result<PathBuf, OutputError> {
+        self.replace(name, [], write)
+    }
+
+    /// As [`write`](Self::write); the files `stale` of the folder, which belong to an older file of that name, are removed just
+    /// before the new one takes it. What is missing, or no file, is passed over.
+    ///
+    /// # Errors
+    /// [`OutputError`] with the name of the file that could not be written or removed; then no part of the new one is left behind.
+    pub fn replace(
+        &self,
+        name: &str,
+        stale: impl IntoIterator<Item = String>,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<PathBuf, OutputError> {
         let path = self.path.join(name);
-        let result = (|| {
+        let whole = || -> io::Result<_> {
             let mut buffer = BufWriter::new(self.temporary()?);
             write(&mut buffer)?;
-            buffer.into_inner().map_err(io::IntoInnerError::into_error)?.persist(&path)?;
-            Ok(())
-        })();
-        match result {
-            Ok(()) => Ok(path),
-            Err(reason) => Err(OutputError { path, reason }),
+            buffer.into_inner().map_err(io::IntoInnerError::into_error)
+        };
+        let whole = whole().map_err(|reason| OutputError { path: path.clone(), reason })?;
+        for name in stale {
+            let path = self.path.join(name);
+            remove(&path).map_err(|reason| OutputError { path, reason })?;
+        }
+        match whole.persist(&path) {
+            Ok(_) => Ok(path),
+            Err(error) => Err(OutputError { path, reason: error.error }),
         }
     }
 
@@ -67,6 +85,16 @@ impl OutputDir {
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         builder.tempfile_in(&self.path)
+    }
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => Ok(()),
+        Ok(_) => std::fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -89,6 +117,27 @@ mod tests {
         let names: Vec<_> = std::fs::read_dir(parent.path().join("a/b")).expect("a folder").collect();
         assert_eq!(names.len(), 1, "{names:?}");
         assert_eq!(std::fs::read(&path).expect("a file"), b"again");
+    }
+
+    #[test]
+    fn what_belongs_to_an_older_file_goes_when_the_new_one_is_whole() {
+        let parent = tempfile::tempdir().expect("a folder");
+        let dir = OutputDir::create(parent.path()).expect("a folder");
+        for name in ["a.pdb", "a.pae.json", "b.pae.json"] {
+            dir.write(name, |w| w.write_all(b"old")).expect("written");
+        }
+        std::fs::create_dir(parent.path().join("a.cif")).expect("a folder of that name");
+        let stale = || ["a.pae.json", "a.cif", "a.pae.npy"].map(str::to_owned);
+        let failed = dir.replace("a.pdb", stale(), |_| Err(io::Error::other("out of ink")));
+        assert!(failed.is_err());
+        assert!(
+            parent.path().join("a.pae.json").exists(),
+            "the older structure is there, and so are its errors"
+        );
+        dir.replace("a.pdb", stale(), |w| w.write_all(b"new")).expect("replaced");
+        assert_eq!(std::fs::read(parent.path().join("a.pdb")).expect("a file"), b"new");
+        let left = |name: &str| parent.path().join(name).exists();
+        assert_eq!(["a.pae.json", "a.cif", "b.pae.json"].map(left), [false, true, true]);
     }
 
     #[test]

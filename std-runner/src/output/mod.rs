@@ -4,6 +4,8 @@ mod aligned_error;
 mod array;
 mod file;
 mod heat_map;
+mod residue_table;
+pub mod results;
 mod rows;
 pub mod structure;
 
@@ -11,4 +13,5 @@ pub use aligned_error::AlignedErrors;
 pub use array::{Tensors, npy, safetensors};
 pub use file::{OutputDir, OutputError};
 pub use heat_map::contact_png;
+pub use residue_table::residue_table;
 pub use rows::{Matrix, Rows};

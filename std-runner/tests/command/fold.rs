@@ -4,20 +4,17 @@
 use std::io::BufReader;
 use std::path::Path;
 
-use crate::common::{Folder, foldpoint};
+use crate::common::{FOLDING, Folder, foldpoint};
 use assert_cmd::Command;
 use pdbtbx::{Format, PDB, ReadOptions, StrictnessLevel};
 use predicates::prelude::*;
 use predicates::str::contains;
 
-/// The bare-metal example's model, which `foldpoint-tests` makes.
-const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/bare-metal/tiny.fpm");
-
 const GOOD: &str = ">good\nMKVLAAGIVGLCAKAYRERWPDE\n";
 
 fn folding(folder: &Folder, arguments: &[&str]) -> Command {
     let mut command = foldpoint(folder);
-    command.args(["--model", MODEL]).args(arguments);
+    command.args(["--model", FOLDING]).args(arguments);
     command
 }
 
@@ -48,14 +45,14 @@ fn structures_of_a_chain_and_of_a_complex() {
         .assert()
         .success()
         .stdout(
-            contains("good     23 residues  pLDDT ")
-                .and(contains("two       6 residues  pLDDT "))
-                .and(contains("  pTM 0."))
-                .and(contains("  ipTM 0.")),
+            contains("sequence  residues  CA pLDDT    pTM   ipTM         time       arena\n")
+                .and(contains("\ngood            23 "))
+                .and(contains("\ntwo              6 ")),
         )
         .stderr(contains("demonstration").not());
-    let names = ["good.pae.json", "good.pdb", "two.pae.json", "two.pdb"];
-    assert_eq!(folder.list("out"), names);
+    let names = ["good", "two"]
+        .map(|id| [".confidence.json", ".pae.json", ".pdb", ".residues.tsv"].map(|e| format!("{id}{e}")));
+    assert_eq!(folder.list("out"), names.concat());
 
     let two = read(&folder.path("out/two.pdb"), Format::Pdb);
     let expected = [("A", 1, "MET"), ("A", 2, "LYS"), ("B", 1, "GLY"), ("B", 2, "ALA"), ("C", 1, "CYS")];
@@ -82,25 +79,24 @@ fn structures_of_a_chain_and_of_a_complex() {
 fn mmcif_holds_the_same_atoms_and_npy_the_same_errors() {
     let folder = Folder::new();
     folder.write("in.fasta", ">a/1\nMKXVLAAG:WW\n");
-    folding(&folder, &["predict", "in.fasta", "-o", "out", "--pae", "json"]).assert().success();
+    folding(&folder, &["predict", "in.fasta", "-o", "pdb", "--pae", "json"]).assert().success();
     folding(
         &folder,
-        &["predict", "in.fasta", "-o", "out", "--pae", "npy", "--format", "cif", "--threads", "3"],
+        &["predict", "in.fasta", "-o", "cif", "--pae", "npy", "--format", "cif", "--threads", "3"],
     )
     .assert()
     .success();
-    assert_eq!(folder.list("out"), ["a_1.cif", "a_1.pae.json", "a_1.pae.npy", "a_1.pdb"]);
-    let pdb = read(&folder.path("out/a_1.pdb"), Format::Pdb);
-    let cif = read(&folder.path("out/a_1.cif"), Format::Mmcif);
+    let pdb = read(&folder.path("pdb/a_1.pdb"), Format::Pdb);
+    let cif = read(&folder.path("cif/a_1.cif"), Format::Mmcif);
     assert_eq!(residues(&pdb), residues(&cif));
     // Rounded, since the reader of mmCIF makes 15.976 a bit less.
     let atom = |a: &pdbtbx::Atom| format!("{} {:.3?} {:.2}", a.name(), a.pos(), a.b_factor());
     let atoms = |pdb: &PDB| -> Vec<String> { pdb.atoms().map(atom).collect() };
     assert_eq!(atoms(&pdb), atoms(&cif));
 
-    let text = std::fs::read_to_string(folder.path("out/a_1.pae.json")).expect("text");
+    let text = std::fs::read_to_string(folder.path("pdb/a_1.pae.json")).expect("text");
     let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    let bytes = std::fs::read(folder.path("out/a_1.pae.npy")).expect("the file is there");
+    let bytes = std::fs::read(folder.path("cif/a_1.pae.npy")).expect("the file is there");
     let file = npyz::NpyFile::new(&bytes[..]).expect("an npy file");
     assert_eq!(file.shape(), [9, 9], "X has no atoms and no row");
     for (k, error) in file.into_vec::<f32>().expect("f32").into_iter().enumerate() {
@@ -114,7 +110,7 @@ fn mmcif_takes_the_aligned_errors_in() {
     let folder = Folder::new();
     folder.write("in.fasta", ">a a protein\nMX:GG\n");
     folding(&folder, &["predict", "in.fasta", "-o", "out", "--pae", "cif"]).assert().success();
-    assert_eq!(folder.list("out"), ["a.cif"]);
+    assert_eq!(folder.structures("out"), ["a.cif"]);
     let text = std::fs::read_to_string(folder.path("out/a.cif")).expect("text");
     let pairs = text.lines().filter(|line| line.starts_with(char::is_numeric) && line.contains(" GLY B "));
     assert_eq!(pairs.count(), 4, "{text}");
@@ -164,7 +160,7 @@ fn what_cannot_be_folded_is_named_and_the_others_go_on() {
             .and(contains("3 of 7 sequences failed"))
             .and(contains("panicked").not()),
     );
-    assert_eq!(folder.list("out"), ["good.pdb", "half.pdb", "one.pdb", "pair.pdb"]);
+    assert_eq!(folder.structures("out"), ["good.pdb", "half.pdb", "one.pdb", "pair.pdb"]);
     let half = residues(&read(&folder.path("out/half.pdb"), Format::Pdb));
     assert_eq!(half.len(), 2);
     assert!(half.iter().all(|(chain, ..)| chain == "B"), "chains keep their names: {half:?}");
@@ -181,7 +177,7 @@ fn too_long_for_the_memory() {
         contains("in.fasta: line 1: record 1 (`long`): not enough memory: 320 residues need")
             .and(contains("--memory-limit allows 512.0 KiB; the longest sequence that fits has ")),
     );
-    assert_eq!(folder.list("out"), ["good.pdb"]);
+    assert_eq!(folder.structures("out"), ["good.pdb"]);
     // What the message promises is true: that length fits, and one residue more does not.
     let message = String::from_utf8(assert.get_output().stderr.clone()).expect("text");
     let longest = message.split("that fits has ").nth(1).and_then(|rest| rest.split(' ').next());
@@ -204,7 +200,7 @@ fn an_output_that_cannot_be_written_does_not_lose_the_others() {
         .code(1)
         .stdout(contains("other "))
         .stderr(contains("record 1 (`good`): out/good.pdb: cannot be written"));
-    assert_eq!(folder.list("out"), ["good.pdb", "other.pdb"]);
+    assert_eq!(folder.structures("out"), ["good.pdb", "other.pdb"]);
 }
 
 #[test]
@@ -231,9 +227,11 @@ fn odd_structures_are_a_warning() {
     // Random weights give no protein: its neighbours are anywhere.
     folding(&folder, &["predict", "in.fasta", "-o", "out"]).assert().success().stderr(
         contains("warning: in.fasta: line 1: record 1 (`good`): ")
-            .and(contains("of 22 pairs of neighbouring CA atoms")),
+            .and(contains("of 22 pairs of neighbouring CA atoms"))
+            .and(contains("A apart: A:")),
     );
-    folding(&folder, &["predict", "in.fasta", "-o", "out", "--quiet"]).assert().success().stderr("");
+    let quiet = folding(&folder, &["predict", "in.fasta", "-o", "out", "--quiet"]).assert();
+    quiet.success().stderr("").stdout("");
 }
 
 #[test]
@@ -250,7 +248,10 @@ fn a_folding_model_is_described_planned_and_measured() {
         .success()
         .stdout(
             contains("structures and predicted aligned errors:")
-                .and(contains("| residues | 1 thread | 2 threads inside | bytes per pair |"))
+                .and(contains(
+                    "| residues | core's arena, 1 thread | 2 threads inside | in all, 1 thread | 2 threads inside | in all, per pair |",
+                ))
+                .and(contains("in all: core's arena, and the results until they are written"))
                 .and(contains("\n| 128 | "))
                 .and(contains("--memory-limit allows 1.0 MiB: up to ")),
         );

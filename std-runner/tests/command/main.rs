@@ -10,5 +10,7 @@ mod embed;
 mod evaluate;
 mod evaluate_structures;
 mod fold;
+mod fold_scores;
 mod masks;
 mod model_file;
+mod results;

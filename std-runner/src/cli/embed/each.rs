@@ -1,6 +1,7 @@
 //! Files for each sequence.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use fasta::Sequence;
 use std_runner::embedding::{residues, to_floats};
@@ -16,7 +17,7 @@ pub fn write(
     prediction: &Prediction,
     layers: &[usize],
     width: usize,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Vec<PathBuf>> {
     let length = prediction.length;
     // By layer and ending of the name.
     let mut arrays = BTreeMap::new();
@@ -30,19 +31,21 @@ pub fn write(
             arrays.insert((layer, vector.ending()), (vec![width], values));
         }
     }
-    let stem = &sequence.stem;
+    let (stem, mut files) = (&sequence.stem, Vec::new());
     match args.format {
         Format::Npy => {
             for ((layer, kind), (shape, values)) in &arrays {
-                out.write(&format!("{stem}.layer{layer}{kind}.npy"), |w| npy(w, shape, values, args.f16))?;
+                let name = format!("{stem}.layer{layer}{kind}.npy");
+                files.push(out.write(&name, |w| npy(w, shape, values, args.f16))?);
             }
         }
         Format::Safetensors => {
             let named =
                 arrays.into_iter().map(|((layer, kind), array)| (format!("layer.{layer}{kind}"), array));
             let named = named.collect();
-            out.write(&format!("{stem}.embeddings.safetensors"), |w| safetensors(w, &named, args.f16))?;
+            let name = format!("{stem}.embeddings.safetensors");
+            files.push(out.write(&name, |w| safetensors(w, &named, args.f16))?);
         }
     }
-    Ok(())
+    Ok(files)
 }

@@ -14,8 +14,9 @@ use std_runner::engine::{Prediction, Request, Requests};
 use std_runner::output::OutputDir;
 
 use super::console::Console;
-use super::input::{self, Input};
+use super::input::Input;
 use super::options::Options;
+use super::results::{Done, Report, Run};
 use super::{Outcome, usage_error};
 
 #[derive(clap::Args)]
@@ -52,6 +53,8 @@ pub struct Args {
     /// Write 16-bit floats
     #[arg(long)]
     f16: bool,
+    #[command(flatten)]
+    report: Report,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -95,21 +98,29 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         .unwrap_or_else(|message| usage_error(ErrorKind::InvalidValue, &format!("--layers: {message}")));
     let out = OutputDir::create(&args.out)?;
     let mut console = Console::new(options.quiet);
-    let sequences = args.input.read(&mut console);
+    let batch = args.input.read(&mut console);
     let request = Request { layers, ..Request::default() };
-    let requests = Requests { engine: &engine, request: &request };
+    let run = Run {
+        options,
+        task: &Requests { engine: &engine, request: &request },
+        out: Some(&out),
+        report: &args.report,
+        columns: &[],
+        refuse: &|_| None,
+    };
     if args.matrix {
         let mut matrices = Matrices::new(args, &out, &request.layers, config.width)?;
-        let finish =
-            |_: &Sequence, prediction: Prediction, _| Ok(matrix::row(args, &prediction, config.width));
-        let report = |_: &mut Console, sequence: &Sequence, row| matrices.add(sequence, row);
-        input::run(options, &requests, &sequences, &mut console, finish, report)?;
+        let make = |_: &Sequence, prediction: Prediction, _| {
+            Ok(Done { value: matrix::row(args, &prediction, config.width), ..Done::default() })
+        };
+        run.run(batch, &mut console, make, |_, sequence, row| matrices.add(sequence, row))?;
         matrices.write(args, &out)?;
     } else {
-        let finish = |sequence: &Sequence, prediction: Prediction, _| {
-            each::write(args, &out, sequence, &prediction, &request.layers, config.width)
+        let make = |sequence: &Sequence, prediction: Prediction, _| {
+            let files = each::write(args, &out, sequence, &prediction, &request.layers, config.width)?;
+            Ok(Done { files, ..Done::default() })
         };
-        input::run(options, &requests, &sequences, &mut console, finish, |_, _, ()| {})?;
+        run.run(batch, &mut console, make, |_, _, ()| {})?;
     }
     console.finish()
 }

@@ -14,6 +14,7 @@ use super::Outcome;
 use super::console::Console;
 use super::input::Input;
 use super::options::Options;
+use super::results::Report;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -32,6 +33,8 @@ pub struct Args {
     /// Times that a structure goes through the model again [default: as the model was trained]
     #[arg(long, value_name = "N")]
     recycles: Option<usize>,
+    #[command(flatten)]
+    report: Report,
 }
 
 /// Formats of structures.
@@ -76,5 +79,5 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     for (option, given) in given {
         ensure!(!given, "{}: {option} is for models that fold, and this one does not", bytes.name());
     }
-    contacts::run(options, &args.input, &bytes, &out, console)
+    contacts::run(options, args, &bytes, &out, console)
 }

@@ -1,33 +1,41 @@
 //! Folding: a structure for each sequence.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use fasta::Sequence;
+use serde_json::{Map, Value, json};
 use std_runner::arena::display_bytes;
+use std_runner::confidence::Confidence;
 use std_runner::fold::{Folded, Folder, kind};
 use std_runner::model::{ModelBytes, metadata};
-use std_runner::output::OutputDir;
 use std_runner::output::structure::{self, Model, Provenance, fits_pdb};
+use std_runner::output::{OutputDir, residue_table};
 use std_runner::sanity::{Oddity, oddities};
 
 use super::{Args, Format, Pae};
 use crate::cli::Outcome;
 use crate::cli::console::Console;
-use crate::cli::input;
 use crate::cli::options::Options;
+use crate::cli::results::{Done, Run};
+use crate::cli::table::Column;
 
 /// What to expect of the model that is built in.
 const DEMONSTRATION: &str = "the built-in model is a small demonstration: it folds some small domains and gets others wrong, and its pLDDT says which; \
      for science, quantize the HuggingFace folder facebook/esmfold_v1 (quantizer) and give it as --model FILE";
 
-/// What is said about a sequence once its files are there.
-struct Summary {
-    plddt: f64,
-    folded: Folded,
-    oddities: Vec<Oddity>,
-    time: Duration,
-}
+const PDB: &str = ".pdb";
+const CIF: &str = ".cif";
+const PAE_JSON: &str = ".pae.json";
+const PAE_NPY: &str = ".pae.npy";
+const CONFIDENCE: &str = ".confidence.json";
+const RESIDUES: &str = ".residues.tsv";
+/// What the names of a record's files end in. None is the end of another, so that none can be the file of another record.
+const ENDINGS: [&str; 6] = [PDB, CIF, PAE_JSON, PAE_NPY, CONFIDENCE, RESIDUES];
+
+const COLUMNS: &[Column] =
+    &[("residues", 8), ("CA pLDDT", 8), ("pTM", 5), ("ipTM", 5), ("time", 11), ("arena", 10)];
 
 pub fn run(
     options: &Options,
@@ -42,42 +50,38 @@ pub fn run(
         console.note(DEMONSTRATION);
     }
     let format = args.format()?;
-    let mut sequences = args.input.read_complexes(&mut console);
-    sequences.retain(|sequence| match refusal(sequence, format) {
-        Some(reason) => {
-            console.failure(format_args!("{}: {reason}", sequence.place));
-            false
-        }
-        None => true,
-    });
-    for sequence in &sequences {
-        warn_of_chains_without_atoms(sequence, &console);
-    }
+    let batch = args.input.read_complexes(&mut console);
     let provenance = provenance(bytes, &folder)?;
-    let names = sequences.iter().map(|s| s.id.chars().count()).max().unwrap_or(0);
-    input::run(
+    let run = Run {
         options,
-        &folder,
-        &sequences,
-        &mut console,
-        |sequence, folded, time| {
-            let mut model = folded.model(sequence);
-            let plddt = model.mean_plddt();
-            model.provenance = provenance.clone();
-            write(out, sequence, &model, &folded, format, args.pae)?;
-            Ok(Summary { plddt, oddities: oddities(&model), folded, time })
-        },
-        |console, sequence, Summary { plddt, folded, oddities, time }| {
-            let (id, length, seconds) = (&sequence.id, sequence.residues.len(), time.as_secs_f64());
-            let (scores, arena) = (scores(&folded), display_bytes(folded.arena as u64));
-            console.line(format_args!(
-                "{id:names$} {length:6} residues  pLDDT {plddt:5.1}  {scores}  {seconds:9.3} s  {arena}"
-            ));
-            for oddity in oddities {
-                console.warning(format_args!("{}: {oddity}", sequence.place));
-            }
-        },
-    )?;
+        task: &folder,
+        out: Some(out),
+        report: &args.report,
+        columns: COLUMNS,
+        refuse: &|sequence| refusal(sequence, format),
+    };
+    let make = |sequence: &Sequence, folded: Folded, time: Duration| {
+        let mut model = folded.model(sequence);
+        model.provenance = provenance.clone();
+        let plddt = model.mean_plddt();
+        let confidence = Confidence::of(&folded, &model);
+        let files = Files { out, stem: &sequence.stem, format, pae: args.pae };
+        let files = files.write(&model, &folded, &confidence)?;
+        let mut warnings = chains_without_atoms(sequence);
+        warnings.extend(confidence.warning(sequence.residues.len()));
+        warnings.extend(oddities(&model).iter().map(Oddity::to_string));
+        let cells = vec![
+            sequence.residues.len().to_string(),
+            format!("{plddt:.1}"),
+            format!("{:.3}", folded.ptm()),
+            folded.iptm().map_or_else(|| "-".into(), |iptm| format!("{iptm:.3}")),
+            format!("{:.3} s", time.as_secs_f64()),
+            display_bytes(folded.arena as u64),
+        ];
+        let scores = scores(plddt, &folded, &confidence)?;
+        Ok(Done::<()> { files, scores, warnings, cells, ..Done::default() })
+    };
+    run.run(batch, &mut console, make, |_, _, ()| {})?;
     console.finish()
 }
 
@@ -99,15 +103,16 @@ fn refusal(sequence: &Sequence, format: Format) -> Option<String> {
     }
 }
 
-fn warn_of_chains_without_atoms(sequence: &Sequence, console: &Console) {
-    for (number, chain) in (1..).zip(sequence.chains()) {
-        if chain.iter().all(|&letter| kind(letter).atoms().is_empty()) {
-            let place = &sequence.place;
-            console.warning(format_args!(
-                "{place}: chain {number} is only X, which has no atoms: it is folded with the others, and written as a sequence alone"
-            ));
-        }
-    }
+/// A warning for each chain that a structure has nothing of.
+fn chains_without_atoms(sequence: &Sequence) -> Vec<String> {
+    let all_x = |chain: &[u8]| chain.iter().all(|&letter| kind(letter).atoms().is_empty());
+    let numbered = (1..).zip(sequence.chains()).filter(|(_, chain)| all_x(chain));
+    let warning = |(number, _)| {
+        format!(
+            "chain {number} is only X, which has no atoms: it is folded with the others, and written as a sequence alone"
+        )
+    };
+    numbered.map(warning).collect()
 }
 
 /// What made the structures.
@@ -122,40 +127,66 @@ fn provenance(bytes: &ModelBytes, folder: &Folder) -> anyhow::Result<Provenance>
     })
 }
 
-fn scores(folded: &Folded) -> String {
-    let iptm = folded.iptm().map_or_else(String::new, |iptm| format!("  ipTM {iptm:.3}"));
-    format!("pTM {:.3}{iptm}", folded.ptm())
+/// Scores for `results.jsonl`.
+fn scores(plddt: f64, folded: &Folded, confidence: &Confidence) -> anyhow::Result<Map<String, Value>> {
+    let scores = json!({
+        "mean_plddt_ca": (plddt * 100.0).round() / 100.0,
+        "ptm": confidence.ptm,
+        "iptm": folded.iptm.map(|_| confidence.iptm),
+        "confidence_score": confidence.confidence_score,
+        "complex_iplddt": confidence.complex_iplddt,
+        "chains_ptm": confidence.chains_ptm,
+        "pair_chains_iptm": confidence.pair_chains_iptm,
+    });
+    Ok(serde_json::from_value(scores)?)
 }
 
-/// Writes the structure and, if they are wanted, the aligned errors: into the structure's file or beside it.
-fn write(
-    out: &OutputDir,
-    sequence: &Sequence,
-    model: &Model,
-    folded: &Folded,
+/// What is written for a record, and where.
+struct Files<'f> {
+    out: &'f OutputDir,
+    stem: &'f str,
     format: Format,
     pae: Option<Pae>,
-) -> anyhow::Result<()> {
-    let stem = &sequence.stem;
-    let errors = match pae {
-        Some(_) => Some(folded.aligned_errors(model).context("the model gave no predicted aligned errors")?),
-        None => None,
-    };
-    let inside = errors.as_ref().filter(|_| pae == Some(Pae::Cif));
-    match format {
-        Format::Pdb => out.write(&format!("{stem}.pdb"), |w| structure::pdb(w, model))?,
-        Format::Cif => out.write(&format!("{stem}.cif"), |w| structure::mmcif(w, model, inside))?,
-    };
-    match (pae, &errors) {
-        (Some(Pae::Json), Some(errors)) => {
-            out.write(&format!("{stem}.pae.json"), |w| errors.json(w)).map(drop)?
-        }
-        (Some(Pae::Npy), Some(errors)) => {
-            out.write(&format!("{stem}.pae.npy"), |w| errors.npy(w)).map(drop)?
-        }
-        _ => {}
+}
+
+impl Files<'_> {
+    fn name(&self, ending: &str) -> String {
+        format!("{}{ending}", self.stem)
     }
-    Ok(())
+
+    /// Writes the structure and what is said about it; aligned errors, if they are wanted, into the structure's file or beside it.
+    fn write(&self, model: &Model, folded: &Folded, confidence: &Confidence) -> anyhow::Result<Vec<PathBuf>> {
+        let errors = match self.pae {
+            Some(_) => {
+                Some(folded.aligned_errors(model).context("the model gave no predicted aligned errors")?)
+            }
+            None => None,
+        };
+        let inside = errors.as_ref().filter(|_| self.pae == Some(Pae::Cif));
+        let ending = match self.format {
+            Format::Pdb => PDB,
+            Format::Cif => CIF,
+        };
+        // Whatever an earlier run left under this name belongs to another structure.
+        let stale = ENDINGS.into_iter().filter(|&other| other != ending).map(|ending| self.name(ending));
+        let mut files = vec![self.out.replace(&self.name(ending), stale, |w| match self.format {
+            Format::Pdb => structure::pdb(w, model),
+            Format::Cif => structure::mmcif(w, model, inside),
+        })?];
+        match (self.pae, &errors) {
+            (Some(Pae::Json), Some(errors)) => {
+                files.push(self.out.write(&self.name(PAE_JSON), |w| errors.json(w))?);
+            }
+            (Some(Pae::Npy), Some(errors)) => {
+                files.push(self.out.write(&self.name(PAE_NPY), |w| errors.npy(w))?);
+            }
+            _ => {}
+        }
+        let write = |w: &mut dyn std::io::Write| Ok(serde_json::to_writer_pretty(w, confidence)?);
+        files.push(self.out.write(&self.name(CONFIDENCE), write)?);
+        files.push(self.out.write(&self.name(RESIDUES), |w| residue_table(w, model))?);
+        Ok(files)
+    }
 }
 
 #[cfg(test)]
