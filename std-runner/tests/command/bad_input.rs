@@ -64,7 +64,7 @@ fn a_mask_where_a_structure_is_wanted() {
         .assert()
         .code(1)
         .stderr(contains(message));
-    assert_eq!(folder.list("out"), ["good.pdb"]);
+    assert_eq!(folder.structures("out"), ["good.pdb"]);
 }
 
 #[test]
