@@ -4,70 +4,15 @@ mod fixture;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::Path;
 
 use fixture::golden;
+use fixture::handmade::{Stored, changed, folder, open_error, outputs, tensors, write};
 use quantizer::checkpoint::{Checkpoint, CheckpointError};
-use quantizer::reference::{Outputs, Reference, Want};
-use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+use quantizer::reference::{Reference, Want};
+use safetensors::tensor::Dtype;
 use tempfile::TempDir;
 
 const QUERY: &str = "esm.encoder.layer.1.attention.self.query.weight";
-
-/// A tensor of a safetensors file.
-#[derive(Clone)]
-struct Stored {
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-/// The tensors of the fixture `esm2-head16`.
-fn tensors() -> BTreeMap<String, Stored> {
-    let bytes = fs::read(golden("esm2-head16").join("model.safetensors")).unwrap();
-    let file = SafeTensors::deserialize(&bytes).unwrap();
-    let stored = |view: TensorView<'_>| Stored {
-        dtype: view.dtype(),
-        shape: view.shape().to_vec(),
-        bytes: view.data().to_vec(),
-    };
-    file.tensors().into_iter().map(|(name, view)| (name, stored(view))).collect()
-}
-
-fn write(path: &Path, tensors: &BTreeMap<String, Stored>) {
-    let views =
-        tensors.iter().map(|(name, t)| (name, TensorView::new(t.dtype, t.shape.clone(), &t.bytes).unwrap()));
-    serialize_to_file(views, None, path).unwrap();
-}
-
-/// An empty checkpoint folder with the configuration of `fixture`.
-fn folder(fixture: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::copy(golden(fixture).join("config.json"), folder.path().join("config.json")).unwrap();
-    folder
-}
-
-/// A checkpoint folder with the fixture's tensors after `change`.
-fn changed(change: impl FnOnce(&mut BTreeMap<String, Stored>)) -> TempDir {
-    let (folder, mut tensors) = (folder("esm2-head16"), tensors());
-    change(&mut tensors);
-    write(&folder.path().join("model.safetensors"), &tensors);
-    folder
-}
-
-fn open_error(path: &Path) -> CheckpointError {
-    match Checkpoint::open(path) {
-        Err(error) => error,
-        Ok(_) => panic!("{} was opened", path.display()),
-    }
-}
-
-fn outputs(path: &Path) -> Outputs {
-    let checkpoint = Checkpoint::open(path).unwrap();
-    let want = Want { contacts: true, logits: true, hidden: true };
-    Reference::new(&checkpoint).unwrap().run(&[0, 20, 5, 32, 7, 9, 2], want).unwrap()
-}
 
 #[test]
 fn names_without_prefix_and_with_weight_and_bias_are_the_same_model() {
@@ -233,8 +178,9 @@ fn what_is_no_checkpoint_is_said() {
     assert!(open_error(empty.path()).to_string().ends_with("not a checkpoint: it has no config.json"));
     let error = open_error(folder("esm2-head16").path()).to_string();
     assert!(error.contains("it has none of model.safetensors, model.safetensors.index.json, "), "{error}");
-    let file = golden("esm2-head16").join("model.safetensors");
+    let file = golden("esm2-head16").join("expected.safetensors");
     assert!(matches!(open_error(&file), CheckpointError::NotACheckpoint { .. }));
+    assert!(open_error(&golden("make_esm2.py")).to_string().contains("expected a HuggingFace folder"));
     assert!(matches!(open_error(&empty.path().join("absent")), CheckpointError::Io { .. }));
     let regression = golden("esm2-fair").join("tiny-contact-regression.pt");
     let error = open_error(&regression).to_string();
@@ -251,7 +197,7 @@ fn damaged_files_are_refused() {
         fs::write(broken.path().join("model.safetensors"), &good[..len]).unwrap();
         let error = open_error(broken.path());
         assert!(
-            matches!(error, CheckpointError::Format { .. } | CheckpointError::Io { .. }),
+            matches!(error, CheckpointError::Format { .. } | CheckpointError::NotACheckpoint { .. }),
             "{len}: {error}"
         );
     }
@@ -261,7 +207,11 @@ fn damaged_files_are_refused() {
     let path = broken.path().join("pytorch_model.bin");
     for len in [0, 100, good.len() / 2] {
         fs::write(&path, &good[..len]).unwrap();
-        assert!(matches!(open_error(broken.path()), CheckpointError::Format { .. }), "{len}");
+        let error = open_error(broken.path());
+        assert!(
+            matches!(error, CheckpointError::Format { .. } | CheckpointError::NotACheckpoint { .. }),
+            "{len}: {error}"
+        );
     }
     // A flipped bit among the values is seen by the member's checksum.
     let values = good.len() / 2;

@@ -18,5 +18,6 @@ pub mod joined;
 pub mod memory_limit;
 pub mod model;
 pub mod output;
+pub mod published;
 pub mod sanity;
 pub mod task;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{CheckpointError, Element};
+use super::{CheckpointError, Element, foreign};
 
 /// What a file says about one of its tensors.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,10 +27,24 @@ pub trait Archive: Send + Sync {
     /// # Errors
     /// No such tensor, a tensor that holds no floats, or a damaged file.
     fn read(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;
+
+    /// The first number called `key` in what was saved along with the tensors.
+    fn size_setting(&self, _key: &str) -> Option<usize> {
+        None
+    }
+
+    /// The first true or false called `key` in what was saved along with the tensors.
+    fn flag_setting(&self, _key: &str) -> Option<bool> {
+        None
+    }
 }
 
 /// Opens the tensor file at `path`, of the format that its extension says.
+///
+/// # Errors
+/// [`CheckpointError::NotACheckpoint`] for what is another format in truth; else as the format's reader.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Archive>, CheckpointError> {
+    foreign::check_file(path)?;
     match path.extension().and_then(|e| e.to_str()) {
         Some("safetensors") => Ok(Box::new(super::safetensors::SafetensorsArchive::open(path)?)),
         _ => Ok(Box::new(super::torch::TorchArchive::open(path)?)),

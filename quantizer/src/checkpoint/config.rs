@@ -4,10 +4,16 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::CheckpointError;
+use super::{CheckpointError, foreign, rotary};
 
 /// Rows of ESM-2's embedding: its alphabet of 33 tokens.
 pub const VOCAB: usize = 33;
+
+/// The alphabet of ESM-2, token by token.
+pub(super) const VOCAB_LIST: [&str; VOCAB] = [
+    "<cls>", "<pad>", "<eos>", "<unk>", "L", "A", "G", "V", "S", "E", "R", "T", "I", "D", "P", "K", "Q", "N",
+    "F", "Y", "M", "H", "W", "C", "X", "B", "U", "Z", "O", ".", "-", "<null_1>", "<mask>",
+];
 
 /// Above any real model, and low enough that products of two sizes can't overflow.
 const LARGEST_SIZE: usize = 1 << 20;
@@ -31,6 +37,8 @@ pub struct Config {
     pub token_dropout: bool,
     /// Longest token sequence seen in training, with `<cls>` and `<eos>`. Rotary positions set no limit of their own.
     pub max_positions: usize,
+    /// Whether the decoder of the language-model head is the embedding if the weights hold no other.
+    pub tied_decoder: bool,
 }
 
 impl Config {
@@ -98,6 +106,27 @@ struct HuggingFaceConfig {
     token_dropout: Option<bool>,
     mask_token_id: Option<usize>,
     max_position_embeddings: Option<usize>,
+    tie_word_embeddings: Option<bool>,
+    is_folding_model: Option<bool>,
+    is_decoder: Option<bool>,
+    add_cross_attention: Option<bool>,
+    rope_theta: Option<f64>,
+    rope_parameters: Option<RopeParameters>,
+    rope_scaling: Option<serde_json::Value>,
+    quantization_config: Option<QuantizationConfig>,
+    vocab_list: Option<Vec<String>>,
+    architectures: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct RopeParameters {
+    rope_type: Option<String>,
+    rope_theta: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct QuantizationConfig {
+    quant_method: Option<String>,
 }
 
 impl HuggingFaceConfig {
@@ -114,7 +143,31 @@ impl HuggingFaceConfig {
                 expected: expected.into(),
             })
         };
+        if let Some(other) = self.model_type.as_deref().filter(|found| *found != "esm") {
+            return Err(CheckpointError::OtherModel {
+                path: path.into(),
+                model_type: other.into(),
+                what: foreign::model_type(other),
+            });
+        }
         exactly("model_type", self.model_type, "absent", "esm")?;
+        if let Some(quantization) = self.quantization_config {
+            return Err(CheckpointError::UnsupportedConfig {
+                path: path.into(),
+                key: "quantization_config",
+                found: quantization.quant_method.unwrap_or_else(|| "set".into()),
+                expected: "weights that aren't quantized yet (f16, bf16, f32 or f64)".into(),
+            });
+        }
+        if self.position_embedding_type.as_deref() == Some("absolute") {
+            return Err(CheckpointError::UnsupportedConfig {
+                path: path.into(),
+                key: "position_embedding_type",
+                found: "absolute".into(),
+                expected: "rotary: this is ESM-1b or ESM-1v, which learned their positions, and not ESM-2"
+                    .into(),
+            });
+        }
         exactly("position_embedding_type", self.position_embedding_type, "absolute", "rotary")?;
         exactly("hidden_act", self.hidden_act, "gelu", "gelu")?;
         exactly(
@@ -123,6 +176,31 @@ impl HuggingFaceConfig {
             "false",
             "false",
         )?;
+        // Causal or crossed attention is another model.
+        for (key, flag) in
+            [("is_decoder", self.is_decoder), ("add_cross_attention", self.add_cross_attention)]
+        {
+            exactly(key, flag.map(|b| b.to_string()), "false", "false")?;
+        }
+        let theta = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta).or(self.rope_theta);
+        exactly("rope_theta", theta.map(|theta| theta.to_string()), "10000", &rotary::BASE.to_string())?;
+        let kind = self.rope_parameters.and_then(|rope| rope.rope_type);
+        exactly("rope_parameters.rope_type", kind, "default", "default")?;
+        let scaling = self.rope_scaling.filter(|scaling| !scaling.is_null());
+        exactly("rope_scaling", scaling.map(|scaling| scaling.to_string()), "absent", "absent")?;
+        if self.vocab_list.is_some_and(|list| list != VOCAB_LIST) {
+            return Err(CheckpointError::UnsupportedConfig {
+                path: path.into(),
+                key: "vocab_list",
+                found: "another list".into(),
+                expected: "the alphabet of ESM-2".into(),
+            });
+        }
+        let folds = |names: &Vec<String>| names.iter().any(|name| name == "EsmForProteinFolding");
+        if self.is_folding_model != Some(true) && self.architectures.as_ref().is_some_and(folds) {
+            let found = self.is_folding_model.map(|b| b.to_string());
+            exactly("is_folding_model", found, "absent", "true")?;
+        }
         exactly("mask_token_id", self.mask_token_id.map(|id| id.to_string()), "absent", "32")?;
         let size = |key, value: Option<usize>| {
             value.ok_or_else(|| CheckpointError::MissingConfig { path: path.into(), key })
@@ -136,6 +214,7 @@ impl HuggingFaceConfig {
             layer_norm_eps: self.layer_norm_eps.unwrap_or(1e-12),
             token_dropout: self.token_dropout.unwrap_or(false),
             max_positions: self.max_position_embeddings.unwrap_or(1026),
+            tied_decoder: self.tie_word_embeddings.unwrap_or(true),
         }
         .validate(path)
     }
@@ -168,7 +247,6 @@ mod tests {
     #[test]
     fn other_models_are_refused_by_the_key_that_differs() {
         let cases = [
-            ("model_type", "bert".into()),
             ("position_embedding_type", "absolute".into()),
             ("emb_layer_norm_before", true.into()),
             ("hidden_act", "relu".into()),
@@ -177,6 +255,16 @@ mod tests {
             ("num_attention_heads", 3.into()),
             ("num_hidden_layers", 0.into()),
             ("layer_norm_eps", serde_json::json!(-1.0)),
+            ("is_decoder", true.into()),
+            ("add_cross_attention", true.into()),
+            ("rope_theta", serde_json::json!(500000.0)),
+            ("rope_scaling", serde_json::json!({ "type": "linear", "factor": 2.0 })),
+            (
+                "quantization_config",
+                serde_json::json!({ "quant_method": "bitsandbytes", "load_in_8bit": true }),
+            ),
+            ("vocab_list", serde_json::json!(["<cls>", "A"])),
+            ("architectures", serde_json::json!(["EsmForProteinFolding"])),
         ];
         for (changed, value) in cases {
             let error = read(|json| {
@@ -185,9 +273,16 @@ mod tests {
             let Err(CheckpointError::UnsupportedConfig { key, .. }) = error else {
                 panic!("{changed}: {error:?}")
             };
-            let expected = if changed == "num_attention_heads" { "hidden_size" } else { changed };
+            let expected = match changed {
+                "num_attention_heads" => "hidden_size",
+                "architectures" => "is_folding_model",
+                _ => changed,
+            };
             assert_eq!(key, expected);
         }
+        let other = read(|json| drop(json.insert("model_type".into(), "nv_esm".into())));
+        let message = other.unwrap_err().to_string();
+        assert!(message.contains("`model_type` is nv_esm: this is NVIDIA's port"), "{message}");
     }
 
     #[test]
@@ -201,5 +296,6 @@ mod tests {
         assert!(matches!(absolute_is_the_default, Err(CheckpointError::UnsupportedConfig { .. })));
         assert_eq!(without("hidden_act").unwrap(), read(|_| ()).unwrap());
         assert_eq!(without("layer_norm_eps").unwrap().layer_norm_eps, 1e-12);
+        assert!(without("token_dropout").unwrap().tied_decoder);
     }
 }

@@ -10,30 +10,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::archive::Archive;
-use super::torch::TorchArchive;
+use super::open::Tensors;
 use super::{CheckpointError, FoldConfig, fold_config::StructureConfig};
-
-/// A tensor that every ESMFold checkpoint has, and no other.
-const SIGN: &str = "esm_s_combine";
-
-/// Whether `archive` is a folding model.
-pub(super) fn is_fold(archive: &TorchArchive) -> bool {
-    archive.entries().contains_key(SIGN)
-}
-
-/// Whether `archive` holds the language model too.
-pub(super) fn has_language_model(archive: &TorchArchive) -> bool {
-    archive.entries().keys().any(|name| name.starts_with("esm."))
-}
 
 /// The file beside the folding model at `path` that holds its language model: `esm2_tN_*.pt` for N layers.
 ///
 /// # Errors
 /// There is none, or more than one.
-pub(super) fn language_model(archive: &TorchArchive) -> Result<PathBuf, CheckpointError> {
-    let path = archive.path();
-    let layers = dimension(archive, SIGN, 0)?.saturating_sub(1);
+pub(super) fn language_model(path: &Path, tensors: &Tensors) -> Result<PathBuf, CheckpointError> {
+    let layers = dimension(path, tensors, "esm_s_combine", 0)?.saturating_sub(1);
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -61,15 +46,15 @@ pub(super) fn language_model(archive: &TorchArchive) -> Result<PathBuf, Checkpoi
     }
 }
 
-/// Derives the configuration of the folding model in `archive`.
-pub(super) fn config(archive: &TorchArchive) -> Result<FoldConfig, CheckpointError> {
-    let size = |name: &str, axis| dimension(archive, name, axis);
+/// Derives the configuration of the folding model with `tensors`, which were read from `path`.
+pub(super) fn config(path: &Path, tensors: &Tensors) -> Result<FoldConfig, CheckpointError> {
+    let size = |name: &str, axis| dimension(path, tensors, name, axis);
     let count = |prefix: &str| {
-        let indices = archive
-            .entries()
+        let indices = tensors
+            .by_name
             .keys()
             .filter_map(|name| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok());
-        indices.max().map_or(0, |last| last.saturating_add(1)).min(archive.entries().len())
+        indices.max().map_or(0, |last| last.saturating_add(1)).min(tensors.by_name.len())
     };
     let per = |total: usize, parts: usize| total.checked_div(parts).unwrap_or(0);
     let module = "trunk.structure_module";
@@ -100,16 +85,15 @@ pub(super) fn config(archive: &TorchArchive) -> Result<FoldConfig, CheckpointErr
             epsilon: 1e-8,
         },
     }
-    .validate(archive.path())
+    .validate(path)
 }
 
-fn dimension(archive: &TorchArchive, name: &str, axis: usize) -> Result<usize, CheckpointError> {
-    let entry = archive.entries().get(name).ok_or_else(|| CheckpointError::MissingTensors {
-        path: archive.path().into(),
-        names: vec![name.into()],
-    })?;
-    entry.shape.get(axis).copied().ok_or_else(|| CheckpointError::Format {
-        path: archive.path().into(),
-        detail: format!("tensor {name} has shape {:?}", entry.shape),
+fn dimension(path: &Path, tensors: &Tensors, name: &str, axis: usize) -> Result<usize, CheckpointError> {
+    let shape = tensors
+        .shape(name)
+        .ok_or_else(|| CheckpointError::MissingTensors { path: path.into(), names: vec![name.into()] })?;
+    shape.get(axis).copied().ok_or_else(|| CheckpointError::Format {
+        path: path.into(),
+        detail: format!("tensor {name} has shape {shape:?}"),
     })
 }

@@ -22,12 +22,6 @@ pub const TORSIONS: usize = 7;
 /// Above any real model, and low enough that products of two sizes can't overflow.
 const LARGEST_SIZE: usize = 1 << 16;
 
-/// The alphabet of ESM-2, token by token.
-const VOCAB_LIST: [&str; 33] = [
-    "<cls>", "<pad>", "<eos>", "<unk>", "L", "A", "G", "V", "S", "E", "R", "T", "I", "D", "P", "K", "Q", "N",
-    "F", "Y", "M", "H", "W", "C", "X", "B", "U", "Z", "O", ".", "-", "<null_1>", "<mask>",
-];
-
 /// The dimensions of everything in ESMFold that is not the language model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FoldConfig {
@@ -153,7 +147,6 @@ impl FoldConfig {
 #[derive(Deserialize)]
 struct HuggingFaceConfig {
     is_folding_model: Option<bool>,
-    vocab_list: Option<Vec<String>>,
     esmfold_config: Option<EsmFoldConfig>,
 }
 
@@ -205,9 +198,6 @@ impl HuggingFaceConfig {
             found,
             expected: expected.into(),
         };
-        if self.vocab_list.is_some_and(|list| list != VOCAB_LIST) {
-            return Err(unsupported("vocab_list", "another list".into(), "the alphabet of ESM-2"));
-        }
         let fold = self.esmfold_config.unwrap_or_default();
         let flags = [
             ("use_esm_attn_map", fold.use_esm_attn_map, false),
@@ -288,7 +278,6 @@ mod tests {
         let cases = [
             ("bypass_lm", serde_json::json!({ "esmfold_config": { "bypass_lm": true } })),
             ("embed_aa", serde_json::json!({ "esmfold_config": { "embed_aa": false } })),
-            ("vocab_list", serde_json::json!({ "vocab_list": ["A"] })),
             (
                 "sequence_head_width",
                 serde_json::json!({ "esmfold_config": { "trunk": { "sequence_head_width": 30 } } }),

@@ -1,19 +1,28 @@
 //! Float checkpoints of ESM-2 and ESMFold, as HuggingFace and fair-esm distribute them.
 
+mod adapter;
 mod archive;
+mod check;
 mod config;
 mod element;
 mod error;
-mod fair_esm;
 mod fair_esmfold;
 mod fold_config;
 mod fold_layout;
+mod foreign;
 mod layout;
+mod locate;
 pub mod names;
 mod open;
 mod pickled;
+mod remark;
+mod rotary;
 mod safetensors;
+mod shapes;
 mod torch;
+mod unpickle;
+mod unwrap;
+mod weights;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +36,10 @@ pub use fold_config::{
 };
 pub use fold_layout::block_prefix;
 pub use layout::layer_prefix;
+pub use remark::Remark;
+
+use adapter::Addition;
+use names::Naming;
 
 /// An open checkpoint whose tensors are all known to be there and of the right shape.
 ///
@@ -34,32 +47,74 @@ pub use layout::layer_prefix;
 /// by their [canonical names](names).
 pub struct Checkpoint {
     path: PathBuf,
+    name: String,
+    remarks: Vec<Remark>,
+    naming: Naming,
     config: Config,
     fold: Option<FoldConfig>,
     archives: Vec<Box<dyn Archive>>,
-    tensors: BTreeMap<String, Location>,
+    tensors: BTreeMap<String, Source>,
     /// The tables of rotary frequencies.
     rotary: Vec<Location>,
+    /// Tensors that are no part of the model, as its library spells them.
+    others: Vec<String>,
     eight_bit_weights: bool,
 }
 
 /// Where a tensor is: in which archive, and what it is called there.
+#[derive(Clone, Debug, PartialEq)]
 struct Location {
     archive: usize,
     name: String,
 }
 
+/// What a tensor is made of.
+#[derive(Clone, Debug)]
+struct Source {
+    location: Location,
+    /// What an adapter adds.
+    additions: Vec<Addition>,
+}
+
+impl From<Location> for Source {
+    fn from(location: Location) -> Self {
+        Self { location, additions: vec![] }
+    }
+}
+
 impl Checkpoint {
-    /// Opens a HuggingFace folder (`config.json` with `model.safetensors` or `pytorch_model.bin`, whole or in shards) or
-    /// a fair-esm `.pt` file (with its contact head in `NAME-contact-regression.pt` beside it, if there is one; a folding
-    /// model with its language model beside it), and checks that every tensor is there. Values are not read yet.
+    /// Opens a checkpoint, and checks that every tensor is there. Values are not read yet.
+    ///
+    /// `path` is a HuggingFace folder (`config.json` with `model.safetensors` or `pytorch_model.bin`, whole or in shards),
+    /// a folder of the hub's cache, a fair-esm `.pt` file (with its contact head in `NAME-contact-regression.pt` beside it,
+    /// if there is one; a folding model with its language model beside it), or a file of PyTorch weights that training
+    /// wrote. An adapter in the folder is merged.
     ///
     /// # Errors
     /// Any [`CheckpointError`] but [`CheckpointError::NonFinite`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let checkpoint = open::open(path)?;
-        checkpoint.check_tensors()?;
+        Self::open_with_base(path, None)
+    }
+
+    /// As [`open`](Self::open); `base` holds the weights that the adapter at `path` is merged into.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and a base for what is no adapter.
+    pub fn open_with_base(path: &Path, base: Option<&Path>) -> Result<Self, CheckpointError> {
+        let mut checkpoint = open::open(path, base)?;
+        checkpoint.inspect()?;
         Ok(checkpoint)
+    }
+
+    /// What to call it: `facebook/esm2_t6_8M_UR50D@c731040` out of a hub's cache, else the name of its folder or file, with
+    /// that of its adapter.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What a user should know about it.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
     }
 
     /// The folder or file that was opened.
@@ -77,7 +132,7 @@ impl Checkpoint {
         self.fold.as_ref()
     }
 
-    /// The files that the tensors are read from.
+    /// The files that the tensors are read from, those of an adapter too.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.archives.iter().map(|archive| archive.path())
     }
@@ -115,8 +170,12 @@ impl Checkpoint {
     pub fn read(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         let missing =
             || CheckpointError::MissingTensors { path: self.path.clone(), names: vec![name.into()] };
-        let location = self.tensors.get(name).ok_or_else(missing)?;
-        self.read_at(location, name)
+        let source = self.tensors.get(name).ok_or_else(missing)?;
+        let mut values = self.read_at(&source.location, name)?;
+        for addition in &source.additions {
+            addition.apply(&mut values, |location| self.read_at(location, &location.name))?;
+        }
+        Ok(values)
     }
 
     /// From now on [`read_weight`](Self::read_weight) rounds to 8 bits: what is lost by integer weights alone.
@@ -151,14 +210,16 @@ impl Checkpoint {
     pub fn rotary_frequencies(&self) -> Result<Vec<f64>, CheckpointError> {
         let width = self.config.head_width();
         let Some((first, others)) = self.rotary.split_first() else {
-            return Ok((0..width / 2).map(|i| 10000f64.powf(-2.0 * i as f64 / width as f64)).collect());
+            return Ok(rotary::exact(width));
         };
         let path = || self.archives[first.archive].path().to_path_buf();
-        let frequencies = self.read_at(first, &first.name)?;
-        if frequencies.len() != width / 2 {
-            let (expected, found) = (vec![width / 2], vec![frequencies.len()]);
+        let (expected, entries) = (vec![width / 2], self.archives[first.archive].entries());
+        if let Some(found) = entries.get(&first.name).map(|entry| entry.shape.clone())
+            && found != expected
+        {
             return Err(CheckpointError::Shape { path: path(), tensor: first.name.clone(), expected, found });
         }
+        let frequencies = self.read_at(first, &first.name)?;
         for other in others {
             if self.read_at(other, &other.name)? != frequencies {
                 let detail =
@@ -189,49 +250,14 @@ impl Checkpoint {
     }
 
     fn entry(&self, name: &str) -> Option<(&Path, &Entry)> {
-        let location = self.tensors.get(name)?;
+        let location = &self.tensors.get(name)?.location;
         let archive = &self.archives[location.archive];
         Some((archive.path(), archive.entries().get(&location.name)?))
     }
 
-    fn check_tensors(&self) -> Result<(), CheckpointError> {
-        let mut expected = layout::trunk(&self.config);
-        if let Some(fold) = &self.fold {
-            expected.extend(fold_layout::fold(&self.config, fold));
-        }
-        if self.has_contact_head() {
-            expected.extend(layout::contact_head(&self.config));
-        }
-        if self.has_lm_head() {
-            expected.extend(layout::lm_head(&self.config));
-        }
-        let missing: Vec<String> =
-            expected.iter().filter(|(name, _)| !self.contains(name)).map(|(name, _)| name.clone()).collect();
-        if !missing.is_empty() {
-            return Err(CheckpointError::MissingTensors { path: self.path.clone(), names: missing });
-        }
-        if self.contains("lm_head.decoder.weight") {
-            expected.push(("lm_head.decoder.weight".into(), vec![self.config.vocab, self.config.width]));
-        }
-        for (name, shape) in expected {
-            let Some((path, entry)) = self.entry(&name) else { continue };
-            if entry.element == Element::Other {
-                return Err(CheckpointError::NotFloat {
-                    path: path.into(),
-                    tensor: name,
-                    found: entry.element,
-                });
-            }
-            if entry.shape != shape {
-                return Err(CheckpointError::Shape {
-                    path: path.into(),
-                    tensor: name,
-                    expected: shape,
-                    found: entry.shape.clone(),
-                });
-            }
-        }
-        Ok(())
+    /// Whether `file` holds an adapter.
+    fn is_adapter(&self, file: &Path) -> bool {
+        file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("adapter_model."))
     }
 }
 

@@ -97,7 +97,9 @@ fn from_fair_esm(name: &str) -> Option<String> {
             "fc1" => "intermediate.dense",
             "fc2" => "output.dense",
             "final_layer_norm" => "LayerNorm",
-            _ => return None,
+            "self_attn.rot_emb" => return None,
+            // No part of ESM-2; but a part of a layer, so that it must not be passed over.
+            other => other,
         };
         return Some(format!("encoder.layer.{index}.{module}.{parameter}"));
     }

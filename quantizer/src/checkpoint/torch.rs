@@ -6,11 +6,11 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use candle_core::pickle::{Object, Stack};
 use zip::ZipArchive;
 
 use super::archive::{Archive, Entry};
 use super::pickled::{self, StoredTensor};
+use super::unpickle::{Node, Pickle};
 use super::{CheckpointError, Element};
 
 /// An open PyTorch file.
@@ -20,7 +20,7 @@ pub struct TorchArchive {
     zip: Mutex<ZipArchive<BufReader<File>>>,
     /// Folder of the members: `archive/` or the file's own name.
     folder: String,
-    root: Object,
+    pickle: Pickle,
     tensors: BTreeMap<String, StoredTensor>,
     entries: BTreeMap<String, Entry>,
 }
@@ -55,20 +55,16 @@ impl TorchArchive {
             return Err(damaged("stored in big-endian byte order".into()));
         }
         let pickle = member(&format!("{folder}data.pkl")).map_err(damaged)?;
-        let mut stack = Stack::empty();
-        let root = stack.read_loop(&mut pickle.as_slice()).and_then(|()| stack.finalize());
-        let root = root.map_err(|e| damaged(format!("data.pkl: {e}")))?;
-        let tensors = pickled::state_dict(&root).map_err(|e| damaged(format!("data.pkl: {e}")))?;
+        let pickle = Pickle::read(&pickle).map_err(|e| damaged(format!("data.pkl: {e}")))?;
+        if let Some(function) = pickled::hostile(&pickle) {
+            return Err(CheckpointError::Hostile { path: path.into(), function: function.into() });
+        }
+        let tensors = pickled::state_dict(&pickle).map_err(|e| damaged(format!("data.pkl: {e}")))?;
         let entries = tensors
             .iter()
             .map(|(name, t)| (name.clone(), Entry { element: t.element, shape: t.shape.clone() }))
             .collect();
-        Ok(Self { path: path.into(), zip: Mutex::new(zip), folder, root, tensors, entries })
-    }
-
-    /// The first value called `key` in any dictionary or object that was saved along with the tensors.
-    pub fn setting(&self, key: &str) -> Option<&Object> {
-        pickled::find(&self.root, key)
+        Ok(Self { path: path.into(), zip: Mutex::new(zip), folder, pickle, tensors, entries })
     }
 }
 
@@ -106,7 +102,21 @@ impl Archive for TorchArchive {
         })?;
         gather(storage, tensor).ok_or_else(|| damaged("lies outside its storage".into()))
     }
+
+    fn size_setting(&self, key: &str) -> Option<usize> {
+        self.pickle.find(key).and_then(pickled::size)
+    }
+
+    fn flag_setting(&self, key: &str) -> Option<bool> {
+        match self.pickle.find(key)? {
+            Node::Bool(flag) => Some(*flag),
+            _ => None,
+        }
+    }
 }
+
+/// Values of a view that repeats those of its storage, at most.
+const LARGEST_REPEATED: usize = 1 << 24;
 
 /// The values of `tensor` in row-major order out of its storage; `None` if some lie outside.
 fn gather(storage: Vec<f32>, tensor: &StoredTensor) -> Option<Vec<f32>> {
@@ -125,6 +135,10 @@ fn gather(storage: Vec<f32>, tensor: &StoredTensor) -> Option<Vec<f32>> {
         last = last.checked_add((size - 1).checked_mul(stride)?)?;
     }
     storage.get(last)?;
+    // A view may repeat the values of its storage (stride 0), and a forged one without end.
+    if len > storage.len().max(LARGEST_REPEATED) {
+        return None;
+    }
     let mut values = Vec::with_capacity(len);
     let mut index = vec![0; tensor.shape.len()];
     for _ in 0..len {
@@ -170,5 +184,6 @@ mod tests {
         assert_eq!(view(&[4, 3], &[1, 4], 1), None);
         assert_eq!(view(&[usize::MAX, 3], &[3, 1], 0), None);
         assert_eq!(view(&[2, 2], &[1, usize::MAX], 1), None);
+        assert_eq!(view(&[1 << 40, 3], &[0, 1], 0), None);
     }
 }

@@ -2,6 +2,7 @@
 
 mod quantize;
 mod reference;
+mod source;
 
 use clap::{Parser, Subcommand};
 

@@ -18,6 +18,8 @@ use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::{Activations, Part, Residual, Scheme};
 use sha2::{Digest, Sha256};
 
+use super::source;
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
     /// Many codes where values are dense, few in the tails.
@@ -28,8 +30,12 @@ enum Kind {
 
 #[derive(Args)]
 pub struct Arguments {
-    /// HuggingFace folder or fair-esm .pt file.
+    /// HuggingFace folder, a folder of the hub's cache, fair-esm .pt file, another file of PyTorch weights, or the folder of
+    /// a LoRA adapter.
     checkpoint: PathBuf,
+    /// The weights that an adapter is merged into, if they aren't beside it.
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
     /// Model file to write.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
@@ -125,7 +131,7 @@ fn residual_bits(text: &str) -> Result<u32, String> {
 impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
         self.check()?;
-        let checkpoint = Checkpoint::open(&self.checkpoint)?;
+        let checkpoint = source::open(&self.checkpoint, self.base.as_deref())?;
         let scheme = self.scheme(checkpoint.fold_config().is_some());
         let sequences = self.sequences()?;
         let reference = Reference::new(&checkpoint)?;
@@ -140,7 +146,7 @@ impl Arguments {
         };
         let provenance = Provenance {
             name: self.name.clone(),
-            checkpoint: file_name(&self.checkpoint),
+            checkpoint: checkpoint.name().to_owned(),
             sha256: hashes(&checkpoint)?,
             language_model: scheme.language_model.to_string(),
             trunk: folds.map(|_| scheme.trunk.to_string()),
@@ -280,12 +286,13 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// SHA-256 of every file of the checkpoint.
+/// SHA-256 of every file of the checkpoint, by its name there: what a hub's cache calls the file it links to doesn't matter.
 fn hashes(checkpoint: &Checkpoint) -> anyhow::Result<BTreeMap<String, String>> {
     let hash = |path: &Path| -> io::Result<(String, String)> {
         let mut hasher = Sha256::new();
         io::copy(&mut File::open(path)?, &mut hasher)?;
-        Ok((file_name(path), format!("{:x}", hasher.finalize())))
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok((name, format!("{:x}", hasher.finalize())))
     };
     checkpoint.files().map(|path| hash(path).with_context(|| path.display().to_string())).collect()
 }

@@ -12,14 +12,20 @@ use quantizer::reference::esmfold::{Fold, FoldObserver, FoldOutputs, FoldReferen
 use quantizer::reference::{Observer, Outputs, Reference, Site, Want};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
+use super::source;
+
 /// Memory for the activations of the sequences that run together, in bytes. Each group of sequences reads every layer
 /// once, so this only has to be large compared with a layer.
 const GROUP_BYTES: usize = 1 << 30;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// HuggingFace folder or fair-esm .pt file.
+    /// HuggingFace folder, a folder of the hub's cache, fair-esm .pt file, another file of PyTorch weights, or the folder of
+    /// a LoRA adapter.
     checkpoint: PathBuf,
+    /// The weights that an adapter is merged into, if they aren't beside it.
+    #[arg(long, value_name = "DIR")]
+    base: Option<PathBuf>,
     /// Sequences to run: a file, plain or gzipped, a folder of files, or `-` for the standard input.
     #[arg(long, value_name = "FILE")]
     fasta: PathBuf,
@@ -48,7 +54,7 @@ pub struct Arguments {
 
 impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
-        let mut checkpoint = Checkpoint::open(&self.checkpoint)?;
+        let mut checkpoint = source::open(&self.checkpoint, self.base.as_deref())?;
         if self.weights.is_some() {
             checkpoint.round_weights();
         }

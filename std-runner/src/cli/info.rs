@@ -10,6 +10,7 @@ use std_runner::arena::display_bytes;
 use std_runner::engine::{Engine, Request, Requests};
 use std_runner::fold::Folder;
 use std_runner::model::{ModelBytes, metadata};
+use std_runner::published;
 use std_runner::task::Task;
 
 use super::Outcome;
@@ -109,6 +110,9 @@ fn provenance(console: &mut Console, file: &ModelFile, all: bool) {
         console.line("provenance      none");
         return;
     };
+    if let Some(model) = published::source(&meta) {
+        console.line(format_args!("weights         unmodified: those of {model}, as published"));
+    }
     for (key, value) in meta {
         print(console, &key, &value, all);
     }

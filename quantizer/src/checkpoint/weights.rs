@@ -1,0 +1,69 @@
+//! The weight files of a folder.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::archive::{self, Archive};
+use super::{CheckpointError, locate};
+
+/// The weight files of a HuggingFace folder, in the order in which `transformers` looks for them.
+pub(super) const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+/// Opens the first kind of weights that the folder has; `None` if it has none.
+///
+/// # Errors
+/// Anything wrong with the files.
+pub(super) fn open(folder: &Path) -> Result<Option<Vec<Box<dyn Archive>>>, CheckpointError> {
+    for name in WEIGHTS {
+        let whole = folder.join(name);
+        if locate::is_file(&whole)? {
+            return Ok(Some(vec![archive::open(&whole)?]));
+        }
+        let index = folder.join(format!("{name}.index.json"));
+        if locate::is_file(&index)? {
+            return open_shards(&index).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether `folder` has weights.
+///
+/// # Errors
+/// A link to a file that isn't there.
+pub(super) fn are_in(folder: &Path) -> Result<bool, CheckpointError> {
+    for name in WEIGHTS {
+        if locate::is_file(&folder.join(name))?
+            || locate::is_file(&folder.join(format!("{name}.index.json")))?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[derive(Deserialize)]
+struct ShardIndex {
+    weight_map: BTreeMap<String, String>,
+}
+
+fn open_shards(index: &Path) -> Result<Vec<Box<dyn Archive>>, CheckpointError> {
+    let text = std::fs::read(index).map_err(|source| CheckpointError::Io { path: index.into(), source })?;
+    let shards: ShardIndex = serde_json::from_slice(&text)
+        .map_err(|source| CheckpointError::Json { path: index.into(), source })?;
+    let files: BTreeSet<&String> = shards.weight_map.values().collect();
+    let mut archives = Vec::new();
+    for file in files {
+        let archive = archive::open(&index.with_file_name(file))?;
+        let promised = shards.weight_map.iter().filter(|(_, f)| *f == file).map(|(name, _)| name);
+        let names: Vec<String> =
+            promised.filter(|name| !archive.entries().contains_key(*name)).cloned().collect();
+        if !names.is_empty() {
+            return Err(CheckpointError::MissingTensors { path: archive.path().into(), names });
+        }
+        archives.push(archive);
+    }
+    Ok(archives)
+}

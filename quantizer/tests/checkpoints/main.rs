@@ -1,0 +1,12 @@
+//! Checkpoints as trainers, hubs and strangers hand them in.
+
+mod adapters;
+mod files;
+#[path = "../fixture/mod.rs"]
+mod fixture;
+#[cfg(unix)]
+mod hub;
+mod pickles;
+mod provenance;
+mod remarks;
+mod wrapped;
