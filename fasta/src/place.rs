@@ -1,5 +1,6 @@
 //! Where something is, for messages.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A place in a file, for messages.
@@ -32,10 +33,24 @@ impl fmt::Display for Place {
         }
         write!(f, ": record {}", self.record)?;
         if !self.id.is_empty() {
-            write!(f, " (`{}`)", Printable(&self.id))?;
+            write!(f, " (`{}`)", Printable(&shorten(&self.id)))?;
         }
         Ok(())
     }
+}
+
+/// Most characters of an identifier in a message, which has the line, too.
+const LONGEST: usize = 60;
+
+/// The identifier, without its middle if it is long.
+fn shorten(id: &str) -> Cow<'_, str> {
+    let count = id.chars().count();
+    if count <= LONGEST {
+        return Cow::Borrowed(id);
+    }
+    let kept = LONGEST / 2;
+    let (begin, end) = (id.chars().take(kept), id.chars().skip(count - kept + 1));
+    Cow::Owned(begin.chain(['…']).chain(end).collect())
 }
 
 /// A line and a column, both from 1.
@@ -53,5 +68,20 @@ impl fmt::Display for Printable<'_> {
         self.0.chars().try_for_each(|c| {
             if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_identifier_loses_its_middle() {
+        let place = |id: String| Place { file: "in.fa".into(), line: 3, column: None, record: 2, id };
+        let whole = format!("{}é", "x".repeat(59));
+        assert_eq!(place(whole.clone()).to_string(), format!("in.fa: line 3: record 2 (`{whole}`)"));
+        let long = format!("{}{}", "é".repeat(200), "z".repeat(200));
+        let expected = format!("in.fa: line 3: record 2 (`{}…{}`)", "é".repeat(30), "z".repeat(29));
+        assert_eq!(place(long).to_string(), expected);
     }
 }

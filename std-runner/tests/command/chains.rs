@@ -120,7 +120,7 @@ fn a_model_of_contacts_alone() {
     run(&folder, &["predict", "--model", "lm.fpm"])
         .assert()
         .success()
-        .stdout(contains("complex     39 residues"));
+        .stdout(contains("complex         39 "));
     check_maps(&folder);
     let model = ["digest", "in.fasta", "--each", "--model", "lm.fpm"];
     foldpoint(&folder)

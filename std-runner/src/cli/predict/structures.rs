@@ -182,7 +182,10 @@ impl Files<'_> {
             }
             _ => {}
         }
-        let write = |w: &mut dyn std::io::Write| Ok(serde_json::to_writer_pretty(w, confidence)?);
+        let write = |w: &mut dyn std::io::Write| {
+            serde_json::to_writer_pretty(&mut *w, confidence)?;
+            writeln!(w)
+        };
         files.push(self.out.write(&self.name(CONFIDENCE), write)?);
         files.push(self.out.write(&self.name(RESIDUES), |w| residue_table(w, model))?);
         Ok(files)
