@@ -41,6 +41,8 @@ impl Entities {
         let subject = subject(model, DESCRIPTION);
         let strands = self.strands(entity);
         match (self.first.len(), strands.len()) {
+            // Biopython takes this word for a table even in quotes.
+            (1, _) if subject.eq_ignore_ascii_case("loop_") => format!("{subject} (one word)"),
             (1, _) => subject,
             (_, 1) => format!("{subject}, chain {}", strands[0]),
             (_, 2..=NAMED) => format!("{subject}, chains {}", strands.join(", ")),

@@ -76,8 +76,13 @@ fn head(out: &mut dyn Write, model: &Model) -> io::Result<()> {
 fn block_name(id: &str) -> String {
     let keep = |c: char| if c.is_ascii_alphanumeric() || "_-+.".contains(c) { c } else { '_' };
     let name: String = id.chars().map(keep).take(BLOCK).collect();
-    // A lone dot means that there is none.
-    if name.is_empty() || name == "." { "prediction".into() } else { name }
+    match name.to_ascii_lowercase().as_str() {
+        // A lone dot means that there is none.
+        "" | "." => "prediction".into(),
+        // Biopython takes this word for a table even in quotes.
+        "loop_" => format!("{name}_"),
+        _ => name,
+    }
 }
 
 fn atoms(out: &mut dyn Write, model: &Model, entities: &Entities) -> io::Result<()> {
