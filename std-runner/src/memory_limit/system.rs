@@ -20,6 +20,7 @@ fn available(root: &Path) -> Option<u64> {
 fn available(_: &Path) -> Option<u64> {
     use sysinfo::{MemoryRefreshKind, RefreshKind, System};
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let bytes = System::new_with_specifics(memory).ok()?.available_memory();
     // 0 where the crate doesn't know the system.
-    Some(System::new_with_specifics(memory).available_memory()).filter(|&bytes| bytes > 0)
+    (bytes > 0).then_some(bytes)
 }
