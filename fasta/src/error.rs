@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::place::Place;
+use crate::text::is_blank;
 
 /// A file, or a folder, that was not read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +65,7 @@ pub enum FastaError {
     },
     /// It could not be read to its end.
     #[error(
-        "{file}: breaks off: {reason}; the {complete} complete records before are used, others may be missing"
+        "{file}: breaks off: {reason}; what is complete is used (records: {complete}), others may be missing"
     )]
     Cut {
         /// Name of the file.
@@ -184,8 +185,8 @@ impl fmt::Display for Found {
         match *self {
             Self::Char(c) if c.is_ascii_graphic() => write!(f, "`{c}`"),
             Self::Char(c) if c.is_ascii() => write!(f, "the byte 0x{:02x}", u32::from(c)),
-            Self::Char(c) if c.is_alphanumeric() => write!(f, "`{c}` (U+{:04X})", u32::from(c)),
-            Self::Char(c) => write!(f, "U+{:04X}", u32::from(c)),
+            Self::Char(c) if c.is_control() || is_blank(c) => write!(f, "U+{:04X}", u32::from(c)),
+            Self::Char(c) => write!(f, "`{c}` (U+{:04X})", u32::from(c)),
             Self::Byte(byte) => write!(f, "the byte 0x{byte:02x}"),
         }
     }

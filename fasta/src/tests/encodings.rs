@@ -30,7 +30,7 @@ fn utf16_with_and_without_a_mark() {
     let cut = parse(&utf16(">a\nMK\n>b\nMKV", true, true)[..25]);
     assert_eq!(records(&cut), [("a", "MK")]);
     assert!(
-        cut.rejected[0].to_string().contains("line 4, column 3: record 2 (`b`): found U+FFFD"),
+        cut.rejected[0].to_string().contains("line 4, column 3: record 2 (`b`): found `\u{fffd}` (U+FFFD)"),
         "{cut:?}"
     );
 }

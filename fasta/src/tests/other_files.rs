@@ -58,6 +58,7 @@ fn text_before_the_first_header() {
     assert_eq!(bare, format!("{place} (a bare sequence? put a line `>name` before it)"));
     assert!(failure("name,sequence\na,MK\n").ends_with("found `n`"));
     assert!(failure("1 2\n>a\nMK\n").contains("found `1`"));
+    assert!(failure("\u{ff1e}a\nMK\n").contains("found `\u{ff1e}` (U+FF1E)"));
 }
 
 #[test]

@@ -14,3 +14,4 @@ mod fold_scores;
 mod masks;
 mod model_file;
 mod results;
+mod sequences;
