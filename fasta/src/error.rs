@@ -65,7 +65,7 @@ pub enum FastaError {
     },
     /// It could not be read to its end.
     #[error(
-        "{file}: breaks off: {reason}; what is complete is used (records: {complete}), others may be missing"
+        "{file}: breaks off: {reason}; complete records before that: {complete}; others may be missing"
     )]
     Cut {
         /// Name of the file.

@@ -1,8 +1,9 @@
-//! `quantizer reference` as a user runs it.
+//! `quantizer reference` as a user runs it, and how the quantizer reads sequences.
 
 mod fixture;
 
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -168,4 +169,56 @@ fn errors_name_the_file_and_leave_a_status() {
     fs::write(&occupied, "").unwrap();
     let message = error(&reference(&good, ">a\nM\n", &occupied, &[]));
     assert!(message.contains("file: "), "{message}");
+}
+
+/// Quantizes the smallest checkpoint with these calibration sequences; returns what was said, and the model file.
+fn quantize(name: &str, fasta: &[u8]) -> (bool, String, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, out) = (folder.path().join(name), folder.path().join("out.fpm"));
+    fs::write(&path, fasta).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quantizer"));
+    command.arg(golden("esm2-head16")).arg("-o").arg(&out).arg("--calibration").arg(&path);
+    let done = command.output().unwrap();
+    (done.status.success(), String::from_utf8(done.stderr).unwrap(), fs::read(&out).unwrap_or_default())
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn calibration_sequences_are_read_as_the_runner_reads_them() {
+    let good = format!(">a\n{FIRST}\n>b\n{}\n", FIRST.repeat(2));
+    let (done, said, plain) = quantize("cal.fa", good.as_bytes());
+    assert!(done, "{said}");
+    let (done, said, compressed) = quantize("cal.gz", &gzip(&good));
+    assert!(done, "{said}");
+    // The file says what it was calibrated with, and a checksum follows from that.
+    let differ = plain.iter().zip(&compressed).filter(|(a, b)| a != b).count();
+    assert!(plain.len() == compressed.len() && (2..20).contains(&differ), "{differ}");
+    let (done, said, _) = quantize("cal.fa", format!(">empty\n{good}>two\nMK:V\n").as_bytes());
+    assert!(done, "{said}");
+    assert!(said.contains("calibrating on 2 sequences, 54 residues"), "{said}");
+    assert_eq!(said.matches("line 1: record 1 (`empty`): the sequence is empty").count(), 1, "{said}");
+    assert!(
+        said.contains("warning: left out: ") && said.contains("record 4 (`two`): the sequence has 2 chains")
+    );
+    let (done, said, file) = quantize("cal.gz", &gzip(&good)[..40]);
+    assert!(!done && file.is_empty());
+    assert_eq!(said.matches("cal.gz: ").count(), 1, "{said}");
+    assert!(said.starts_with("error: ") && said.contains("breaks off: "), "{said}");
+}
+
+#[test]
+fn reference_takes_repeated_identifiers_and_what_else_the_runner_takes() {
+    let out = tempfile::tempdir().unwrap();
+    let fasta = "; comment\r>a\rMK\r>a\rMKV\r> A x\rMK\r";
+    let done = reference(&golden("esm2-head16"), fasta, out.path(), &[]);
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(files(&out), ["A_3.safetensors", "a.safetensors", "a_2.safetensors"]);
+    let bytes = fs::read(out.path().join("a_2.safetensors")).unwrap();
+    let shape = SafeTensors::deserialize(&bytes).unwrap().tensor("a_2.contacts").unwrap().shape().to_vec();
+    assert_eq!(shape, [3, 3]);
 }

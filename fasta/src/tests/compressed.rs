@@ -82,7 +82,7 @@ fn a_file_that_breaks_off_keeps_its_complete_records() {
             whole.sequences[..complete].iter().map(|s| &s.residues).collect::<Vec<_>>()
         );
         assert!(error.starts_with("t.gz: breaks off: "), "{error}");
-        assert!(error.contains(&format!("what is complete is used (records: {complete})")), "{error}");
+        assert!(error.contains(&format!("complete records before that: {complete};")), "{error}");
         assert_eq!(
             (cut, &batch.rejected[0].problem, &batch.rejected[0].place.id),
             (1, &RecordProblem::Cut, &format!("r{complete}"))

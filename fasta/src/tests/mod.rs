@@ -144,7 +144,7 @@ fn nucleotides_are_a_warning() {
         "t.fasta: line 1: record 1 (`a`): chain 1 has the letters of nucleotides only: is it DNA or RNA? It is read as a protein"
     );
     assert!(messages(&batch.warnings)[2].contains("record 2 (`b`): chain 2 has the letters of nucleotides"));
-    let proteins = [&S1[..], "ACGTACGTACGTACGTACG", &"GA".repeat(20), &"A".repeat(30), &"GAT_".repeat(10)];
+    let proteins = [S1, "ACGTACGTACGTACGTACG", &"GA".repeat(20), &"A".repeat(30), &"GAT_".repeat(10)];
     for protein in proteins {
         assert!(parse(format!(">a\n{protein}\n")).warnings.is_empty(), "{protein}");
     }
