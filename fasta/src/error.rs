@@ -64,9 +64,7 @@ pub enum FastaError {
         reason: io::Error,
     },
     /// It could not be read to its end.
-    #[error(
-        "{file}: breaks off: {reason}; complete records before that: {complete}; others may be missing"
-    )]
+    #[error("{file}: breaks off: {reason}; complete records before that: {complete}; others may be missing")]
     Cut {
         /// Name of the file.
         file: String,

@@ -151,13 +151,3 @@ fn chains_separated_by_slashes() {
         pdb.lines().filter(|l| l.starts_with("ATOM") && &l[12..16] == " CA ").map(|l| &l[21..22]).collect();
     assert_eq!(chains, "AAAABBB");
 }
-
-#[test]
-fn masked_residues_are_predicted() {
-    let folder = Folder::new();
-    folder.write("in.fa", ">a\nMKV_AGI\n>b\nMKV<mask>AGI\n>c\nMKVXAGI\n");
-    foldpoint(&folder).args(["logits", "in.fa", "-o", "out"]).assert().success();
-    let logits = |name: &str| std::fs::read(folder.path(&format!("out/{name}.logits.npy"))).expect("logits");
-    assert_eq!(logits("a"), logits("b"));
-    assert_ne!(logits("a"), logits("c"));
-}
