@@ -73,6 +73,7 @@ class Readers(unittest.TestCase):
     def setUp(self):
         # A reader that warns does not take the file as it is.
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)
 
     @of_each
     def test_pdb_lines(self, files):
