@@ -222,3 +222,36 @@ fn reference_takes_repeated_identifiers_and_what_else_the_runner_takes() {
     let shape = SafeTensors::deserialize(&bytes).unwrap().tensor("a_2.contacts").unwrap().shape().to_vec();
     assert_eq!(shape, [3, 3]);
 }
+
+#[test]
+fn every_file_says_whose_it_is_and_is_the_same_with_any_number_of_threads() {
+    let fasta = ">a\nMKTAYIA\n>b\nRQISFVKDHCNEPGLV\n";
+    let mut written = Vec::new();
+    for threads in ["1", "3"] {
+        let out = tempfile::tempdir().unwrap();
+        let done = reference(&golden("esmfold-tiny"), fasta, out.path(), &["--threads", threads]);
+        assert!(done.status.success(), "{done:?}");
+        let said = String::from_utf8(done.stdout).unwrap();
+        assert!(said.contains("a: 7 residues: ") && said.contains("b: 16 residues: "), "{said}");
+        written.push(["a", "b"].map(|id| fs::read(out.path().join(format!("{id}.safetensors"))).unwrap()));
+    }
+    assert_eq!(written[0], written[1]);
+    let (_, header) = SafeTensors::read_metadata(&written[0][1]).unwrap();
+    assert_eq!(header.metadata().as_ref().unwrap()["sequence"], "RQISFVKDHCNEPGLV");
+    let out = tempfile::tempdir().unwrap();
+    let none = reference(&golden("esmfold-tiny"), fasta, out.path(), &["--threads", "0"]);
+    assert_eq!(none.status.code(), Some(2));
+}
+
+#[test]
+fn what_is_done_is_written_before_the_next_sequence_runs() {
+    // The third file can't be written: a folder is in its way.
+    let out = tempfile::tempdir().unwrap();
+    fs::create_dir(out.path().join("c.safetensors")).unwrap();
+    let long = "MKTAYIARQISFVKDH".repeat(16);
+    let fasta = format!(">a\n{long}\n>b\n{long}\n>c\n{long}\n");
+    let done = reference(&golden("esm2-head16"), &fasta, out.path(), &[]);
+    assert!(error(&done).contains("c.safetensors"));
+    assert_eq!(files(&out), ["a.safetensors", "b.safetensors", "c.safetensors"]);
+    assert!(String::from_utf8_lossy(&done.stdout).contains("b: 256 residues: "));
+}

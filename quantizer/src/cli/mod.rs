@@ -3,6 +3,7 @@
 mod quantize;
 mod reference;
 mod source;
+mod threads;
 
 use clap::{Parser, Subcommand};
 

@@ -19,6 +19,7 @@ use quantizer::scheme::{Activations, Part, Residual, Scheme};
 use sha2::{Digest, Sha256};
 
 use super::source;
+use super::threads::Threads;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
@@ -84,6 +85,8 @@ pub struct Arguments {
     /// Don't fold calibration sequences of more than N residues.
     #[arg(long, value_name = "N", default_value_t = 128)]
     fold_max_len: usize,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 /// A choice for one part of the model.
@@ -131,6 +134,7 @@ fn residual_bits(text: &str) -> Result<u32, String> {
 impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
         self.check()?;
+        self.threads.start()?;
         let checkpoint = source::open(&self.checkpoint, self.base.as_deref())?;
         let scheme = self.scheme(checkpoint.fold_config().is_some());
         let sequences = self.sequences()?;

@@ -1,6 +1,8 @@
 //! `quantizer reference`: runs the float model and writes what it computes.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -13,10 +15,11 @@ use quantizer::reference::{Observer, Outputs, Reference, Site, Want};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
 use super::source;
+use super::threads::Threads;
 
-/// Memory for the activations of the sequences that run together, in bytes. Each group of sequences reads every layer
-/// once, so this only has to be large compared with a layer.
-const GROUP_BYTES: usize = 1 << 30;
+/// Residues that run together. Each group of sequences reads every layer once, which with so many costs little beside the layer's products;
+/// and a group's files are written before the next one runs.
+const GROUP_RESIDUES: usize = 256;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -50,10 +53,13 @@ pub struct Arguments {
     /// Leave out sequences of more than N residues.
     #[arg(long, value_name = "N", default_value_t = 1024)]
     max_len: usize,
+    #[command(flatten)]
+    threads: Threads,
 }
 
 impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
+        self.threads.start()?;
         let mut checkpoint = source::open(&self.checkpoint, self.base.as_deref())?;
         if self.weights.is_some() {
             checkpoint.round_weights();
@@ -75,9 +81,14 @@ impl Arguments {
         let recycles = self.recycles.or(fold.map(|fold| fold.max_recycles - 1)).unwrap_or(0);
         let mut progress = Progress::new(steps(checkpoint.config(), fold, recycles) * sequences.len());
         let model = Model::new(&checkpoint, want, recycles)?;
-        for group in groups(&sequences, |sequence| model.activation_bytes(sequence)) {
+        let mut done = 0;
+        for group in groups(&sequences) {
+            progress.begin(group, done, sequences.len());
             for (sequence, tensors) in group.iter().zip(model.run(group, &mut progress)?) {
-                write(&self.out, &sequence.sequence, &tensors)?;
+                let path = write(&self.out, &sequence.sequence, &tensors)?;
+                done += 1;
+                let (id, residues) = (&sequence.sequence.id, sequence.residues());
+                progress.bar.suspend(|| println!("{id}: {residues} residues: {}", path.display()));
             }
         }
         progress.bar.finish_and_clear();
@@ -190,19 +201,6 @@ impl<'c> Model<'c> {
         tensors.retain(|(_, values, _)| !values.is_empty());
         tensors
     }
-
-    /// Bytes that a sequence needs from the first layer to the last.
-    fn activation_bytes(&self, sequence: &Input) -> usize {
-        let (residues, tokens) = (sequence.residues(), sequence.tokens.len());
-        let states = 1 + if self.want.hidden { self.config.layers + 1 } else { 0 };
-        let contacts = if self.want.contacts { tokens * tokens * size_of::<f64>() } else { 0 };
-        let pairs = match &self.part {
-            Part::LanguageModel(_) => 0,
-            // The representation now and in the pass before.
-            Part::Fold { reference, .. } => 2 * residues * residues * reference.config().pair_width,
-        };
-        (states * tokens * self.config.width + pairs) * size_of::<f32>() + contacts
-    }
 }
 
 /// The results of folding a sequence of `residues`.
@@ -216,13 +214,13 @@ fn fold_tensors(residues: usize, outputs: FoldOutputs) -> Tensors {
     ]
 }
 
-/// Splits `sequences` so that no group needs more than [`GROUP_BYTES`], unless one sequence alone does.
-fn groups(sequences: &[Input], bytes: impl Fn(&Input) -> usize) -> Vec<&[Input]> {
+/// Splits `sequences` so that no group has more than [`GROUP_RESIDUES`], unless one sequence alone does.
+fn groups(sequences: &[Input]) -> Vec<&[Input]> {
     let mut groups = Vec::new();
     let (mut start, mut used) = (0, 0);
     for (i, sequence) in sequences.iter().enumerate() {
-        let needed = bytes(sequence);
-        if i > start && used + needed > GROUP_BYTES {
+        let needed = sequence.residues();
+        if i > start && used + needed > GROUP_RESIDUES {
             groups.push(&sequences[start..i]);
             (start, used) = (i, 0);
         }
@@ -232,7 +230,8 @@ fn groups(sequences: &[Input], bytes: impl Fn(&Input) -> usize) -> Vec<&[Input]>
     groups
 }
 
-fn write(out: &Path, sequence: &Sequence, tensors: &Tensors) -> anyhow::Result<()> {
+/// Writes one sequence's file; its metadata hold the sequence, so that nobody takes it for another one's.
+fn write(out: &Path, sequence: &Sequence, tensors: &Tensors) -> anyhow::Result<PathBuf> {
     let bytes: Vec<(String, &[usize], Vec<u8>)> = tensors
         .iter()
         .map(|(kind, values, shape)| {
@@ -245,7 +244,11 @@ fn write(out: &Path, sequence: &Sequence, tensors: &Tensors) -> anyhow::Result<(
         .iter()
         .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-    views.and_then(|views| serialize_to_file(views, None, &path)).with_context(|| path.display().to_string())
+    let residues = String::from_utf8_lossy(&sequence.residues).into_owned();
+    let metadata = HashMap::from([("sequence".to_owned(), residues)]);
+    let written = views.and_then(|views| serialize_to_file(views, Some(metadata), &path));
+    written.with_context(|| path.display().to_string())?;
+    Ok(path)
 }
 
 /// Advances a bar by each sequence that has been through a layer or a block.
@@ -255,9 +258,19 @@ struct Progress {
 
 impl Progress {
     fn new(steps: usize) -> Self {
-        let style = ProgressStyle::with_template("{bar:40} {percent}% {elapsed} of {duration}")
+        let style = ProgressStyle::with_template("{bar:40} {percent}% {elapsed}, {eta} left  {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self { bar: ProgressBar::new(steps as u64).with_style(style) }
+        let bar = ProgressBar::new(steps as u64).with_style(style);
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self { bar }
+    }
+
+    /// Says what runs now, `done` of `total` sequences being written.
+    fn begin(&self, group: &[Input], done: usize, total: usize) {
+        if let [first, others @ ..] = group {
+            let and = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+            self.bar.set_message(format!("{done} of {total} written; {}{and}", first.sequence.id));
+        }
     }
 }
 
@@ -283,19 +296,15 @@ impl FoldObserver for Progress {
 mod tests {
     use super::*;
 
-    fn sequences(count: usize) -> Vec<Input> {
-        (0..count).map(|i| Input::new(Sequence::from_residues("a", vec![b'A'; i]))).collect()
-    }
-
     #[test]
-    fn groups_stay_within_memory_and_lose_nothing() {
-        let all = sequences(5);
-        let sizes = |bytes: [usize; 5]| -> Vec<usize> {
-            groups(&all, |sequence| bytes[sequence.residues()]).iter().map(|group| group.len()).collect()
+    fn groups_are_small_and_lose_nothing() {
+        let sizes = |lengths: &[usize]| -> Vec<usize> {
+            let input = |&length: &usize| Input::new(Sequence::from_residues("a", vec![b'A'; length]));
+            let all: Vec<Input> = lengths.iter().map(input).collect();
+            groups(&all).iter().map(|group| group.len()).collect()
         };
-        let half = GROUP_BYTES / 2;
-        assert_eq!(sizes([1; 5]), [5]);
-        assert_eq!(sizes([half; 5]), [2, 2, 1]);
-        assert_eq!(sizes([2 * GROUP_BYTES, 1, 1, GROUP_BYTES, 1]), [1, 2, 1, 1]);
+        assert_eq!(sizes(&[1; 5]), [5]);
+        assert_eq!(sizes(&[GROUP_RESIDUES / 2; 5]), [2, 2, 1]);
+        assert_eq!(sizes(&[2 * GROUP_RESIDUES, 1, 1, GROUP_RESIDUES, 1]), [1, 2, 1, 1]);
     }
 }

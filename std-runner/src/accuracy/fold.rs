@@ -232,7 +232,8 @@ mod tests {
         let mut bytes = Vec::new();
         crate::output::safetensors(&mut bytes, &tensors, false).expect("in memory");
         std::fs::write(dir.path().join("a.safetensors"), bytes).expect("written");
-        let reference = Reference::open(dir.path(), "a", "a").expect("a file");
+        let reference = Reference::open(dir.path(), &fasta::Sequence::from_residues("a", b"GA".to_vec()))
+            .expect("a file");
         let fold = Fold::from_reference(&reference, 2).expect("a fold");
         let second = fold.0[1].expect("a residue");
         assert_eq!((second.atoms[0], second.atoms[1]), (None, Some([114.0, 115.0, 116.0])));

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fasta::Sequence;
 use safetensors::SafeTensors;
 use safetensors::tensor::Dtype;
 
@@ -24,18 +25,25 @@ pub struct ReferenceError {
 }
 
 impl Reference {
-    /// Reads `DIR/STEM.safetensors`, whose tensors are named `ID.contacts`, `ID.hidden`, `ID.logits`.
+    /// Reads a sequence's file, `DIR/STEM.safetensors`, whose tensors are named `ID.contacts`, `ID.hidden`, `ID.logits`.
     ///
     /// # Errors
-    /// [`ReferenceError`] with the file's name.
-    pub fn open(dir: &Path, stem: &str, id: &str) -> Result<Self, ReferenceError> {
-        let path = dir.join(format!("{stem}.safetensors"));
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Self { path, id: id.to_owned(), bytes }),
-            Err(e) => {
-                Err(ReferenceError { path, reason: format!("the float reference cannot be read: {e}") })
-            }
+    /// [`ReferenceError`] with the file's name, also if the file says that it is another sequence's: names may be, where a file's records
+    /// have changed since.
+    pub fn open(dir: &Path, sequence: &Sequence) -> Result<Self, ReferenceError> {
+        let path = dir.join(format!("{}.safetensors", sequence.stem));
+        let error = |reason| ReferenceError { path: path.clone(), reason };
+        let bytes =
+            std::fs::read(&path).map_err(|e| error(format!("the float reference cannot be read: {e}")))?;
+        let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| error(e.to_string()))?;
+        let residues = header.metadata().as_ref().and_then(|metadata| metadata.get("sequence"));
+        if residues.is_some_and(|residues| residues.as_bytes() != sequence.residues) {
+            return Err(error(format!(
+                "it is of another sequence than {}; make the float references anew",
+                sequence.place
+            )));
         }
+        Ok(Self { path, id: sequence.id.clone(), bytes })
     }
 
     /// The f32 tensor `ID.kind`, which must have this shape; `None` if the file has no such tensor.
@@ -79,14 +87,32 @@ mod tests {
         let tensors = BTreeMap::from([("a|b.contacts".to_owned(), (vec![2, 2], vec![0.0, 0.25, 0.25, 0.0]))]);
         crate::output::safetensors(&mut bytes, &tensors, false).expect("in memory");
         std::fs::write(dir.path().join("a_b.safetensors"), bytes).expect("written");
-        let reference = Reference::open(dir.path(), "a_b", "a|b").expect("a file");
+        let sequence = Sequence::from_residues("a|b", b"MK".to_vec());
+        let reference = Reference::open(dir.path(), &sequence).expect("a file");
         assert_eq!(reference.required("contacts", &[2, 2]).expect("there"), [0.0, 0.25, 0.25, 0.0]);
         assert_eq!(reference.tensor("hidden", &[2]).expect("fine"), None);
         let error = reference.required("contacts", &[3, 3]).expect_err("another shape").to_string();
         assert!(error.contains("a_b.safetensors") && error.contains("expected F32 [3, 3]"), "{error}");
         assert!(reference.required("logits", &[1]).expect_err("missing").to_string().contains("a|b.logits"));
         assert!(
-            Reference::open(dir.path(), "c", "c").expect_err("missing").to_string().contains("c.safetensors")
+            Reference::open(dir.path(), &Sequence::from_residues("c", vec![]))
+                .expect_err("missing")
+                .to_string()
+                .contains("c.safetensors")
         );
+    }
+
+    #[test]
+    fn a_reference_of_another_sequence_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let metadata = std::collections::HashMap::from([("sequence".to_owned(), "MK".to_owned())]);
+        let tensor = safetensors::tensor::TensorView::new(Dtype::F32, vec![1], &[0; 4]).expect("a tensor");
+        let bytes = safetensors::serialize([("a.ptm", tensor)], Some(metadata)).expect("in memory");
+        std::fs::write(dir.path().join("a.safetensors"), bytes).expect("written");
+        let open =
+            |residues: &[u8]| Reference::open(dir.path(), &Sequence::from_residues("a", residues.to_vec()));
+        assert_eq!(open(b"MK").expect("its own").required("ptm", &[1]).expect("there"), [0.0]);
+        let error = open(b"MV").expect_err("another sequence").to_string();
+        assert!(error.contains("a.safetensors: it is of another sequence than"), "{error}");
     }
 }

@@ -17,12 +17,12 @@ impl Default for Similarity {
 }
 
 impl Similarity {
-    /// Adds one row (one token's values) and its reference; a pair of zero rows counts as equal.
+    /// Adds one row (one token's values) and its reference, and returns their cosine; a pair of zero rows counts as equal.
     pub fn add(
         &mut self,
         row: impl Iterator<Item = f64> + Clone,
         reference: impl Iterator<Item = f64> + Clone,
-    ) {
+    ) -> f64 {
         let (mut dot, mut square, mut square_reference) = (0.0, 0.0, 0.0);
         for (x, r) in row.zip(reference) {
             dot += x * r;
@@ -36,6 +36,7 @@ impl Similarity {
         self.cosines += cosine;
         self.worst = self.worst.min(cosine);
         self.squared_reference += square_reference;
+        cosine
     }
 
     /// Mean of the rows' cosines; 1 if there are none.

@@ -144,8 +144,41 @@ fn hidden_states_equal_themselves() {
     foldpoint(&folder).args(arguments).assert().success().stdout(
         contains("57 tokens")
             .and(contains("| embedding | 1.00000 | 1.00000 | 0.0000 |"))
+            .and(contains("left out: 0 sequences"))
             .and(contains("top-1 agreement 100.00% of 55 residues")),
     );
+}
+
+#[test]
+fn the_worst_protein_and_residue_are_named() {
+    let folder = Folder::new();
+    folder.write("in.fasta", format!(">1ABC_B\n{SEQUENCE}\n>gone\nMKV\n>empty\n"));
+    let mut tensors = own_outputs();
+    let (shape, hidden) = tensors.get_mut("1ABC_B.hidden").expect("hidden states");
+    // The last hidden state of residue 3, an I, points the other way.
+    let (tokens, width) = (shape[1], shape[2]);
+    let start = hidden.len() - tokens * width + 3 * width;
+    hidden[start..start + width].iter_mut().for_each(|value| *value = -*value);
+    write_reference(&folder, tensors);
+    let arguments = ["evaluate", "hidden", "--fasta", "in.fasta", "--reference", "reference"];
+    foldpoint(&folder).args(arguments).assert().code(1).stdout(
+        contains("-1.00000")
+            .and(contains("| 1ABC_B I3 |"))
+            .and(contains("Worst protein: 1ABC_B, mean cosine 0.96"))
+            .and(contains("57 tokens of 1 sequences, <cls> and <eos> included; left out: 2 sequences")),
+    );
+    let output = foldpoint(&folder).args(arguments).arg("--json").output().expect("it starts");
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let last = json["layers"].as_array().and_then(|layers| layers.last()).expect("a layer");
+    assert_eq!((&last["worst"]["position"], &last["worst"]["residue"]), (&3.into(), &"I".into()));
+    assert_eq!(
+        (&json["worst_protein"], &json["proteins"][0]["worst"]["id"]),
+        (&"1ABC_B".into(), &"1ABC_B".into())
+    );
+    assert_eq!(json["logits"]["top1_agreement"], 1.0);
+    let left_out: Vec<_> =
+        json["left_out"].as_array().expect("a list").iter().map(|l| l["id"].clone()).collect();
+    assert_eq!(left_out, ["empty", "gone"]);
 }
 
 #[test]

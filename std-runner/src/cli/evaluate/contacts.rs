@@ -79,8 +79,7 @@ impl Args {
     ) -> anyhow::Result<Option<Precisions>> {
         let Some(dir) = &self.reference else { return Ok(None) };
         let length = sequence.residues.len();
-        let map =
-            Reference::open(dir, &sequence.stem, &sequence.id)?.required("contacts", &[length, length])?;
+        let map = Reference::open(dir, sequence)?.required("contacts", &[length, length])?;
         Ok(Some(precisions(target, &map, length)))
     }
 }

@@ -3,6 +3,7 @@
 mod contacts;
 mod contacts_report;
 mod hidden;
+mod hidden_report;
 mod structures;
 mod structures_report;
 mod targets;

@@ -156,7 +156,7 @@ impl Args {
         ensure!(fold.0.len() == length, "the prediction has another length than the sequence");
         let integer = self.scores(letters, target, fold)?;
         let float = self.reference.as_ref().map(|dir| -> anyhow::Result<_> {
-            let reference = Reference::open(dir, &sequence.stem, &sequence.id)?;
+            let reference = Reference::open(dir, sequence)?;
             let float = Fold::from_reference(&reference, length)?;
             let agreement = Agreement {
                 lddt: fold.lddt(&float, letters, Compare::Backbone),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use fasta::Sequence;
+use fasta::{RecordError, Sequence};
 use serde::Serialize;
 use std_runner::accuracy::bootstrap::mean;
 use std_runner::accuracy::files::{Fit, StructureFiles, fit};
@@ -88,9 +88,8 @@ impl<T> Targets<T> {
         let done: Vec<&str> = done.collect();
         let failed = self.list.iter().filter(|target| !done.contains(&&*target.sequence.stem));
         self.left_out.extend(failed.map(|target| LeftOut {
-            id: Some(target.sequence.id.clone()),
             file: Some(target.structure.file.clone()),
-            reason: "failed; the standard error says why".into(),
+            ..LeftOut::failed(&target.sequence)
         }));
     }
 }
@@ -107,12 +106,8 @@ impl Structures {
         make: impl Fn(&Sequence, &Aligned<'_>) -> T,
     ) -> anyhow::Result<Targets<T>> {
         let batch = fasta::read_paths(&[&self.fasta], usize::MAX).single_chains().without_masks();
-        let rejected = batch.rejected.iter().map(|error| LeftOut {
-            id: Some(error.id.clone()),
-            file: None,
-            reason: error.to_string(),
-        });
-        let mut targets = Targets { list: Vec::new(), left_out: rejected.collect() };
+        let left_out = batch.rejected.iter().map(LeftOut::rejected).collect();
+        let mut targets = Targets { list: Vec::new(), left_out };
         let sequences = input::report(batch, console);
         let cannot_read = || format!("{}: the folder of structures cannot be read", self.pdb_dir.display());
         let found = StructureFiles::find(&self.pdb_dir).with_context(cannot_read)?;
@@ -204,6 +199,17 @@ pub fn head<'s>(rows: impl Iterator<Item = (usize, &'s Source)>, left_out: usize
 }
 
 impl LeftOut {
+    /// A record that was not accepted.
+    pub fn rejected(error: &RecordError) -> Self {
+        Self { id: Some(error.id.clone()), file: None, reason: error.to_string() }
+    }
+
+    /// A sequence whose error was printed.
+    pub fn failed(sequence: &Sequence) -> Self {
+        let reason = "failed; the standard error says why".into();
+        Self { id: Some(sequence.id.clone()), file: None, reason }
+    }
+
     fn file(path: &Path, reason: &str) -> Self {
         Self { id: None, file: Some(path.display().to_string()), reason: reason.into() }
     }
