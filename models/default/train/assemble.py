@@ -1,15 +1,17 @@
 """A checkpoint of train_fold.py -> OUT_DIR/lm (EsmForMaskedLM) and OUT_DIR/fold (EsmForProteinFolding), HuggingFace folders in fp16,
 and OUT_DIR/default, the folding model with the language model's head, which scripts/quantize-default-model takes.
 
-python assemble.py FOLD.pt OUT_DIR
+python assemble.py FOLD OUT_DIR
+FOLD: what train_fold.py writes (.pt), or that packed in 8 bits (.int8.pt.xz), as ../checkpoint holds it.
 """
 import json
 import os
 import sys
 
-import torch
 from safetensors.torch import save_file
 from transformers import EsmConfig, EsmForMaskedLM, EsmForProteinFolding
+
+import lm
 
 here = os.path.dirname(os.path.abspath(__file__))
 VOCABULARY = ["<cls>", "<pad>", "<eos>", "<unk>"] + list("LAGVSERTIDPKQNFYMHWCXBUZO") + [".", "-", "<null_1>", "<mask>"]
@@ -33,7 +35,7 @@ def write(folder, model, state, config, more={}):
 
 def main(checkpoint, out):
     cfg = json.load(open(here + "/config.json"))
-    sd = torch.load(checkpoint, map_location="cpu")
+    sd = lm.load(checkpoint)
     fold = EsmForProteinFolding(EsmConfig(**cfg))
     state = {k: v for k, v in sd.items() if not k.startswith("mlm_head.")}
     state["af2_to_esm"] = fold.af2_to_esm
@@ -53,4 +55,6 @@ def main(checkpoint, out):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3])
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])

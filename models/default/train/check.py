@@ -1,10 +1,14 @@
-"""Compares the training forward passes with transformers' own on random weights (CPU, float32); exits with an error if they differ."""
+"""Compares the training forward passes with transformers' own on random weights (CPU, float32), and what assemble.py makes of the committed
+checkpoint with what the default model was quantized from; exits with an error if they differ."""
+import hashlib
 import json
 import os
+import tempfile
 
 import torch
 from transformers import EsmConfig, EsmForMaskedLM, EsmForProteinFolding
 
+import assemble
 import lm
 import trunk
 from train_fold import Model
@@ -18,7 +22,17 @@ def same(name, a, b):
     assert d < 2e-3 * max(1.0, float(a.abs().max()))
 
 
+def same_checkpoint():
+    """models/default.fpm names the SHA-256 of the file that it was made from."""
+    with tempfile.TemporaryDirectory() as folder:
+        assemble.main(here + "/../checkpoint/fold-v2.int8.pt.xz", folder)
+        made = hashlib.sha256(open(folder + "/default/model.safetensors", "rb").read()).hexdigest()
+    assert made.encode() in open(here + "/../../default.fpm", "rb").read(), made
+    print("committed checkpoint: SHA-256 as in default.fpm,", made)
+
+
 def main():
+    same_checkpoint()
     torch.manual_seed(0)
     torch.set_grad_enabled(False)
     cfg = json.load(open(here + "/config.json"))

@@ -1,7 +1,7 @@
 """Scores of assembled checkpoint folders on structures the model has not seen (CPU, float32, transformers' own forward pass).
 
 python evaluate.py MODEL_DIR PDB_DIR [MAX_LENGTH 150] [PASSES 2]
-MODEL_DIR holds lm/ and fold/; PDB_DIR *.pdb.gz, the first chain of each is used. TM-score with the known pairing of residues, CA lDDT, mean pLDDT and
+MODEL_DIR holds lm/ and fold/; PDB_DIR *.pdb.gz, the first chain of each is used: the sequence of the residues observed, up to MAX_LENGTH of them. TM-score with the known pairing of residues, CA lDDT, mean pLDDT and
 its correlation with lDDT over residues; TM-align's own pairing and score, normalised by the target's length, where the program TMalign is
 installed (Debian tm-align); contacts of the language model on all chains up to 600 residues: precision of the L best, |i - j| >= 6.
 """
@@ -59,9 +59,15 @@ def tm_align(seq, p, t):
     return float(re.search(r"TM-score= *([0-9.]+) \(if normalized by length of Chain_2", out)[1])
 
 
+def interval(values):
+    """Percentile bootstrap of the mean: the interval that holds 95% of 10,000 resamples' means."""
+    means = np.random.default_rng(0).choice(values, (10000, len(values))).mean(1)
+    return "{:.3f} to {:.3f}".format(*np.quantile(means, (0.025, 0.975)))
+
+
 def main(folder, structures, longest=150, passes=2):
     torch.set_grad_enabled(False)
-    chains = {os.path.basename(p)[:4]: chain(p) for p in sorted(glob.glob(structures + "/*.pdb.gz"))}
+    chains = {os.path.basename(p).removesuffix(".pdb.gz"): chain(p) for p in sorted(glob.glob(structures + "/*.pdb.gz"))}
     lm = EsmForMaskedLM.from_pretrained(folder + "/lm", attn_implementation="eager").float().eval()
     pl = []
     for name, (seq, ca, cb) in chains.items():
@@ -87,10 +93,12 @@ def main(folder, structures, longest=150, passes=2):
         quality.append(ld)
         print(f"{name} {len(seq):4d} residues: TM {rows[-1][0]:.3f} lDDT {rows[-1][1]:.3f} pLDDT {rows[-1][2]:.3f} TM-align {rows[-1][3]:.3f}", flush=True)
     tm, ld, pd, ta = np.mean(rows, 0)
+    tm_, ld_, _, ta_ = np.array(rows).T
     r = np.corrcoef(torch.cat(confidence), torch.cat(quality))[0, 1]
     rt = np.corrcoef([x[2] for x in rows], [x[1] for x in rows])[0, 1]
     print(f"{len(rows)} targets up to {longest} residues, {passes} passes: TM {tm:.3f} TM-align {ta:.3f} lDDT {ld:.3f} pLDDT {pd:.3f}, "
           f"correlation of pLDDT with lDDT {r:.2f} over residues, {rt:.2f} over targets")
+    print(f"95% intervals over targets: TM {interval(tm_)} TM-align {interval(ta_)} lDDT {interval(ld_)}")
 
 
 if __name__ == "__main__":
