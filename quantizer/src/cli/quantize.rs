@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
@@ -19,7 +20,7 @@ use quantizer::scheme::{Activations, Part, Residual, Scheme};
 use sha2::{Digest, Sha256};
 
 use super::source;
-use super::threads::Threads;
+use super::threads;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
@@ -85,8 +86,9 @@ pub struct Arguments {
     /// Don't fold calibration sequences of more than N residues.
     #[arg(long, value_name = "N", default_value_t = 128)]
     fold_max_len: usize,
-    #[command(flatten)]
-    threads: Threads,
+    /// Threads [default: RAYON_NUM_THREADS, or all processors]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
 }
 
 /// A choice for one part of the model.
@@ -134,7 +136,7 @@ fn residual_bits(text: &str) -> Result<u32, String> {
 impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
         self.check()?;
-        self.threads.start()?;
+        threads::start(self.threads)?;
         let checkpoint = source::open(&self.checkpoint, self.base.as_deref())?;
         let scheme = self.scheme(checkpoint.fold_config().is_some());
         let sequences = self.sequences()?;

@@ -1,6 +1,7 @@
 //! `quantizer reference`: runs the float model and writes what it computes.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use quantizer::reference::{Observer, Outputs, Reference, Site, Want};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 
 use super::source;
-use super::threads::Threads;
+use super::threads;
 
 /// Residues that run together. Each group of sequences reads every layer once, which with so many costs little beside the layer's products;
 /// and a group's files are written before the next one runs.
@@ -53,13 +54,14 @@ pub struct Arguments {
     /// Leave out sequences of more than N residues.
     #[arg(long, value_name = "N", default_value_t = 1024)]
     max_len: usize,
-    #[command(flatten)]
-    threads: Threads,
+    /// Threads [default: RAYON_NUM_THREADS, or all processors]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
 }
 
 impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
-        self.threads.start()?;
+        threads::start(self.threads)?;
         let mut checkpoint = source::open(&self.checkpoint, self.base.as_deref())?;
         if self.weights.is_some() {
             checkpoint.round_weights();
