@@ -132,8 +132,8 @@ fn places(sequence: &[u8], residues: &[(isize, u8)], positions: &[Option<usize>]
     let agrees = |i: usize| positions[i].filter(|&p| sequence[p] == residues[i].1);
     let mut places = Vec::with_capacity(residues.len());
     let mut free = 0;
-    for i in 0..residues.len() {
-        let place = match (agrees(i), positions[i]) {
+    for (i, &position) in positions.iter().enumerate() {
+        let place = match (agrees(i), position) {
             (Some(p), _) => Place::At(p),
             (None, Some(p)) => {
                 let next = (i + 1..residues.len()).find_map(agrees).unwrap_or(sequence.len());

@@ -4,6 +4,7 @@ use super::*;
 
 /// A line of a PDB file: group, atom, alternate location, residue, chain, number, insertion code, x, occupancy.
 #[rustfmt::skip]
+#[expect(clippy::too_many_arguments, reason = "the columns of a line, in order")]
 fn pdb_line(group: &str, atom: &str, alternate: char, residue: &str, chain: char, number: isize, insertion: char, x: f64, occupancy: f64) -> String {
     let element = if residue == "MSE" && atom == "SE" { "SE" } else { &atom[..1] };
     format!("{group:<6}{:5} {atom:^4}{alternate}{residue:>3} {chain}{number:4}{insertion}   {x:8.3}{:8.3}{:8.3}{occupancy:6.2}{:6.2}          {element:>2}\n", 1, 2.0, 3.0, 40.5)
