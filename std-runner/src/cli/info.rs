@@ -121,7 +121,8 @@ fn provenance(console: &mut Console, file: &ModelFile, all: bool) {
 /// One line for every simple value below `value`; those in lists and tables only if `all`.
 fn print(console: &mut Console, path: &str, value: &Value, all: bool) {
     match value {
-        Value::Object(fields) if all => {
+        // One entry is as short as its count.
+        Value::Object(fields) if all || fields.len() == 1 => {
             // A table of simple values is a line of its own: easier to compare with its neighbours.
             if fields.values().all(|v| !v.is_object() && !v.is_array()) {
                 let text: Vec<String> = fields.iter().map(|(k, v)| format!("{k} {}", simple(v))).collect();
@@ -130,7 +131,7 @@ fn print(console: &mut Console, path: &str, value: &Value, all: bool) {
                 fields.iter().for_each(|(key, v)| print(console, &format!("{path}.{key}"), v, all));
             }
         }
-        Value::Array(values) if all => {
+        Value::Array(values) if all || values.len() == 1 => {
             values.iter().enumerate().for_each(|(i, v)| print(console, &format!("{path}[{i}]"), v, all));
         }
         Value::Object(fields) => {
