@@ -138,7 +138,7 @@ pub enum RecordProblem {
     /// Anything else.
     #[error(
         "found {0}; expected one of the amino-acid letters ACDEFGHIKLMNPQRSTVWY or X (B, Z, U, O, J are read as X), \
-         `:` or `/` between chains, or a mask `_`"
+         `:` or `/` between chains, or (not to fold) a mask `_`"
     )]
     BadCharacter(Found),
     /// The header has a byte 0.

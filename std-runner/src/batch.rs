@@ -22,7 +22,7 @@ pub enum BatchError<E> {
     /// It needs more memory than there is; nothing was run.
     #[error(
         "not enough memory: {length} residues need {}, {limit}; the longest sequence that fits has {longest} residues",
-        display_bytes(*needed)
+        told_apart(*needed, limit.bytes)
     )]
     Memory {
         /// Residues that the model would see.
@@ -40,6 +40,16 @@ pub enum BatchError<E> {
     /// What is done with the result failed.
     #[error("{0}")]
     Output(E),
+}
+
+/// `needed`, and by how much it is too many where it looks like `allowed`.
+fn told_apart(needed: u64, allowed: u64) -> String {
+    let text = display_bytes(needed);
+    if text == display_bytes(allowed) {
+        format!("{text} ({} more than allowed)", display_bytes(needed.saturating_sub(allowed)))
+    } else {
+        text
+    }
 }
 
 /// How a batch is run.
@@ -187,6 +197,12 @@ impl<T, E, R: FnMut(&Sequence, Result<T, BatchError<E>>)> InOrder<T, E, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_just_too_much_is_told_apart() {
+        assert_eq!(told_apart(3 << 20, 1 << 20), "3.0 MiB");
+        assert_eq!(told_apart((1 << 20) + 1024, 1 << 20), "1.0 MiB (1.0 KiB more than allowed)");
+    }
 
     #[test]
     fn memory_bounds_how_many_run_side_by_side() {

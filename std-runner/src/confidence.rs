@@ -75,8 +75,9 @@ impl Confidence {
         }
     }
 
-    /// One sentence about what is low, if anything is. `residues` are those of all chains.
-    pub fn warning(&self, residues: usize) -> Option<String> {
+    /// One sentence about what is low, if anything is. `residues` are those of all chains, `errors` says whether the predicted aligned errors
+    /// are written.
+    pub fn warning(&self, residues: usize, errors: bool) -> Option<String> {
         let (plddt, several) = (100.0 * self.complex_plddt, self.chains_ptm.len() > 1);
         let mut doubts = Vec::new();
         let very_low = plddt < VERY_LOW_PLDDT;
@@ -85,9 +86,11 @@ impl Confidence {
         } else if plddt < LOW_PLDDT {
             doubts.push("the fold may be wrong: look at the pLDDT of each residue");
         } else if self.ptm < LOW_PTM && residues >= SHORT {
-            doubts.push(
-                "how its parts lie to each other is uncertain: look at the predicted aligned errors (--pae)",
-            );
+            doubts.push(if errors {
+                "how its parts lie to each other is uncertain: look at the predicted aligned errors"
+            } else {
+                "how its parts lie to each other is uncertain: look at the predicted aligned errors (--pae json)"
+            });
         }
         if several && self.iptm < LOW_IPTM {
             doubts.push("how the chains lie to each other is probably wrong");
@@ -97,9 +100,11 @@ impl Confidence {
         if doubts.is_empty() {
             return None;
         }
-        let iptm = if several { format!(", ipTM {:.2}", self.iptm) } else { String::new() };
-        let (level, ptm, doubts) = (if very_low { "very low" } else { "low" }, self.ptm, doubts.join("; "));
-        Some(format!("{level} confidence (mean CA pLDDT {plddt:.1}, pTM {ptm:.2}{iptm}): {doubts}"))
+        let iptm = if several { format!(", ipTM {:.3}", self.iptm) } else { String::new() };
+        let (level, doubts) = (if very_low { "very low" } else { "low" }, doubts.join("; "));
+        // Of a peptide it says nothing.
+        let ptm = if residues < SHORT { String::new() } else { format!(", pTM {:.3}", self.ptm) };
+        Some(format!("{level} confidence (mean CA pLDDT {plddt:.1}{ptm}{iptm}): {doubts}"))
     }
 }
 
@@ -199,7 +204,7 @@ mod tests {
             chains_ptm: (0..chains).map(|chain| (chain, 0.0)).collect(),
             pair_chains_iptm: BTreeMap::new(),
         };
-        confidence.warning(residues)
+        confidence.warning(residues, false)
     }
 
     #[test]
@@ -209,19 +214,21 @@ mod tests {
         let very_low = warning(35.1, 0.16, None, 263).expect("a warning");
         assert_eq!(
             very_low,
-            "very low confidence (mean CA pLDDT 35.1, pTM 0.16): the structure is probably wrong, or the protein disordered"
+            "very low confidence (mean CA pLDDT 35.1, pTM 0.160): the structure is probably wrong, or the protein disordered"
         );
         let low = warning(69.9, 0.6, None, 100).expect("a warning");
         assert!(
-            low.starts_with("low confidence (mean CA pLDDT 69.9, pTM 0.60): the fold may be wrong"),
+            low.starts_with("low confidence (mean CA pLDDT 69.9, pTM 0.600): the fold may be wrong"),
             "{low}"
         );
         let parts = warning(85.0, 0.49, None, 30).expect("a warning");
         assert!(parts.contains("how its parts lie to each other is uncertain"), "{parts}");
         assert_eq!(warning(85.0, 0.1, None, 29), None, "pTM says nothing about a peptide");
+        let peptide = warning(60.0, 0.1, None, 29).expect("a warning");
+        assert!(peptide.starts_with("low confidence (mean CA pLDDT 60.0): "), "{peptide}");
         let wrong = warning(85.0, 0.7, Some(0.59), 100).expect("a warning");
         assert!(
-            wrong.contains("pTM 0.70, ipTM 0.59): how the chains lie to each other is probably wrong"),
+            wrong.contains("pTM 0.700, ipTM 0.590): how the chains lie to each other is probably wrong"),
             "{wrong}"
         );
         let unsure = warning(85.0, 0.7, Some(0.79), 100).expect("a warning");

@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long)]
     tsv: bool,
     /// Pairs in the table are more probable than this
-    #[arg(long, value_name = "P", default_value_t = 0.5)]
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
     threshold: f32,
     /// Pairs of one chain in the table are at least this far apart in sequence
     #[arg(long, value_name = "N", default_value_t = contact_map::MIN_SEPARATION)]
@@ -88,6 +88,11 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     };
     run.run(batch, &mut console, make, |_, _, ()| {})?;
     console.finish()
+}
+
+fn probability(text: &str) -> Result<f32, String> {
+    let value = text.parse().ok().filter(|p| (0.0..=1.0).contains(p));
+    value.ok_or_else(|| "expected a probability from 0 to 1".into())
 }
 
 impl Args {

@@ -18,7 +18,8 @@ const BAR_NAME: usize = 30;
 /// Sequences to run.
 #[derive(clap::Args)]
 pub struct Input {
-    /// FASTA files, plain or gzipped, or folders of them (*.fa, *.fas, *.fasta, *.faa); `-` is the standard input
+    /// FASTA files, plain or gzipped, or folders of them (*.fa, *.fas, *.fasta, *.faa); `-` is the standard input. In a
+    /// sequence `:` or `/` separates chains, and `<mask>` or `_` is a masked residue (not for folding)
     #[arg(value_name = "FASTA", required = true)]
     pub fasta: Vec<PathBuf>,
     /// Refuse longer sequences (in residues)

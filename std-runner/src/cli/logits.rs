@@ -1,6 +1,7 @@
 //! `foldpoint logits`
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::ensure;
 use fasta::Sequence;
@@ -14,6 +15,9 @@ use super::console::Console;
 use super::input::Input;
 use super::options::{Options, require};
 use super::results::{Done, Report, Run};
+use super::table::Column;
+
+const COLUMNS: &[Column] = &[("residues", 8), ("tokens", 6), ("time", 11)];
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -51,16 +55,18 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         task: &Requests { engine: &engine, request: &request },
         out: Some(&out),
         report: &args.report,
-        columns: &[],
+        columns: COLUMNS,
         refuse: &|_| None,
     };
-    let make = |sequence: &Sequence, prediction: Prediction, _| {
+    let make = |sequence: &Sequence, prediction: Prediction, time: Duration| {
         let logits = prediction.logits.unwrap_or_default();
         let rows = residues(&logits, prediction.length, vocab).chunks_exact(vocab);
         let values: Vec<f32> = rows.flat_map(|row| to_floats(&row[columns.clone()])).collect();
         let shape = [prediction.length, columns.len()];
         let file = out.write(&format!("{}.logits.npy", sequence.stem), |w| npy(w, &shape, &values, false))?;
-        Ok(Done::<()> { files: vec![file], ..Done::default() })
+        let [length, tokens] = shape.map(|n| n.to_string());
+        let cells = vec![length, tokens, format!("{:.3} s", time.as_secs_f64())];
+        Ok(Done::<()> { files: vec![file], cells, ..Done::default() })
     };
     run.run(batch, &mut console, make, |_, _, ()| {})?;
     console.finish()

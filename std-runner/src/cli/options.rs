@@ -37,7 +37,8 @@ pub struct Options {
     /// Do not check the model's checksums before running it
     #[arg(long, global = true)]
     pub no_verify: bool,
-    /// No table, progress bar, notes or warnings; errors are still printed, and what --json asks for
+    /// No table of records, progress bar, notes or warnings; errors are still printed, what --json asks for, and what
+    /// commands without records answer (info, plan, verify ...)
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Say more about what is done; twice: everything

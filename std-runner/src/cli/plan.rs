@@ -1,5 +1,7 @@
 //! `foldpoint plan`
 
+use std::num::NonZeroUsize;
+
 use foldpoint_core::esmfold::FoldingModel;
 use std_runner::arena::display_bytes;
 use std_runner::engine::{Request, Requests};
@@ -13,8 +15,8 @@ use super::options::Options;
 #[derive(clap::Args)]
 pub struct Args {
     /// Lengths in residues; for a complex those of all chains, and 25 for each linker between two
-    #[arg(value_name = "LENGTH", default_values_t = [64, 128, 256, 512, 1024, 2048])]
-    lengths: Vec<usize>,
+    #[arg(value_name = "LENGTH", default_values_t = [64, 128, 256, 512, 1024, 2048].map(|n| NonZeroUsize::new(n).unwrap_or(NonZeroUsize::MIN)))]
+    lengths: Vec<NonZeroUsize>,
 }
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
@@ -35,7 +37,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     table(&mut console, options, args, &limit, what, &Requests { engine: &engine, request: &request });
     let size = display_bytes(bytes.bytes().len() as u64);
     console.line(format_args!(
-        "\nin all: core's arena, and the results until they are written. The model's {size} come besides: mapped, so that the system reads what is used and may drop it again"
+        "\nin all: core's arena, and the results until they are written. The model's {size} come besides: mapped, so that the system reads what is used and may drop it again. Records above --max-len (4096 residues, unless it is given) are refused whatever the memory"
     ));
     console.finish()
 }
@@ -56,7 +58,7 @@ fn table(
         "| residues | core's arena, 1 thread | {threads} threads inside | in all, 1 thread | {threads} threads inside | in all, per pair |"
     ));
     console.line("|---:|---:|---:|---:|---:|---:|");
-    for &length in &args.lengths {
+    for length in args.lengths.iter().map(|length| length.get()) {
         match row(task, length, threads) {
             Ok(row) => console.line(row),
             Err(error) => console.failure(format_args!("{length} residues: {error}")),

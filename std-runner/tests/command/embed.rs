@@ -10,7 +10,7 @@ const LAYERS: usize = 10;
 
 fn embed(folder: &Folder, out: &str, arguments: &[&str]) {
     let run = foldpoint(folder).args(["embed", "in.fasta", "-o", out]).args(arguments).assert();
-    run.success().stdout("");
+    run.success().stdout(contains("residues"));
 }
 
 /// The type of an array's elements, as NumPy writes it.

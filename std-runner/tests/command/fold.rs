@@ -122,7 +122,7 @@ fn mmcif_takes_the_aligned_errors_in() {
     read(&folder.path("out/a.cif"), Format::Mmcif);
     folding(&folder, &["predict", "in.fasta", "-o", "out", "--pae", "cif", "--format", "pdb"])
         .assert()
-        .code(1)
+        .code(2)
         .stderr(contains("--pae cif writes the aligned errors into mmCIF files: give --format cif"));
 }
 

@@ -8,6 +8,7 @@ use std_runner::engine::Prediction;
 use std_runner::output::{Matrix, OutputDir, Rows, npy, safetensors};
 
 use super::{Args, Format, Vector};
+use crate::cli::console::Console;
 
 /// An array for each layer and vector that is wanted. Rows are in the order of the sequences, which were read from files that
 /// may hold more of them than memory holds rows.
@@ -49,7 +50,7 @@ impl Matrices {
     }
 
     /// Writes the arrays and the identifiers.
-    pub fn write(self, args: &Args, out: &OutputDir) -> anyhow::Result<()> {
+    pub fn write(self, args: &Args, out: &OutputDir, console: &Console) -> anyhow::Result<()> {
         let folder = out.path().display();
         self.result.with_context(|| format!("{folder}: the rows of the array cannot be written"))?;
         let one = self.arrays.len() == 1;
@@ -63,7 +64,9 @@ impl Matrices {
                 for (name, matrix) in &arrays {
                     let name =
                         if one { "embeddings.npy".into() } else { format!("embeddings.layer{name}.npy") };
-                    out.write(&name, |w| npy(w, &matrix.shape(), matrix.values(), args.f16))?;
+                    let path = out.write(&name, |w| npy(w, &matrix.shape(), matrix.values(), args.f16))?;
+                    let [rows, width] = matrix.shape();
+                    console.note(format_args!("{}: {rows} x {width}", path.display()));
                 }
             }
             Format::Safetensors => {

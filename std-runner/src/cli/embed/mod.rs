@@ -4,6 +4,7 @@ mod each;
 mod matrix;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgGroup, ValueEnum};
@@ -17,6 +18,7 @@ use super::console::Console;
 use super::input::Input;
 use super::options::Options;
 use super::results::{Done, Report, Run};
+use super::table::Column;
 use super::{Outcome, usage_error};
 
 #[derive(clap::Args)]
@@ -56,6 +58,8 @@ pub struct Args {
     #[command(flatten)]
     report: Report,
 }
+
+const COLUMNS: &[Column] = &[("residues", 8), ("width", 6), ("time", 11)];
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
@@ -105,20 +109,26 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         task: &Requests { engine: &engine, request: &request },
         out: Some(&out),
         report: &args.report,
-        columns: &[],
+        columns: COLUMNS,
         refuse: &|_| None,
+    };
+    let cells = |prediction: &Prediction, time: Duration| {
+        let (length, width) = (prediction.length, config.width);
+        vec![length.to_string(), width.to_string(), format!("{:.3} s", time.as_secs_f64())]
     };
     if args.matrix {
         let mut matrices = Matrices::new(args, &out, &request.layers, config.width)?;
-        let make = |_: &Sequence, prediction: Prediction, _| {
-            Ok(Done { value: matrix::row(args, &prediction, config.width), ..Done::default() })
+        let make = |_: &Sequence, prediction: Prediction, time| {
+            let (value, cells) = (matrix::row(args, &prediction, config.width), cells(&prediction, time));
+            Ok(Done { value, cells, ..Done::default() })
         };
         run.run(batch, &mut console, make, |_, sequence, row| matrices.add(sequence, row))?;
-        matrices.write(args, &out)?;
+        matrices.write(args, &out, &console)?;
     } else {
-        let make = |sequence: &Sequence, prediction: Prediction, _| {
+        let make = |sequence: &Sequence, prediction: Prediction, time| {
+            let cells = cells(&prediction, time);
             let files = each::write(args, &out, sequence, &prediction, &request.layers, config.width)?;
-            Ok(Done { files, ..Done::default() })
+            Ok(Done { files, cells, ..Done::default() })
         };
         run.run(batch, &mut console, make, |_, _, ()| {})?;
     }

@@ -7,20 +7,22 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use clap::ValueEnum;
+use clap::error::ErrorKind;
 use foldpoint_core::esmfold::FoldingModel;
 use std_runner::output::OutputDir;
 
-use super::Outcome;
 use super::console::Console;
 use super::input::Input;
 use super::options::Options;
 use super::results::Report;
+use super::{Outcome, usage_error};
 
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     input: Input,
-    /// Folder for the results; created where needed
+    /// Folder for the results; created where needed. Each record gets ID.pdb (or ID.cif), ID.confidence.json and
+    /// ID.residues.tsv, and a line in results.jsonl and summary.tsv
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Format of structures: pdb (ID.pdb) or cif (ID.cif, mmCIF). The pLDDT, 0 to 100, is in the B-factors
@@ -30,7 +32,7 @@ pub struct Args {
     /// f32 [N, N]) or cif (in ID.cif; means --format cif); of the residues that have atoms, the aligned one first
     #[arg(long, value_enum)]
     pae: Option<Pae>,
-    /// Times that a structure goes through the model again [default: as the model was trained]
+    /// Times that a structure goes through the model again [default: as the model was trained; `info` says it]
     #[arg(long, value_name = "N")]
     recycles: Option<usize>,
     #[command(flatten)]
@@ -54,22 +56,25 @@ enum Pae {
 
 impl Args {
     /// The format of structures.
-    fn format(&self) -> anyhow::Result<Format> {
+    fn format(&self) -> Format {
         let inside = self.pae == Some(Pae::Cif);
-        ensure!(
-            !(inside && self.format == Some(Format::Pdb)),
-            "--pae cif writes the aligned errors into mmCIF files: give --format cif, or --pae json"
-        );
-        Ok(self.format.unwrap_or(if inside { Format::Cif } else { Format::Pdb }))
+        if inside && self.format == Some(Format::Pdb) {
+            usage_error(
+                ErrorKind::ArgumentConflict,
+                "--pae cif writes the aligned errors into mmCIF files: give --format cif, or --pae json",
+            );
+        }
+        self.format.unwrap_or(if inside { Format::Cif } else { Format::Pdb })
     }
 }
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
+    let format = args.format();
     let out = OutputDir::create(&args.out)?;
     let console = Console::new(options.quiet);
     let bytes = options.open(None)?;
     if FoldingModel::is_in(&options.file(&bytes)?) {
-        return structures::run(options, args, &bytes, &out, console);
+        return structures::run(options, args, format, &bytes, &out, console);
     }
     let given = [
         ("--format", args.format.is_some()),

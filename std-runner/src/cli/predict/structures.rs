@@ -22,7 +22,7 @@ use crate::cli::results::{Done, Run};
 use crate::cli::table::Column;
 
 /// What to expect of the model that is built in.
-const DEMONSTRATION: &str = "the built-in model is a small demonstration: it folds some small domains and gets others wrong, and its pLDDT says which; \
+const DEMONSTRATION: &str = "the built-in model is a small demonstration: it folds designed proteins and some small domains and gets others wrong, and its scores say roughly which; \
      for science, quantize the HuggingFace folder facebook/esmfold_v1 (quantizer) and give it as --model FILE";
 
 const PDB: &str = ".pdb";
@@ -40,6 +40,7 @@ const COLUMNS: &[Column] =
 pub fn run(
     options: &Options,
     args: &Args,
+    format: Format,
     bytes: &ModelBytes,
     out: &OutputDir,
     mut console: Console,
@@ -49,7 +50,6 @@ pub fn run(
     if bytes.is_embedded() {
         console.note(DEMONSTRATION);
     }
-    let format = args.format()?;
     let batch = args.input.read_complexes(&mut console);
     let provenance = provenance(bytes, &folder)?;
     let run = Run {
@@ -68,7 +68,7 @@ pub fn run(
         let files = Files { out, stem: &sequence.stem, format, pae: args.pae };
         let files = files.write(&model, &folded, &confidence)?;
         let mut warnings = chains_without_atoms(sequence);
-        warnings.extend(confidence.warning(sequence.residues.len()));
+        warnings.extend(confidence.warning(sequence.residues.len(), args.pae.is_some()));
         warnings.extend(oddities(&model).iter().map(Oddity::to_string));
         let cells = vec![
             sequence.residues.len().to_string(),
