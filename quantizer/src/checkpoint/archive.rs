@@ -28,12 +28,12 @@ pub trait Archive: Send + Sync {
     /// No such tensor, a tensor that holds no floats, or a damaged file.
     fn read(&self, name: &str) -> Result<Vec<f32>, CheckpointError>;
 
-    /// The first number called `key` in what was saved along with the tensors.
+    /// The number called `key` in fair-esm's training arguments, if they were saved along with the tensors.
     fn size_setting(&self, _key: &str) -> Option<usize> {
         None
     }
 
-    /// The first true or false called `key` in what was saved along with the tensors.
+    /// The true or false called `key` in fair-esm's training arguments, if they were saved along with the tensors.
     fn flag_setting(&self, _key: &str) -> Option<bool> {
         None
     }

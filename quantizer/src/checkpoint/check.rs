@@ -45,7 +45,8 @@ impl Checkpoint {
         }
         let unexpected: Vec<String> = self
             .unexpected(&expected)
-            .filter(|name| name.starts_with("encoder.layer.") || name.starts_with("trunk.blocks."))
+            .filter(|name| name.starts_with("encoder.layer.") || name.starts_with("trunk."))
+            .filter(|name| !self.is_bookkeeping(name))
             .map(str::to_owned)
             .collect();
         if !unexpected.is_empty() {

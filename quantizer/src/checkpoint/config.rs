@@ -113,6 +113,7 @@ struct HuggingFaceConfig {
     rope_theta: Option<f64>,
     rope_parameters: Option<RopeParameters>,
     rope_scaling: Option<serde_json::Value>,
+    partial_rotary_factor: Option<f64>,
     quantization_config: Option<QuantizationConfig>,
     vocab_list: Option<Vec<String>>,
     architectures: Option<Vec<String>>,
@@ -122,6 +123,7 @@ struct HuggingFaceConfig {
 struct RopeParameters {
     rope_type: Option<String>,
     rope_theta: Option<f64>,
+    partial_rotary_factor: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -184,6 +186,9 @@ impl HuggingFaceConfig {
         }
         let theta = self.rope_parameters.as_ref().and_then(|rope| rope.rope_theta).or(self.rope_theta);
         exactly("rope_theta", theta.map(|theta| theta.to_string()), "10000", &rotary::BASE.to_string())?;
+        let of_rope = self.rope_parameters.as_ref().and_then(|rope| rope.partial_rotary_factor);
+        let factor = of_rope.or(self.partial_rotary_factor);
+        exactly("partial_rotary_factor", factor.map(|factor| factor.to_string()), "1", "1")?;
         let kind = self.rope_parameters.and_then(|rope| rope.rope_type);
         exactly("rope_parameters.rope_type", kind, "default", "default")?;
         let scaling = self.rope_scaling.filter(|scaling| !scaling.is_null());
@@ -258,6 +263,7 @@ mod tests {
             ("is_decoder", true.into()),
             ("add_cross_attention", true.into()),
             ("rope_theta", serde_json::json!(500000.0)),
+            ("partial_rotary_factor", serde_json::json!(0.5)),
             ("rope_scaling", serde_json::json!({ "type": "linear", "factor": 2.0 })),
             (
                 "quantization_config",

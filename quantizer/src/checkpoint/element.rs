@@ -49,7 +49,7 @@ impl fmt::Display for Element {
             Self::Bf16 => "bf16",
             Self::F32 => "f32",
             Self::F64 => "f64",
-            Self::Other => "non-float",
+            Self::Other => "values of another type",
         })
     }
 }

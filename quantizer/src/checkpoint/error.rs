@@ -58,7 +58,7 @@ pub enum CheckpointError {
     #[error("{}: tensor {tensor} has shape {found:?}, expected {expected:?}", path.display())]
     Shape { path: PathBuf, tensor: String, expected: Vec<usize>, found: Vec<usize> },
 
-    #[error("{}: tensor {tensor} holds {found} values, expected f16, bf16, f32 or f64", path.display())]
+    #[error("{}: tensor {tensor} holds {found}, expected f16, bf16, f32 or f64", path.display())]
     NotFloat { path: PathBuf, tensor: String, found: Element },
 
     #[error("{}: tensor {tensor} is {value} at index {index}, expected finite values", path.display())]

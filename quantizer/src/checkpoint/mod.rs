@@ -10,6 +10,7 @@ mod fair_esmfold;
 mod fold_config;
 mod fold_layout;
 mod foreign;
+mod hostile;
 mod layout;
 mod locate;
 pub mod names;
@@ -175,6 +176,10 @@ impl Checkpoint {
         for addition in &source.additions {
             addition.apply(&mut values, |location| self.read_at(location, &location.name))?;
         }
+        // What is added may be too large for an f32.
+        if let Some(Location { archive, .. }) = source.additions.first().map(Addition::location) {
+            self.require_finite(*archive, name, &values)?;
+        }
         Ok(values)
     }
 
@@ -232,17 +237,21 @@ impl Checkpoint {
 
     /// Reads the tensor at `location`, which errors call `name`.
     fn read_at(&self, location: &Location, name: &str) -> Result<Vec<f32>, CheckpointError> {
-        let archive = &self.archives[location.archive];
-        let values = archive.read(&location.name)?;
-        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
-            return Err(CheckpointError::NonFinite {
-                path: archive.path().into(),
+        let values = self.archives[location.archive].read(&location.name)?;
+        self.require_finite(location.archive, name, &values)?;
+        Ok(values)
+    }
+
+    fn require_finite(&self, archive: usize, name: &str, values: &[f32]) -> Result<(), CheckpointError> {
+        match values.iter().position(|value| !value.is_finite()) {
+            None => Ok(()),
+            Some(index) => Err(CheckpointError::NonFinite {
+                path: self.archives[archive].path().into(),
                 tensor: name.into(),
                 index,
                 value: values[index],
-            });
+            }),
         }
-        Ok(values)
     }
 
     fn has_any(&self, prefix: &str) -> bool {

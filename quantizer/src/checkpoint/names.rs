@@ -87,7 +87,10 @@ fn from_fair_esm(name: &str) -> Option<String> {
     let name = without_fair_esm_prefix(name);
     if let Some(rest) = name.strip_prefix("layers.") {
         let (index, rest) = rest.split_once('.')?;
-        let (module, parameter) = rest.rsplit_once('.')?;
+        let Some((module, parameter)) = rest.rsplit_once('.') else {
+            // A parameter of the layer itself, which no layer of ESM-2 has: it must not be passed over.
+            return Some(format!("encoder.layer.{index}.{rest}"));
+        };
         let module = match module {
             "self_attn.q_proj" => "attention.self.query",
             "self_attn.k_proj" => "attention.self.key",

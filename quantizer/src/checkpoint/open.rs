@@ -162,7 +162,7 @@ fn open_file(path: &Path) -> Result<Checkpoint, CheckpointError> {
     let mut tensors = Tensors::default();
     tensors.add(archives, &wrapping)?;
     if naming == Naming::HuggingFace {
-        let config = shapes::config(path, naming, &tensors)?;
+        let (config, _) = shapes::config(path, naming, &tensors)?;
         let mut checkpoint = tensors.into_checkpoint(path, naming, config, None);
         checkpoint.remarks.push(Remark::note(
             "no config.json beside the file: dimensions follow from its tensors; epsilon of LayerNorm (1e-5) and token \
@@ -183,8 +183,10 @@ fn open_file(path: &Path) -> Result<Checkpoint, CheckpointError> {
         }
     }
     add_contact_head(&language_model, &mut tensors)?;
-    let config = shapes::config(&language_model, naming, &tensors)?;
-    Ok(tensors.into_checkpoint(path, naming, config, fold))
+    let (config, mut remarks) = shapes::config(&language_model, naming, &tensors)?;
+    let mut checkpoint = tensors.into_checkpoint(path, naming, config, fold);
+    checkpoint.remarks.append(&mut remarks);
+    Ok(checkpoint)
 }
 
 /// Adds the contact head that fair-esm keeps beside the model at `path`, if the model has none.

@@ -1,6 +1,6 @@
 //! Finds tensors and settings in the object that PyTorch pickled.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::Element;
 use super::unpickle::{Id, Node, Pickle};
@@ -33,106 +33,164 @@ impl StoredTensor {
     }
 }
 
-/// Modules whose functions a checkpoint of weights has no use for: a file that names one was made to run something.
-const HOSTILE: [&str; 18] = [
-    "os",
-    "posix",
-    "nt",
-    "subprocess",
-    "sys",
-    "shutil",
-    "socket",
-    "pty",
-    "runpy",
-    "importlib",
-    "webbrowser",
-    "ctypes",
-    "multiprocessing",
-    "urllib",
-    "http",
-    "requests",
-    "pip",
-    "code",
-];
-/// Of Python's built-in functions, those that run or open something.
-const HOSTILE_BUILTINS: [&str; 6] = ["exec", "eval", "compile", "open", "__import__", "breakpoint"];
+/// A dictionary's tensors by name.
+type Tensors = BTreeMap<String, StoredTensor>;
 
-/// The first function named in `pickle` that only a file made to run something on loading has a use for.
-pub fn hostile(pickle: &Pickle) -> Option<&str> {
-    pickle.globals().find(|name| {
-        let module = name.split('.').next().unwrap_or_default();
-        let built_in = ["builtins.", "__builtin__."].iter().find_map(|start| name.strip_prefix(start));
-        HOSTILE.contains(&module) || built_in.is_some_and(|name| HOSTILE_BUILTINS.contains(&name))
-    })
-}
+/// Dictionaries within dictionaries that are looked into for a model: `{"checkpoint": {"model": {"state_dict": ...}}}`.
+const DEEPEST: usize = 3;
 
-/// Every tensor in the dictionary that was pickled, or in that one of its entries that is a model (`model`, `state_dict`).
+/// Every tensor in that one of the dictionaries of the pickle that is a model: the one that was pickled, or one that is in it
+/// under some name (`model`, `state_dict`, `checkpoint` and in that `model`).
 ///
 /// # Errors
 /// No dictionary, no tensors in it, several models, or a tensor that is described in another way than PyTorch's.
-pub fn state_dict(pickle: &Pickle) -> Result<BTreeMap<String, StoredTensor>, String> {
+pub fn state_dict(pickle: &Pickle) -> Result<Tensors, String> {
     let Node::Dict(pairs) = pickle.root() else { return Err("not a dictionary".into()) };
-    let own = tensors(pickle, pairs)?;
-    if !own.is_empty() {
-        return Ok(own);
+    let mut models = Vec::new();
+    collect(pickle, pairs, String::new(), DEEPEST, &mut HashSet::new(), &mut models)?;
+    // Metrics, weights of classes and the like may be tensors too: a model is what has modules with weights.
+    let is_model = |tensors: &Tensors| tensors.keys().any(|name| name.ends_with(".weight"));
+    if models.iter().any(|(_, tensors)| is_model(tensors)) {
+        models.retain(|(_, tensors)| is_model(tensors));
     }
-    let mut models: Vec<(&str, BTreeMap<String, StoredTensor>)> = Vec::new();
-    for (key, value) in pairs {
-        if let (Some(key), Node::Dict(entries)) = (pickle.text(*key), pickle.node(*value)) {
-            models.push((key, tensors(pickle, entries)?));
-        }
-    }
-    models.retain(|(_, tensors)| !tensors.is_empty());
-    // Metrics and the like may be tensors too: a model is what has weights.
-    if models.iter().any(|(_, tensors)| tensors.keys().any(|name| name.ends_with(".weight"))) {
-        models.retain(|(_, tensors)| tensors.keys().any(|name| name.ends_with(".weight")));
-    }
-    let names: Vec<String> = models.iter().map(|(key, _)| format!("`{key}`")).collect();
-    match (models.pop(), models.len()) {
-        (Some((_, tensors)), 0) => Ok(tensors),
-        (None, _) => Err("no tensors in it".into()),
+    let names: Vec<&str> = models.iter().map(|(name, _)| name.as_str()).collect();
+    match names.as_slice() {
+        [] => Err("no tensors in it".into()),
+        [_] => Ok(models.swap_remove(0).1),
         _ => Err(format!(
             "it holds several models, {}; save the one that is meant by itself",
-            names.join(", ")
+            names
+                .iter()
+                .map(|name| if name.is_empty() {
+                    "the outermost dictionary".into()
+                } else {
+                    format!("`{name}`")
+                })
+                .collect::<Vec<_>>()
+                .join(", ")
         )),
     }
 }
 
-fn tensors(pickle: &Pickle, pairs: &[(Id, Id)]) -> Result<BTreeMap<String, StoredTensor>, String> {
+/// Adds the tensors of `pairs`, the dictionary called `name`, to `models`, and those of the dictionaries in it.
+fn collect(
+    pickle: &Pickle,
+    pairs: &[(Id, Id)],
+    name: String,
+    depth: usize,
+    seen: &mut HashSet<Id>,
+    models: &mut Vec<(String, Tensors)>,
+) -> Result<(), String> {
+    let own = tensors(pickle, pairs)?;
+    if !own.is_empty() {
+        models.push((name.clone(), own));
+    }
+    if depth == 0 {
+        return Ok(());
+    }
+    for &(key, value) in pairs {
+        // One object under two names is one model.
+        if let (Some(key), Node::Dict(entries)) = (pickle.text(key), pickle.node(value))
+            && seen.insert(value)
+        {
+            let name = if name.is_empty() { key.to_owned() } else { format!("{name}.{key}") };
+            collect(pickle, entries, name, depth - 1, seen, models)?;
+        }
+    }
+    Ok(())
+}
+
+/// The tensors of a dictionary; empty if it has none that PyTorch wrote.
+fn tensors(pickle: &Pickle, pairs: &[(Id, Id)]) -> Result<Tensors, String> {
     let mut tensors = BTreeMap::new();
     for &(key, value) in pairs {
-        if let (Some(name), Some(arguments)) = (pickle.text(key), tensor_arguments(pickle, value)) {
-            let tensor = stored_tensor(pickle, arguments)
-                .ok_or_else(|| format!("tensor {name} is described in a way that is not understood"))?;
-            tensors.insert(name.to_owned(), tensor);
+        let Some(name) = pickle.text(key) else { continue };
+        match object(pickle, value) {
+            Object::View(arguments) => {
+                let tensor = arguments.and_then(|arguments| stored_tensor(pickle, arguments));
+                let tensor = tensor
+                    .ok_or_else(|| format!("tensor {name} is described in a way that is not understood"))?;
+                tensors.insert(name.to_owned(), tensor);
+            }
+            Object::OtherTensor(arguments) => {
+                drop(tensors.insert(name.to_owned(), unread(pickle, arguments)))
+            }
+            // In the place of a parameter: what it holds can't be told without calling it.
+            Object::Other if name.contains('.') => drop(tensors.insert(name.to_owned(), unread(pickle, &[]))),
+            Object::Other | Object::Data => {}
         }
     }
     Ok(tensors)
 }
 
-/// The arguments of `torch._utils._rebuild_tensor_v2` if `id` is a call of it, or a parameter wrapped around one.
-fn tensor_arguments(pickle: &Pickle, id: Id) -> Option<&[Id]> {
-    let mut id = id;
-    // A wrapper is made before what it is wrapped around only in a file that was forged.
-    for _ in 0..4 {
-        let Node::Call { function, arguments, .. } = pickle.node(id) else { return None };
-        let (Node::Global(function), Node::Tuple(arguments)) =
-            (pickle.node(*function), pickle.node(*arguments))
-        else {
-            return None;
-        };
-        match function.as_str() {
-            "torch._utils._rebuild_tensor_v2" => return Some(arguments),
-            "torch._utils._rebuild_parameter" => id = *arguments.first()?,
-            _ => return None,
-        }
-    }
-    None
+/// What an object of a dictionary is.
+enum Object<'a> {
+    /// A strided view of a storage, and how it is described, unless that is no tuple.
+    View(Option<&'a [Id]>),
+    /// A tensor of a kind that is not read (8-bit floats, sparse, quantized, ...), and how it is described.
+    OtherTensor(&'a [Id]),
+    /// The result of any other call.
+    Other,
+    /// No result of a call.
+    Data,
 }
 
-/// Reads (storage, offset, size, stride, ...), where storage is ("storage", class, name, device, length).
+/// Wrappers around a tensor that are looked through.
+const DEEPEST_WRAPPER: usize = 8;
+
+/// Follows what PyTorch writes for tensors, parameters and their subclasses.
+fn object(pickle: &Pickle, id: Id) -> Object<'_> {
+    let Node::Call { function, arguments, .. } = pickle.node(id) else { return Object::Data };
+    let tuple = |id: Id| match pickle.node(id) {
+        Node::Tuple(items) => Some(items.as_slice()),
+        _ => None,
+    };
+    let (mut function, mut arguments) = (*function, tuple(*arguments));
+    // A wrapper is made before what it is wrapped around only in a file that was forged.
+    for _ in 0..DEEPEST_WRAPPER {
+        let Node::Global(name) = pickle.node(function) else { return Object::Other };
+        let inner = match name.as_str() {
+            "torch._utils._rebuild_tensor_v2" | "torch._utils._rebuild_tensor" => {
+                return Object::View(arguments);
+            }
+            // (tensor, ...)
+            "torch._utils._rebuild_parameter" | "torch._utils._rebuild_parameter_with_state" => {
+                match arguments.and_then(|arguments| arguments.first()).map(|&first| pickle.node(first)) {
+                    Some(Node::Call { function, arguments, .. }) => Some((*function, tuple(*arguments))),
+                    _ => None,
+                }
+            }
+            // (function, class, its arguments, state)
+            "torch._tensor._rebuild_from_type_v2" | "torch._tensor._rebuild_from_type" => match arguments {
+                Some(&[function, _, arguments, ..]) => Some((function, tuple(arguments))),
+                _ => None,
+            },
+            name if name.starts_with("torch.") && name.contains("._rebuild_") => None,
+            _ => return Object::Other,
+        };
+        match inner {
+            Some(inner) => (function, arguments) = inner,
+            None => return Object::OtherTensor(arguments.unwrap_or_default()),
+        }
+    }
+    Object::OtherTensor(&[])
+}
+
+/// A tensor whose values can't be read; `arguments` may tell its shape in the place where PyTorch's other functions have it.
+fn unread(pickle: &Pickle, arguments: &[Id]) -> StoredTensor {
+    let shape = arguments.get(2).and_then(|&shape| sizes(pickle, shape)).unwrap_or_default();
+    StoredTensor { element: Element::Other, shape, stride: vec![], offset: 0, storage: String::new() }
+}
+
+/// Reads (storage, offset, size, stride, requires_grad, hooks, metadata), where storage is ("storage", class, name, device,
+/// length). Metadata say that the values are others than those stored (negated, conjugated).
 fn stored_tensor(pickle: &Pickle, arguments: &[Id]) -> Option<StoredTensor> {
-    let &[storage, offset, shape, stride, ..] = arguments else { return None };
+    let &[storage, offset, shape, stride, ref rest @ ..] = arguments else { return None };
+    match rest.get(2).map(|&metadata| pickle.node(metadata)) {
+        None | Some(Node::None) => {}
+        Some(Node::Dict(metadata)) if metadata.is_empty() => {}
+        Some(_) => return None,
+    }
     let Node::Persistent(storage) = pickle.node(storage) else { return None };
     let Node::Tuple(storage) = pickle.node(*storage) else { return None };
     let &[_, class, name, ..] = storage.as_slice() else { return None };
@@ -165,6 +223,28 @@ fn sizes(pickle: &Pickle, id: Id) -> Option<Vec<usize>> {
         },
         _ => None,
     }
+}
+
+/// What fair-esm's training arguments say about `key`: `args`, or `cfg` and in it `model`, of the dictionary that was
+/// pickled. Other settings in the file may be those of anything.
+pub fn training_argument<'a>(pickle: &'a Pickle, key: &str) -> Option<&'a Node> {
+    ["args", "cfg"].iter().find_map(|arguments| {
+        let arguments = field(pickle, pickle.root(), arguments)?;
+        field(pickle, arguments, key).or_else(|| field(pickle, field(pickle, arguments, "model")?, key))
+    })
+}
+
+/// The field `key` of a dictionary, or of an object.
+fn field<'a>(pickle: &'a Pickle, object: &'a Node, key: &str) -> Option<&'a Node> {
+    let pairs = match object {
+        Node::Dict(pairs) => pairs,
+        Node::Call { state: Some(state), .. } => match pickle.node(*state) {
+            Node::Dict(pairs) => pairs,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    pairs.iter().find(|(name, _)| pickle.text(*name) == Some(key)).map(|(_, value)| pickle.node(*value))
 }
 
 /// A non-negative integer.
@@ -251,27 +331,5 @@ mod tests {
         assert!(read(dict(&[])).is_err());
         let broken = b"ctorch._utils\n_rebuild_tensor_v2\nN\x85R".to_vec();
         assert!(read(dict(&[("a", broken)])).unwrap_err().contains("tensor a"));
-    }
-
-    #[test]
-    fn what_a_file_would_run_is_found_wherever_it_is() {
-        let names = [
-            ("os\nsystem", "os.system"),
-            ("posix\nsystem", "posix.system"),
-            ("builtins\neval", "builtins.eval"),
-            ("__builtin__\n__import__", "__builtin__.__import__"),
-            ("subprocess\nPopen", "subprocess.Popen"),
-        ];
-        for (global, expected) in names {
-            let call = format!("c{global}\n").into_bytes();
-            let nested = dict(&[
-                ("a", tensor("0", "FloatStorage")),
-                ("hyper", dict(&[("x", [call, b")R".to_vec()].concat())])),
-            ]);
-            let pickle = Pickle::read(&[nested.as_slice(), b"."].concat()).unwrap();
-            assert_eq!(hostile(&pickle), Some(expected));
-        }
-        let harmless = b"(cargparse\nNamespace\ncomegaconf.dictconfig\nDictConfig\nc__builtin__\nset\nt.";
-        assert_eq!(hostile(&Pickle::read(harmless).unwrap()), None);
     }
 }

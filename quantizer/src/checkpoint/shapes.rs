@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::names::Naming;
 use super::open::Tensors;
-use super::{CheckpointError, Config};
+use super::{CheckpointError, Config, Element, Remark};
 
 /// fair-esm's LayerNorm leaves PyTorch's default.
 const LAYER_NORM_EPS: f64 = 1e-5;
@@ -14,8 +14,12 @@ const MAX_POSITIONS: usize = 1026;
 /// What training arguments call the number of attention heads.
 const HEADS: [&str; 3] = ["encoder_attention_heads", "num_attention_heads", "attention_heads"];
 
-/// Derives the configuration of the model with `tensors`, which were read from `path`.
-pub(super) fn config(path: &Path, naming: Naming, tensors: &Tensors) -> Result<Config, CheckpointError> {
+/// Derives the configuration of the model with `tensors`, which were read from `path`, and what to say about it.
+pub(super) fn config(
+    path: &Path,
+    naming: Naming,
+    tensors: &Tensors,
+) -> Result<(Config, Vec<Remark>), CheckpointError> {
     let own_name = |canonical: &str| match (naming, canonical) {
         (Naming::FairEsm | Naming::FairEsmFold, "embeddings.word_embeddings.weight") => {
             "embed_tokens.weight".into()
@@ -25,7 +29,13 @@ pub(super) fn config(path: &Path, naming: Naming, tensors: &Tensors) -> Result<C
         }
         _ => canonical.to_owned(),
     };
+    let element = |name: &str| Some(tensors.entry_at(&tensors.by_name.get(name)?.location)?.element);
     let matrix = |name: &str| match tensors.shape(name) {
+        Some(_) if element(name) == Some(Element::Other) => Err(CheckpointError::NotFloat {
+            path: path.into(),
+            tensor: own_name(name),
+            found: Element::Other,
+        }),
         Some(&[rows, columns]) => Ok((rows, columns)),
         Some(found) => Err(CheckpointError::NotACheckpoint {
             path: path.into(),
@@ -58,13 +68,17 @@ pub(super) fn config(path: &Path, naming: Naming, tensors: &Tensors) -> Result<C
         .filter_map(|name| name.strip_prefix("encoder.layer.")?.split('.').next()?.parse::<usize>().ok());
     let layers = indices.max().map_or(0, |last| last.saturating_add(1)).min(tensors.by_name.len());
 
-    let setting = |key: &&str| tensors.archives.iter().find_map(|archive| archive.size_setting(key));
+    // Only fair-esm keeps the model's own settings in the file; what other trainers save may be those of anything.
+    let is_fair = matches!(naming, Naming::FairEsm | Naming::FairEsmFold);
+    let archives = || tensors.archives.iter().filter(|_| is_fair);
+    let saved =
+        HEADS.iter().find_map(|&key| Some((key, archives().find_map(|archive| archive.size_setting(key))?)));
     let sources = HeadSources {
         rotary_pairs: tensors.rotary.first().and_then(|table| match tensors.entry_at(table)?.shape[..] {
             [pairs] => Some(pairs),
             _ => None,
         }),
-        saved: HEADS.iter().find_map(setting),
+        saved: saved.map(|(_, heads)| heads),
         regression_width: match tensors.shape("contact_head.regression.weight") {
             Some(&[_, maps]) => Some(maps),
             _ => None,
@@ -73,19 +87,31 @@ pub(super) fn config(path: &Path, naming: Naming, tensors: &Tensors) -> Result<C
     let heads = sources.heads(width, layers);
     let heads = heads
         .ok_or_else(|| CheckpointError::MissingConfig { path: path.into(), key: "num_attention_heads" })?;
-    let token_dropout = tensors.archives.iter().find_map(|archive| archive.flag_setting("token_dropout"));
-    Config {
+    let token_dropout = archives().find_map(|archive| archive.flag_setting("token_dropout")).unwrap_or(true);
+    let mut remarks = Vec::new();
+    if let (None, Some((key, heads))) = (sources.rotary_pairs, saved) {
+        remarks.push(Remark::note(format!(
+            "{heads} attention heads, as the training arguments in the file say (`{key}`)"
+        )));
+    }
+    if !token_dropout {
+        remarks.push(Remark::note(
+            "no token dropout, as the training arguments in the file say (`token_dropout` is false)".into(),
+        ));
+    }
+    let config = Config {
         vocab,
         layers,
         width,
         heads,
         ffn,
         layer_norm_eps: LAYER_NORM_EPS,
-        token_dropout: token_dropout.unwrap_or(true),
+        token_dropout,
         max_positions: MAX_POSITIONS,
         tied_decoder: true,
     }
-    .validate(path)
+    .validate(path)?;
+    Ok((config, remarks))
 }
 
 /// Where the number of heads may be found.

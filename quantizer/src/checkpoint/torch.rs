@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use zip::ZipArchive;
 
 use super::archive::{Archive, Entry};
+use super::hostile;
 use super::pickled::{self, StoredTensor};
 use super::unpickle::{Node, Pickle};
 use super::{CheckpointError, Element};
@@ -56,7 +57,7 @@ impl TorchArchive {
         }
         let pickle = member(&format!("{folder}data.pkl")).map_err(damaged)?;
         let pickle = Pickle::read(&pickle).map_err(|e| damaged(format!("data.pkl: {e}")))?;
-        if let Some(function) = pickled::hostile(&pickle) {
+        if let Some(function) = hostile::find(&pickle) {
             return Err(CheckpointError::Hostile { path: path.into(), function: function.into() });
         }
         let tensors = pickled::state_dict(&pickle).map_err(|e| damaged(format!("data.pkl: {e}")))?;
@@ -86,6 +87,14 @@ impl Archive for TorchArchive {
             path: self.path.clone(),
             detail: format!("tensor {name}: {detail}"),
         };
+        let not_float = || CheckpointError::NotFloat {
+            path: self.path.clone(),
+            tensor: name.into(),
+            found: Element::Other,
+        };
+        if tensor.element == Element::Other {
+            return Err(not_float());
+        }
         let mut bytes = Vec::new();
         // Reading to the end of the member also checks its CRC.
         self.zip
@@ -95,20 +104,16 @@ impl Archive for TorchArchive {
             .map_err(|e| damaged(e.to_string()))?
             .read_to_end(&mut bytes)
             .map_err(|e| damaged(e.to_string()))?;
-        let storage = tensor.element.decode(&bytes).ok_or_else(|| CheckpointError::NotFloat {
-            path: self.path.clone(),
-            tensor: name.into(),
-            found: Element::Other,
-        })?;
+        let storage = tensor.element.decode(&bytes).ok_or_else(not_float)?;
         gather(storage, tensor).ok_or_else(|| damaged("lies outside its storage".into()))
     }
 
     fn size_setting(&self, key: &str) -> Option<usize> {
-        self.pickle.find(key).and_then(pickled::size)
+        pickled::training_argument(&self.pickle, key).and_then(pickled::size)
     }
 
     fn flag_setting(&self, key: &str) -> Option<bool> {
-        match self.pickle.find(key)? {
+        match pickled::training_argument(&self.pickle, key)? {
             Node::Bool(flag) => Some(*flag),
             _ => None,
         }

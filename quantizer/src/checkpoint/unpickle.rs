@@ -76,15 +76,6 @@ impl Pickle {
             _ => None,
         })
     }
-
-    /// The first value called `key` in any dictionary, in the order in which the file made them.
-    pub fn find(&self, key: &str) -> Option<&Node> {
-        let pairs = self.nodes.iter().filter_map(|node| match node {
-            Node::Dict(pairs) => Some(pairs),
-            _ => None,
-        });
-        pairs.flatten().find(|(name, _)| self.text(*name) == Some(key)).map(|(_, value)| self.node(*value))
-    }
 }
 
 /// What a mark on the stack is, instead of a node's number.
@@ -369,8 +360,8 @@ mod tests {
         let Node::Dict(pairs) = pickle.root() else { panic!() };
         assert_eq!(pairs.iter().map(|p| pickle.text(p.0).unwrap()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(pairs[0].1, pairs[1].1);
-        assert_eq!(pickle.find("k"), Some(&Node::Int(7)));
-        assert_eq!(pickle.find("j"), None);
+        let Node::Dict(inner) = pickle.node(pairs[0].1) else { panic!() };
+        assert_eq!((pickle.text(inner[0].0), pickle.node(inner[0].1)), (Some("k"), &Node::Int(7)));
     }
 
     #[test]
@@ -378,8 +369,10 @@ mod tests {
         // pickle.dumps({"n": -3, "t": (1, 2)}, 4)
         let bytes = b"\x80\x04\x95\x18\0\0\0\0\0\0\0}\x94(\x8c\x01n\x94J\xfd\xff\xff\xff\x8c\x01t\x94K\x01K\x02\x86\x94u.";
         let pickle = Pickle::read(bytes).unwrap();
-        assert_eq!(pickle.find("n"), Some(&Node::Int(-3)));
-        assert!(matches!(pickle.find("t"), Some(Node::Tuple(items)) if items.len() == 2));
+        let Node::Dict(pairs) = pickle.root() else { panic!() };
+        assert_eq!(pairs.iter().map(|p| pickle.text(p.0).unwrap()).collect::<Vec<_>>(), ["n", "t"]);
+        assert_eq!(pickle.node(pairs[0].1), &Node::Int(-3));
+        assert!(matches!(pickle.node(pairs[1].1), Node::Tuple(items) if items.len() == 2));
     }
 
     #[test]

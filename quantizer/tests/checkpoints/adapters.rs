@@ -324,3 +324,12 @@ fn adapters_that_lie_elsewhere_are_not_passed_over() {
     let open = Checkpoint::open_with_base(without_tensors.path(), Some(&golden("esm2-head16")));
     assert!(open.map(|_| ()).unwrap_err().to_string().contains("neither adapter_model.safetensors nor"));
 }
+
+#[test]
+fn a_product_that_is_too_large_for_a_float_is_an_error() {
+    let folder = adapted(|_, config| config["lora_alpha"] = json!(1e308));
+    let name = "encoder.layer.1.attention.self.query.weight";
+    let error = Checkpoint::open(folder.path()).unwrap().read(name).unwrap_err();
+    let CheckpointError::NonFinite { path, tensor, .. } = &error else { panic!("{error}") };
+    assert!(path.ends_with("adapter_model.safetensors") && tensor == name, "{error}");
+}

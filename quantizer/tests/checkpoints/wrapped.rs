@@ -188,3 +188,52 @@ fn wrapped_folding_models_are_read() {
         assert_eq!(found.read(name).unwrap(), expected.read(name).unwrap(), "{name}");
     }
 }
+
+#[test]
+fn a_model_is_found_beside_tensors_of_something_else_and_deeper_down() {
+    let expected = outputs(&golden("esm2-head16"));
+    let folder = folder("esm2-head16");
+    let path = folder.path().join("best.pt");
+    let (state, storages) = pickled_state(&tensors());
+    let storages: Vec<(&str, Vec<u8>)> = storages.iter().map(|(n, b)| (n.as_str(), b.clone())).collect();
+    let number_tensor = || pickled_tensor("0", Dtype::F16, &[1], 0);
+    let model = || dict(&[("epoch", number(1)), ("model", state.clone())]);
+    let cases = [
+        dict(&[("epoch", number(3)), ("model_state_dict", state.clone()), ("loss", number_tensor())]),
+        dict(&[("class_weights", number_tensor()), ("state_dict", state.clone())]),
+        dict(&[("model", state.clone()), ("epoch", number_tensor())]),
+        dict(&[("checkpoint", model()), ("metrics", dict(&[("best", number_tensor())]))]),
+        dict(&[("run", dict(&[("checkpoint", model())]))]),
+    ];
+    for root in cases {
+        torch_file(&path, &[b"\x80\x02", &root[..], b"."].concat(), &storages);
+        assert_eq!(outputs(&path), expected);
+    }
+    let two = dict(&[("student", state.clone()), ("checkpoint", model())]);
+    torch_file(&path, &[b"\x80\x02", &two[..], b"."].concat(), &storages);
+    let error = open_error(&path).to_string();
+    assert!(error.contains("several models, `student`, `checkpoint.model`"), "{error}");
+}
+
+#[test]
+fn unexpected_tensors_in_a_folding_trunk_are_refused() {
+    let bytes = fs::read(golden("esmfold-tiny").join("model.safetensors")).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let own: BTreeMap<String, Stored> = file
+        .tensors()
+        .into_iter()
+        .map(|(name, v)| {
+            (name, Stored { dtype: v.dtype(), shape: v.shape().to_vec(), bytes: v.data().to_vec() })
+        })
+        .collect();
+    let folder = folder("esmfold-tiny");
+    for name in ["trunk.structure_module.ipa.lora.weight", "trunk.extra.weight", "trunk.blocks.0.more.weight"]
+    {
+        let mut tensors = own.clone();
+        tensors.insert(name.into(), stored(&[2, 2], |_| 1.0));
+        tensors.insert("trunk.structure_module.default_frames".into(), stored(&[2], |_| 1.0));
+        write(&folder.path().join("model.safetensors"), &tensors);
+        let CheckpointError::UnexpectedTensors { names, .. } = open_error(folder.path()) else { panic!() };
+        assert_eq!(names, [name]);
+    }
+}

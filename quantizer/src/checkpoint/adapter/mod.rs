@@ -46,6 +46,13 @@ pub fn base(folder: &Path) -> Result<Option<String>, CheckpointError> {
 }
 
 impl Addition {
+    /// A tensor that it is made of.
+    pub fn location(&self) -> &Location {
+        match self {
+            Self::Product { b: location, .. } | Self::Scaled { bias: location, .. } => location,
+        }
+    }
+
     /// Adds to `values`; `read` gives the values of a tensor.
     pub fn apply<E>(
         &self,
