@@ -255,3 +255,37 @@ fn what_is_done_is_written_before_the_next_sequence_runs() {
     assert_eq!(files(&out), ["a.safetensors", "b.safetensors", "c.safetensors"]);
     assert!(String::from_utf8_lossy(&done.stdout).contains("b: 256 residues: "));
 }
+
+#[test]
+fn a_language_model_runs_masks_and_a_folding_model_refuses_them() {
+    let out = tempfile::tempdir().unwrap();
+    let done = reference(&golden("esm2-head16"), ">a\nMK<mask>_V\n", out.path(), &[]);
+    assert!(done.status.success(), "{done:?}");
+    let bytes = fs::read(out.path().join("a.safetensors")).unwrap();
+    let found = SafeTensors::deserialize(&bytes).unwrap().tensor("a.logits").unwrap().data().to_vec();
+    let checkpoint = quantizer::checkpoint::Checkpoint::open(&golden("esm2-head16")).unwrap();
+    let want = quantizer::reference::Want { logits: true, ..Default::default() };
+    let model = quantizer::reference::Reference::new(&checkpoint).unwrap();
+    let logits = model.run(&[0, 20, 15, 32, 32, 7, 2], want).unwrap().logits;
+    let expected: Vec<u8> = logits.iter().flat_map(|value| value.to_le_bytes()).collect();
+    assert_eq!(found, expected);
+    let fold = reference(&golden("esmfold-tiny"), ">a\nMK_V\n", out.path(), &[]);
+    assert!(error(&fold).contains("a masked sequence cannot be folded"));
+}
+
+#[test]
+fn weights_that_overflow_are_an_error_and_write_nothing() {
+    use fixture::handmade::{changed, stored};
+    let checkpoint = changed(|tensors| {
+        for layer in 0..3 {
+            let name = format!("esm.encoder.layer.{layer}.intermediate.dense.weight");
+            let shape = tensors[&name].shape.clone();
+            tensors.insert(name, stored(&shape, |i| if i % 2 == 0 { 1e38 } else { 3e38 }));
+        }
+    });
+    let out = tempfile::tempdir().unwrap();
+    let done = reference(checkpoint.path(), ">first\nMKTAYIAKQR\n", out.path(), &[]);
+    let text = error(&done);
+    assert!(text.contains("first: ") && text.contains("expected finite values"), "{text}");
+    assert!(files(&out).is_empty());
+}

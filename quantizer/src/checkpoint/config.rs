@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{CheckpointError, foreign, rotary};
+use super::{CheckpointError, foreign, json, rotary};
 
 /// Rows of ESM-2's embedding: its alphabet of 33 tokens.
 pub const VOCAB: usize = 33;
@@ -49,9 +49,7 @@ impl Config {
 
     /// Reads HuggingFace's `config.json` at `path`. Keys that may be absent take the defaults of `EsmConfig`.
     pub(super) fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let text = std::fs::read(path).map_err(|source| CheckpointError::Io { path: path.into(), source })?;
-        let json: HuggingFaceConfig = serde_json::from_slice(&text)
-            .map_err(|source| CheckpointError::Json { path: path.into(), source })?;
+        let json: HuggingFaceConfig = json::read(path)?;
         json.require(path)
     }
 

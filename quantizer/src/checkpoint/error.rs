@@ -12,10 +12,10 @@ pub enum CheckpointError {
     #[error("{}: not a checkpoint: {reason}", path.display())]
     NotACheckpoint { path: PathBuf, reason: String },
 
-    #[error("{}: {source}", path.display())]
+    #[error("{}: can't be read", path.display())]
     Io { path: PathBuf, source: std::io::Error },
 
-    #[error("{}: invalid JSON: {source}", path.display())]
+    #[error("{}: invalid JSON", path.display())]
     Json { path: PathBuf, source: serde_json::Error },
 
     #[error("{}: damaged or in an unknown format: {detail}", path.display())]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::CheckpointError;
+use super::{CheckpointError, json};
 
 /// Bins of the distance histogram that recycling embeds.
 pub const RECYCLE_BINS: usize = 15;
@@ -78,9 +78,7 @@ impl FoldConfig {
     /// Reads `esmfold_config` of HuggingFace's `config.json` at `path`; `None` if it describes no folding model. Absent
     /// keys take the defaults of `EsmFoldConfig`, which are those of `esmfold_v1`.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, CheckpointError> {
-        let text = std::fs::read(path).map_err(|source| CheckpointError::Io { path: path.into(), source })?;
-        let json: HuggingFaceConfig = serde_json::from_slice(&text)
-            .map_err(|source| CheckpointError::Json { path: path.into(), source })?;
+        let json: HuggingFaceConfig = json::read(path)?;
         if json.is_folding_model != Some(true) {
             return Ok(None);
         }

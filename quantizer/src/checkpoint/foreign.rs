@@ -40,19 +40,46 @@ pub fn model_type(found: &str) -> String {
 }
 
 /// What a file is by how it begins, if it is no file of PyTorch weights.
-const BEGINNINGS: [(&[u8], &str); 8] = [
+const BEGINNINGS: [(&[u8], &str); 5] = [
     (
         b"version https://git-lfs",
         "a pointer of Git LFS, not the weights: run `git lfs pull` in the repository, or download the file itself",
     ),
     (b"\x89HDF\r\n\x1a\n", "HDF5, weights for TensorFlow or Keras"),
     (b"GGUF", "GGUF, weights for llama.cpp"),
-    (b"<!DOCTYPE", "a web page: the download failed"),
-    (b"<html", "a web page: the download failed"),
-    (b"{\"error", "a server's error message: the download failed"),
     (b"\x1f\x8b", "compressed with gzip: unpack it first"),
     (b"\xfd7zXZ", "compressed with xz: unpack it first"),
 ];
+
+/// What a text is by how it begins, in any case and after blanks.
+const TEXTS: [(&[u8], &str); 4] = [
+    (b"<!doctype", "a web page: the download failed"),
+    (b"<html", "a web page: the download failed"),
+    (b"<?xml", "a server's message (XML): the download failed"),
+    (b"{\"error", "a server's error message: the download failed"),
+];
+
+/// What a file that begins with `bytes` is, if it is neither weights nor a configuration.
+pub fn beginning(bytes: &[u8]) -> Option<&'static str> {
+    let text = bytes.trim_ascii_start();
+    let is_text = |start: &[u8]| text.get(..start.len()).is_some_and(|text| text.eq_ignore_ascii_case(start));
+    let known = BEGINNINGS.iter().find(|(start, _)| bytes.starts_with(start));
+    known.or_else(|| TEXTS.iter().find(|(start, _)| is_text(start))).map(|(_, what)| *what)
+}
+
+/// What is the content of a file under the ending of another of the two formats.
+fn other_format(path: &Path, beginning: &[u8]) -> Option<&'static str> {
+    let is_safetensors = path.extension().is_some_and(|ending| ending == "safetensors");
+    // The header's length, of which the upper bytes are zero, and the header.
+    let holds_safetensors = beginning.get(6..10).is_some_and(|bytes| bytes == b"\0\0{\"");
+    if is_safetensors && beginning.starts_with(b"PK\x03\x04") {
+        return Some(
+            "a PyTorch file (a zip archive), not safetensors: rename it to .bin or .pt (in a folder, pytorch_model.bin)",
+        );
+    }
+    (!is_safetensors && holds_safetensors)
+        .then_some("a safetensors file: rename it to .safetensors (in a folder, model.safetensors)")
+}
 
 /// Refuses a file that is of another kind than its name says.
 ///
@@ -72,8 +99,8 @@ pub fn check_file(path: &Path) -> Result<(), CheckpointError> {
     if beginning.is_empty() {
         return Err(not_weights("it is empty (0 bytes): fetch it again"));
     }
-    match BEGINNINGS.iter().find(|(start, _)| beginning.starts_with(start)) {
-        Some((_, what)) => Err(not_weights(&format!("it is {what}"))),
+    match self::beginning(&beginning).or_else(|| other_format(path, &beginning)) {
+        Some(what) => Err(not_weights(&format!("it is {what}"))),
         None => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ mod fold_config;
 mod fold_layout;
 mod foreign;
 mod hostile;
+mod json;
 mod layout;
 mod locate;
 pub mod names;

@@ -26,6 +26,9 @@ pub(super) fn open(path: &Path, base: Option<&Path>) -> Result<Checkpoint, Check
     if adapter::is_in(&located.path) {
         return open_adapter(&located, base);
     }
+    if located.path.is_dir() {
+        adapter::refuse_stray(&located.path)?;
+    }
     if base.is_some() {
         return Err(CheckpointError::Adapter {
             path: path.into(),
@@ -55,20 +58,25 @@ fn open_adapter(located: &Located, base: Option<&Path>) -> Result<Checkpoint, Ch
                  or merge it first (`model.merge_and_unload()` of PEFT)"
             ));
         }
-        (None, true) => (open_model(located)?, "its own adapter".to_owned()),
+        (None, true) => (open_model(located)?, None),
         (Some(base), false) => {
             let base = locate::locate(base)?;
+            if base.path.is_dir() && !adapter::is_in(&base.path) {
+                adapter::refuse_stray(&base.path)?;
+            }
             if adapter::is_in(&base.path) {
                 return refused(format!(
                     "the base {} is an adapter too; expected weights",
                     base.path.display()
                 ));
             }
-            (open_model(&base)?, located.name.clone())
+            let mut checkpoint = open_model(&base)?;
+            checkpoint.remarks.append(&mut adapter::below(folder, &base.path)?);
+            (checkpoint, Some(located.name.as_str()))
         }
     };
     checkpoint.check_tensors()?;
-    adapter::merge(&mut checkpoint, folder, &name)?;
+    adapter::merge(&mut checkpoint, folder, name)?;
     checkpoint.check_tensors()?;
     Ok(checkpoint)
 }
@@ -97,14 +105,7 @@ fn open_folder(path: &Path) -> Result<Checkpoint, CheckpointError> {
     };
     let wrapping = wrapping(path, &archives)?;
     let mut checkpoint = configured(path, archives, wrapping, config, fold)?;
-    for adapter in locate::folders(path, |_| true)?.iter().filter(|folder| adapter::is_in(folder)) {
-        let text = format!(
-            "{} holds an adapter, which isn't merged: give that folder with --base {}",
-            adapter.display(),
-            path.display()
-        );
-        checkpoint.remarks.push(Remark::note(text));
-    }
+    checkpoint.remarks.append(&mut adapter::below(path, path)?);
     Ok(checkpoint)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::archive::{self, Archive};
-use super::{CheckpointError, locate};
+use super::{CheckpointError, json, locate};
 
 /// The weight files of a HuggingFace folder, in the order in which `transformers` looks for them.
 pub(super) const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
@@ -50,13 +50,18 @@ struct ShardIndex {
 }
 
 fn open_shards(index: &Path) -> Result<Vec<Box<dyn Archive>>, CheckpointError> {
-    let text = std::fs::read(index).map_err(|source| CheckpointError::Io { path: index.into(), source })?;
-    let shards: ShardIndex = serde_json::from_slice(&text)
-        .map_err(|source| CheckpointError::Json { path: index.into(), source })?;
+    let shards: ShardIndex = json::read(index)?;
     let files: BTreeSet<&String> = shards.weight_map.values().collect();
     let mut archives = Vec::new();
     for file in files {
-        let archive = archive::open(&index.with_file_name(file))?;
+        let shard = index.with_file_name(file);
+        if !locate::is_file(&shard)? {
+            return Err(CheckpointError::NotACheckpoint {
+                path: index.into(),
+                reason: format!("it names the shard {file}, which isn't beside it: fetch that file too"),
+            });
+        }
+        let archive = archive::open(&shard)?;
         let promised = shards.weight_map.iter().filter(|(_, f)| *f == file).map(|(name, _)| name);
         let names: Vec<String> =
             promised.filter(|name| !archive.entries().contains_key(*name)).cloned().collect();

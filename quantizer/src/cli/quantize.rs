@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
-use fasta::FastaError;
+use fasta::{FastaError, RecordProblem};
 use foldpoint_core::alphabet;
 use indicatif::{ProgressBar, ProgressStyle};
 use quantizer::calibrate::{Calibration, calibrate, calibrate_fold};
@@ -140,6 +140,14 @@ impl Arguments {
         let checkpoint = source::open(&self.checkpoint, self.base.as_deref())?;
         let scheme = self.scheme(checkpoint.fold_config().is_some());
         let sequences = self.sequences()?;
+        // Calibration takes hours; what would fail after it fails now.
+        let folding = checkpoint.fold_config().is_some();
+        ensure!(
+            !folding || self.fold_limit > 0 && self.short(&sequences).next().is_some(),
+            "{}: no sequence of at most {} residues to fold (--fold-max-len, --fold-limit)",
+            self.calibration.display(),
+            self.fold_max_len
+        );
         let reference = Reference::new(&checkpoint)?;
         let residues: usize = sequences.iter().map(|tokens| tokens.len() - 2).sum();
         eprintln!("calibrating on {} sequences, {residues} residues", sequences.len());
@@ -192,14 +200,8 @@ impl Arguments {
         scheme: &Scheme,
         calibration: &mut Calibration,
     ) -> anyhow::Result<usize> {
-        let short = sequences.iter().filter(|tokens| tokens.len() - 2 <= self.fold_max_len);
-        let folds: Vec<Fold> = short.take(self.fold_limit).map(|tokens| Fold::chain(tokens)).collect();
-        ensure!(
-            !folds.is_empty(),
-            "{}: no sequence of at most {} residues to fold",
-            self.calibration.display(),
-            self.fold_max_len
-        );
+        let folds: Vec<Fold> =
+            self.short(sequences).take(self.fold_limit).map(|tokens| Fold::chain(tokens)).collect();
         eprintln!("folding {} of them, {} passes", folds.len(), config.max_recycles);
         let steps = checkpoint.config().layers + config.blocks * config.max_recycles;
         let progress = progress(steps * folds.len())?;
@@ -210,7 +212,20 @@ impl Arguments {
         Ok(folds.len())
     }
 
+    /// Sequences that are short enough to fold.
+    fn short<'s>(&self, sequences: &'s [Vec<u8>]) -> impl Iterator<Item = &'s Vec<u8>> {
+        let longest = self.fold_max_len;
+        sequences.iter().filter(move |tokens| tokens.len() - 2 <= longest)
+    }
+
     fn check(&self) -> anyhow::Result<()> {
+        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty());
+        ensure!(
+            folder.is_none_or(Path::is_dir),
+            "-o {}: its folder isn't there; expected a file in one that is",
+            self.out.display()
+        );
+        ensure!(!self.out.is_dir(), "-o {}: it is a folder; expected a file to write", self.out.display());
         ensure!(
             self.outliers.is_none_or(|percent| (0.0..=100.0).contains(&percent)),
             "--outliers: a percentage from 0 to 100 was expected"
@@ -254,7 +269,15 @@ impl Arguments {
         let batch = fasta::read_paths(&[&self.calibration], self.max_len).single_chains().without_masks();
         batch.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         ensure_readable(batch.failures)?;
-        batch.rejected.iter().for_each(|error| eprintln!("warning: left out: {error}"));
+        for error in &batch.rejected {
+            match error.problem {
+                RecordProblem::Masked => eprintln!(
+                    "warning: left out: {}: found a mask (`<mask>` or `_`); ranges are measured on whole sequences",
+                    error.place
+                ),
+                _ => eprintln!("warning: left out: {error}"),
+            }
+        }
         let tokens = batch.sequences.iter().map(|sequence| alphabet::tokens(&sequence.residues).collect());
         let sequences: Vec<Vec<u8>> = tokens.take(self.limit.unwrap_or(usize::MAX)).collect();
         ensure!(

@@ -78,7 +78,7 @@ impl Arguments {
         if fold.is_none() && want == Want::default() {
             bail!("{}: neither head is there; only --hidden can be written", self.checkpoint.display());
         }
-        let (sequences, failed) = self.sequences()?;
+        let (sequences, failed) = self.sequences(fold.is_some())?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
         let recycles = self.recycles.or(fold.map(|fold| fold.max_recycles - 1)).unwrap_or(0);
         let mut progress = Progress::new(steps(checkpoint.config(), fold, recycles) * sequences.len());
@@ -87,6 +87,7 @@ impl Arguments {
         for group in groups(&sequences) {
             progress.begin(group, done, sequences.len());
             for (sequence, tensors) in group.iter().zip(model.run(group, &mut progress)?) {
+                require_finite(&sequence.sequence.id, &tensors)?;
                 let path = write(&self.out, &sequence.sequence, &tensors)?;
                 done += 1;
                 let (id, residues) = (&sequence.sequence.id, sequence.residues());
@@ -100,8 +101,9 @@ impl Arguments {
     }
 
     /// The sequences to run, and whether others can't be.
-    fn sequences(&self) -> anyhow::Result<(Vec<Input>, bool)> {
-        let batch = fasta::read_paths(&[&self.fasta], self.max_len).single_chains().without_masks();
+    fn sequences(&self, folding: bool) -> anyhow::Result<(Vec<Input>, bool)> {
+        let batch = fasta::read_paths(&[&self.fasta], self.max_len).single_chains();
+        let batch = if folding { batch.without_masks() } else { batch };
         let too_long = |error: &RecordError| matches!(error.problem, RecordProblem::TooLong { .. });
         let (long, wrong): (Vec<_>, Vec<_>) = batch.rejected.into_iter().partition(too_long);
         let total = batch.sequences.len() + long.len() + wrong.len();
@@ -230,6 +232,20 @@ fn groups(sequences: &[Input]) -> Vec<&[Input]> {
     }
     groups.push(&sequences[start..]);
     groups
+}
+
+/// Refuses results that are no numbers: finite weights may still be too large to compute with.
+fn require_finite(id: &str, tensors: &Tensors) -> anyhow::Result<()> {
+    for (kind, values, _) in tensors {
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            bail!(
+                "{id}: {kind} is {} at index {index}, expected finite values: weights of the checkpoint are too large to \
+                 compute with in f32; nothing was written for this sequence",
+                values[index]
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Writes one sequence's file; its metadata hold the sequence, so that nobody takes it for another one's.

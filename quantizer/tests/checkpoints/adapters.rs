@@ -65,7 +65,12 @@ fn adapters_that_peft_wrote_give_what_peft_merges() {
         copy(&path, together.path());
         let checkpoint = Checkpoint::open(together.path()).unwrap();
         assert_is_what_peft_merged(adapter, &checkpoint);
-        assert!(text(&checkpoint).contains("its own adapter (LoRA on"), "{}", text(&checkpoint));
+        let said = format!(
+            "note: the adapter in it (LoRA on {modules} modules, trained on example/esm2-tiny) is merged\n"
+        );
+        assert!(text(&checkpoint).contains(&said), "{}", text(&checkpoint));
+        let folder = together.path().file_name().unwrap().to_string_lossy();
+        assert_eq!(checkpoint.name(), format!("{folder} (with its adapter)"));
         let both = Checkpoint::open_with_base(together.path(), Some(&base)).map(|_| ()).unwrap_err();
         assert!(both.to_string().contains("both weights beside the adapter and a base"), "{both}");
     }
@@ -332,4 +337,73 @@ fn a_product_that_is_too_large_for_a_float_is_an_error() {
     let error = Checkpoint::open(folder.path()).unwrap().read(name).unwrap_err();
     let CheckpointError::NonFinite { path, tensor, .. } = &error else { panic!("{error}") };
     assert!(path.ends_with("adapter_model.safetensors") && tensor == name, "{error}");
+}
+
+#[test]
+fn an_adapters_tensors_without_its_configuration_are_an_error() {
+    let alone = tempfile::tempdir().unwrap();
+    let weights = changed(|_| ());
+    for file in
+        ["adapter_model.safetensors", "adapter_model.bin", "my_LoRA.safetensors", "pytorch_adapter.bin"]
+    {
+        for folder in [alone.path(), weights.path()] {
+            let path = folder.join(file);
+            write(&path, &factors(&[QUERY]));
+            let error = open_error(folder).to_string();
+            assert!(
+                error.contains(file) && error.contains("no adapter_config.json beside them"),
+                "{file}: {error}"
+            );
+            fs::remove_file(path).unwrap();
+        }
+    }
+    Checkpoint::open(weights.path()).unwrap();
+    // The adapter's file itself, and weights that are given as a base.
+    let file = alone.path().join("adapter_model.safetensors");
+    write(&file, &factors(&[QUERY]));
+    assert!(open_error(&file).to_string().contains("no adapter_config.json beside them"));
+    write(&weights.path().join("adapter_model.safetensors"), &factors(&[QUERY]));
+    let open = Checkpoint::open_with_base(&golden("esm2-lora/regex"), Some(weights.path())).map(|_| ());
+    assert!(open.unwrap_err().to_string().contains("no adapter_config.json beside them"));
+}
+
+#[test]
+fn a_configuration_that_is_no_file_is_an_error() {
+    let folder = changed(|_| ());
+    write(&folder.path().join("adapter_model.safetensors"), &factors(&[QUERY]));
+    let config = folder.path().join("adapter_config.json");
+    fs::create_dir(&config).unwrap();
+    assert!(open_error(folder.path()).to_string().contains("adapter_config.json: it is no file"));
+    fs::remove_dir(&config).unwrap();
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("absent", &config).unwrap();
+        let error = open_error(folder.path()).to_string();
+        assert!(error.contains("it is a link to absent, which isn't there"), "{error}");
+    }
+}
+
+#[test]
+fn a_second_adapter_below_the_first_is_named() {
+    let first = tempfile::tempdir().unwrap();
+    copy(&golden("esm2-lora/regex"), first.path());
+    fs::create_dir(first.path().join("second")).unwrap();
+    copy(&golden("esm2-lora/regex"), &first.path().join("second"));
+    let checkpoint = Checkpoint::open_with_base(first.path(), Some(&golden("esm2-lora/base"))).unwrap();
+    assert!(
+        text(&checkpoint).contains("second holds an adapter, which isn't merged"),
+        "{}",
+        text(&checkpoint)
+    );
+}
+
+#[test]
+fn an_adapter_on_a_tied_decoder_says_that_it_is_tied() {
+    let folder = adapted(|tensors, _| {
+        let module = "base_model.model.lm_head.decoder";
+        tensors.insert(format!("{module}.lora_A.weight"), stored(&[2, 64], |_| 1.0));
+        tensors.insert(format!("{module}.lora_B.weight"), stored(&[33, 2], |_| 1.0));
+    });
+    let error = open_error(folder.path()).to_string();
+    assert!(error.contains("module lm_head.decoder is tied to the embedding"), "{error}");
 }

@@ -107,6 +107,15 @@ fn files_of_other_programs_are_named() {
         ("model.pt", "\u{89}HDF", "damaged or in an unknown format"),
         ("model.bin", "GGUFxxxx", "it is GGUF, weights for llama.cpp"),
         ("model.pth", "version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        ("page.bin", "\n\n<!doctype HTML><p>", "a web page"),
+        ("page.safetensors", " <HTML>", "a web page"),
+        ("error.bin", "\n{\"error\": \"x\"}", "a server's error message"),
+        (
+            "zip.safetensors",
+            "PK\u{3}\u{4}xxxxxxxxxx",
+            "a PyTorch file (a zip archive), not safetensors: rename it",
+        ),
+        ("tensors.bin", "\u{20}\0\0\0\0\0\0\0{\"a\":1}", "a safetensors file: rename it to .safetensors"),
         ("model.npz", "x", "NumPy arrays"),
         ("model.txt", "x", "expected a HuggingFace folder"),
     ] {
@@ -133,5 +142,38 @@ fn models_of_other_architectures_are_named_by_their_tensors() {
         });
         let error = message(&other);
         assert!(error.contains(expected), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_shard_that_is_missing_is_named_with_its_index() {
+    let folder = folder("esm2-head16");
+    let index = r#"{"weight_map": {"lm_head.bias": "model-00001-of-00002.safetensors"}}"#;
+    fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
+    let error = message(&folder);
+    assert!(
+        error.contains("index.json: not a checkpoint: it names the shard model-00001-of-00002.safetensors"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_configuration_that_is_something_else_is_named_and_a_byte_order_mark_is_read() {
+    let folder = changed(|_| ());
+    let path = folder.path().join("config.json");
+    let good = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("\u{feff}{good}")).unwrap();
+    assert_eq!(outputs(folder.path()), outputs(&golden("esm2-head16")));
+    let nan = good.replacen('{', "{\"classifier_dropout\": NaN,", 1);
+    for (text, expected) in [
+        ("version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        ("<html>", "a web page"),
+        (nan.as_str(), "NaN in line 1 is no number of JSON"),
+        ("{\"hidden_size\": -Infinity}", "-Infinity in line 1 is no number of JSON"),
+        ("{", "invalid JSON"),
+    ] {
+        fs::write(&path, text).unwrap();
+        let error = message(&folder);
+        assert!(error.contains("config.json") && error.contains(expected), "{text}: {error}");
     }
 }

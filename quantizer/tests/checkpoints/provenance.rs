@@ -86,3 +86,44 @@ fn errors_are_said_once_and_leave_no_file() {
     assert!(!done.status.success() && !out.exists());
     assert_eq!(said.matches("encoder.layer.0.extra").count(), 1, "{said}");
 }
+
+/// What `quantizer CHECKPOINT -o OUT --calibration CALIBRATION` says when it fails.
+fn refused(checkpoint: &Path, out: &Path, calibration: &Path) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quantizer"));
+    let done =
+        command.arg(checkpoint).arg("-o").arg(out).arg("--calibration").arg(calibration).output().unwrap();
+    assert!(!done.status.success());
+    String::from_utf8(done.stderr).unwrap()
+}
+
+#[test]
+fn what_would_fail_after_calibration_fails_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let fasta = folder.path().join("in.fasta");
+    fs::write(&fasta, format!(">a\n{}\n>b\nMK_V\n", "MKTAYIAKQR".repeat(13))).unwrap();
+    let cases = [
+        (golden("esm2-head16"), folder.path().join("absent/out.fpm"), "its folder isn't there"),
+        (golden("esm2-head16"), folder.path().to_path_buf(), "it is a folder"),
+        (
+            golden("esmfold-tiny"),
+            folder.path().join("out.fpm"),
+            "no sequence of at most 128 residues to fold",
+        ),
+    ];
+    for (checkpoint, out, expected) in cases {
+        let said = refused(&checkpoint, &out, &fasta);
+        assert!(said.contains(expected) && !said.contains("calibrating on"), "{said}");
+    }
+    assert!(
+        refused(&golden("esmfold-tiny"), &folder.path().join("o"), &fasta)
+            .contains("ranges are measured on whole")
+    );
+}
+
+#[test]
+fn a_cause_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let absent = folder.path().join("absent");
+    let said = refused(&absent, &folder.path().join("o"), &absent);
+    assert_eq!(said.matches("os error").count(), 1, "{said}");
+}

@@ -8,7 +8,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::super::CheckpointError;
+use super::super::{CheckpointError, json};
 
 /// The file's name.
 pub const FILE: &str = "adapter_config.json";
@@ -70,9 +70,7 @@ impl AdapterConfig {
     /// # Errors
     /// It can't be read, or describes another kind of adapter than LoRA on Linears and embeddings.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
-        let text = std::fs::read(path).map_err(|source| CheckpointError::Io { path: path.into(), source })?;
-        let json: Json = serde_json::from_slice(&text)
-            .map_err(|source| CheckpointError::Json { path: path.into(), source })?;
+        let json: Json = json::read(path)?;
         Self::require(json, path)
     }
 

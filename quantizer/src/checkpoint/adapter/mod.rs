@@ -32,9 +32,54 @@ pub enum Addition {
     Scaled { bias: Location, scale: f64 },
 }
 
-/// Whether `folder` holds an adapter.
+/// Whether `folder` holds an adapter. What is there by name counts, a link to nothing too: without it the folder's weights
+/// would be taken for the whole model.
 pub fn is_in(folder: &Path) -> bool {
-    folder.join(CONFIG_FILE).is_file()
+    folder.join(CONFIG_FILE).symlink_metadata().is_ok()
+}
+
+/// Refuses `folder`, which holds no [`CONFIG_FILE`], if it holds an adapter's tensors.
+///
+/// # Errors
+/// The first such file.
+pub fn refuse_stray(folder: &Path) -> Result<(), CheckpointError> {
+    let entries =
+        std::fs::read_dir(folder).map_err(|source| CheckpointError::Io { path: folder.into(), source })?;
+    let mut names: Vec<String> =
+        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let is_adapters = |name: &&String| {
+        let lower = name.to_lowercase();
+        lower.starts_with("adapter_model.")
+            || lower == "pytorch_adapter.bin"
+            || lower.contains("lora") && lower.ends_with(".safetensors")
+    };
+    match names.iter().find(is_adapters) {
+        None => Ok(()),
+        Some(name) => Err(CheckpointError::Adapter {
+            path: folder.join(name),
+            reason: format!(
+                "the tensors of an adapter, but no {CONFIG_FILE} beside them, which says how they are merged; PEFT's \
+                 `save_pretrained` writes both: put it there, or move the adapter away if the weights are meant without it"
+            ),
+        }),
+    }
+}
+
+/// Says which folders in `folder` hold adapters that aren't merged; `base` is what they may belong to.
+///
+/// # Errors
+/// The folder can't be listed.
+pub fn below(folder: &Path, base: &Path) -> Result<Vec<Remark>, CheckpointError> {
+    let folders = locate::folders(folder, |_| true)?;
+    let notes = folders.iter().filter(|folder| is_in(folder)).map(|adapter| {
+        Remark::note(format!(
+            "{} holds an adapter, which isn't merged: give that folder with --base {}",
+            adapter.display(),
+            base.display()
+        ))
+    });
+    Ok(notes.collect())
 }
 
 /// What the adapter in `folder` says about the checkpoint that it belongs to.
@@ -42,7 +87,12 @@ pub fn is_in(folder: &Path) -> bool {
 /// # Errors
 /// Its `adapter_config.json` is wrong, or describes another kind of adapter.
 pub fn base(folder: &Path) -> Result<Option<String>, CheckpointError> {
-    Ok(AdapterConfig::read(&folder.join(CONFIG_FILE))?.base)
+    let config = folder.join(CONFIG_FILE);
+    if !locate::is_file(&config)? {
+        let reason = "it is no file; expected the adapter's configuration".into();
+        return Err(CheckpointError::Adapter { path: config, reason });
+    }
+    Ok(AdapterConfig::read(&config)?.base)
 }
 
 impl Addition {
@@ -72,11 +122,11 @@ impl Addition {
     }
 }
 
-/// Merges the adapter in `folder`, which is called `name`, into `checkpoint`.
+/// Merges the adapter in `folder` into `checkpoint`; it is called `name`, unless it lies beside the checkpoint's weights.
 ///
 /// # Errors
 /// An adapter of another kind, one that doesn't fit the checkpoint, or an incomplete one.
-pub fn merge(checkpoint: &mut Checkpoint, folder: &Path, name: &str) -> Result<(), CheckpointError> {
+pub fn merge(checkpoint: &mut Checkpoint, folder: &Path, name: Option<&str>) -> Result<(), CheckpointError> {
     let config_file = folder.join(CONFIG_FILE);
     let config = AdapterConfig::read(&config_file)?;
     let mut path = None;
@@ -108,8 +158,17 @@ pub fn merge(checkpoint: &mut Checkpoint, folder: &Path, name: &str) -> Result<(
     keep_decoder(checkpoint, original);
 
     let modules = keys.pairs.len();
-    let trained_on = config.base.as_ref().map_or_else(String::new, |base| format!(", trained on {base},"));
-    let text = format!("{name} (LoRA on {modules} modules){trained_on} is merged into {}", checkpoint.name);
+    let trained_on = config.base.as_ref();
+    let text = match name {
+        Some(name) => {
+            let trained_on = trained_on.map_or_else(String::new, |base| format!(", trained on {base},"));
+            format!("{name} (LoRA on {modules} modules){trained_on} is merged into {}", checkpoint.name)
+        }
+        None => {
+            let trained_on = trained_on.map_or_else(String::new, |base| format!(", trained on {base}"));
+            format!("the adapter in it (LoRA on {modules} modules{trained_on}) is merged")
+        }
+    };
     // A name out of the hub's cache can be compared; that of a folder may be anything.
     let hub = checkpoint.name.split_once('@').map(|(repository, _)| repository);
     let is_other = hub.zip(config.base.as_deref()).is_some_and(|(hub, base)| hub != base);
@@ -117,7 +176,10 @@ pub fn merge(checkpoint: &mut Checkpoint, folder: &Path, name: &str) -> Result<(
     for (head, count) in heads {
         checkpoint.remarks.push(Remark::note(format!("not used: the adapter's {head} ({count} tensors)")));
     }
-    checkpoint.name = format!("{} + {name}", checkpoint.name);
+    checkpoint.name = match name {
+        Some(name) => format!("{} + {name}", checkpoint.name),
+        None => format!("{} (with its adapter)", checkpoint.name),
+    };
     Ok(())
 }
 
@@ -276,6 +338,14 @@ impl Merge<'_> {
         let (Some(a), Some(b)) = (&factors.a, &factors.b) else { return Ok(()) };
         let weight = self.target(&format!("{module}.weight")).filter(|name| self.checkpoint.contains(name));
         let Some(weight) = weight else {
+            if self.target(&format!("{module}.weight")).as_deref() == Some(DECODER)
+                && self.checkpoint.has_lm_head()
+            {
+                return Err(self.error(format!(
+                    "module {module} is tied to the embedding in the base (`tie_word_embeddings`), which has no weight of \
+                     its own for it: merging would change both; give it one before training, or save the merged model"
+                )));
+            }
             let head = self.head(&format!("{module}.weight"));
             let head = head.ok_or_else(|| self.error(format!("module {module} is none of the base's")))?;
             *self.heads.entry(head).or_default() += 2;
