@@ -54,8 +54,9 @@ fn safetensors_shards_are_one_model() {
     assert_eq!(path.file_name().unwrap().to_str().unwrap(), weight_map[QUERY]);
 
     fs::remove_file(sharded.path().join("model-1.safetensors")).unwrap();
-    let CheckpointError::Io { path, .. } = open_error(sharded.path()) else { panic!() };
-    assert!(path.ends_with("model-1.safetensors"));
+    let CheckpointError::NotACheckpoint { path, reason } = open_error(sharded.path()) else { panic!() };
+    assert!(path.ends_with("model.safetensors.index.json"));
+    assert!(reason.contains("the shard model-1.safetensors, which isn't beside it"), "{reason}");
 }
 
 #[test]

@@ -32,6 +32,11 @@ fn what_would_give_other_numbers_is_refused_by_its_key() {
         ("vocab_size", json!(64), "`vocab_size` is 64"),
         ("rope_theta", json!(500000.0), "`rope_theta` is 500000"),
         (
+            "rope_parameters",
+            json!({ "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5 }),
+            "`partial_rotary_factor` is 0.5",
+        ),
+        (
             "quantization_config",
             json!({ "quant_method": "bitsandbytes" }),
             "`quantization_config` is bitsandbytes",
