@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 
 use fixture::golden;
 use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 /// Sequence 0 of every golden fixture.
@@ -63,6 +64,41 @@ fn writes_what_pytorch_computes() {
         assert!(differences.fold(0.0, f32::max) < 1e-4, "{name}");
     }
     assert_eq!(file.len(), 3);
+}
+
+/// What the metadata of a reference file say.
+fn metadata(path: &Path) -> std::collections::HashMap<String, String> {
+    let bytes = fs::read(path).unwrap();
+    SafeTensors::read_metadata(&bytes).unwrap().1.metadata().clone().unwrap()
+}
+
+#[test]
+fn files_say_how_they_were_made() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let fasta = ">a\nMKTAYIA\n";
+    let options = ["--recycles", "2", "--weights", "8"];
+    for out in [&first, &second] {
+        assert!(reference(&golden("esmfold-tiny"), fasta, out.path(), &options).status.success());
+    }
+    let file = |out: &TempDir| out.path().join("a.safetensors");
+    assert_eq!(fs::read(file(&first)).unwrap(), fs::read(file(&second)).unwrap());
+    let made = metadata(&file(&first));
+    let weights = fs::read(golden("esmfold-tiny").join("model.safetensors")).unwrap();
+    let hash = serde_json::json!({ "model.safetensors": format!("{:x}", Sha256::digest(weights)) });
+    for (key, value) in [
+        ("sequence", "MKTAYIA"),
+        ("checkpoint", "esmfold-tiny"),
+        ("sha256", &*hash.to_string()),
+        ("recycles", "2"),
+        ("weights", "8 bits"),
+        ("quantizer", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert_eq!(made.get(key).map(String::as_str), Some(value), "{key}");
+    }
+    // What a language model computes has no passes.
+    assert!(reference(&golden("esm2-head16"), fasta, first.path(), &[]).status.success());
+    let made = metadata(&file(&first));
+    assert_eq!((made.get("recycles"), &*made["weights"]), (None, "float"));
 }
 
 #[test]

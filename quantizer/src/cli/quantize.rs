@@ -1,8 +1,5 @@
 //! The main job: a checkpoint in, a model file out.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -17,7 +14,6 @@ use quantizer::encode::{Provenance, encode};
 use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::{Activations, Part, Residual, Scheme};
-use sha2::{Digest, Sha256};
 
 use super::source;
 use super::threads;
@@ -161,7 +157,7 @@ impl Arguments {
         let provenance = Provenance {
             name: self.name.clone(),
             checkpoint: checkpoint.name().to_owned(),
-            sha256: hashes(&checkpoint)?,
+            sha256: source::hashes(&checkpoint)?,
             language_model: scheme.language_model.to_string(),
             trunk: folds.map(|_| scheme.trunk.to_string()),
             structure: folds.map(|_| format!("Linear inputs {}", scheme.structure.activations)),
@@ -313,15 +309,4 @@ fn report(calibration: &Calibration) {
 fn file_name(path: &Path) -> String {
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
-}
-
-/// SHA-256 of every file of the checkpoint, by its name there: what a hub's cache calls the file it links to doesn't matter.
-fn hashes(checkpoint: &Checkpoint) -> anyhow::Result<BTreeMap<String, String>> {
-    let hash = |path: &Path| -> io::Result<(String, String)> {
-        let mut hasher = Sha256::new();
-        io::copy(&mut File::open(path)?, &mut hasher)?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok((name, format!("{:x}", hasher.finalize())))
-    };
-    checkpoint.files().map(|path| hash(path).with_context(|| path.display().to_string())).collect()
 }

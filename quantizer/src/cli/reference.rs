@@ -1,6 +1,8 @@
 //! `quantizer reference`: runs the float model and writes what it computes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,6 +16,7 @@ use quantizer::checkpoint::{ATOM_TYPES, Checkpoint, Config, FoldConfig};
 use quantizer::reference::esmfold::{Fold, FoldObserver, FoldOutputs, FoldReference, FoldWant};
 use quantizer::reference::{Observer, Outputs, Reference, Site, Want};
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
+use serde_json::Value;
 
 use super::source;
 use super::threads;
@@ -83,12 +86,13 @@ impl Arguments {
         let recycles = self.recycles.or(fold.map(|fold| fold.max_recycles - 1)).unwrap_or(0);
         let mut progress = Progress::new(steps(checkpoint.config(), fold, recycles) * sequences.len());
         let model = Model::new(&checkpoint, want, recycles)?;
+        let origin = self.origin(&checkpoint, fold.map(|_| recycles))?;
         let mut done = 0;
         for group in groups(&sequences) {
             progress.begin(group, done, sequences.len());
             for (sequence, tensors) in group.iter().zip(model.run(group, &mut progress)?) {
                 require_finite(&sequence.sequence.id, &tensors)?;
-                let path = write(&self.out, &sequence.sequence, &tensors)?;
+                let path = write(&self.out, &sequence.sequence, &tensors, &origin)?;
                 done += 1;
                 let (id, residues) = (&sequence.sequence.id, sequence.residues());
                 progress.bar.suspend(|| println!("{id}: {residues} residues: {}", path.display()));
@@ -98,6 +102,23 @@ impl Arguments {
         println!("{} sequences written to {}", sequences.len(), self.out.display());
         ensure!(!failed, "{}: not all sequences could be run", self.fasta.display());
         Ok(())
+    }
+
+    /// What the metadata of every file say of how it was made.
+    fn origin(
+        &self,
+        checkpoint: &Checkpoint,
+        recycles: Option<usize>,
+    ) -> anyhow::Result<HashMap<String, String>> {
+        let weights = self.weights.as_ref().map_or_else(|| "float".to_owned(), |bits| format!("{bits} bits"));
+        let mut origin = HashMap::from([
+            ("quantizer".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("checkpoint".to_owned(), checkpoint.name().to_owned()),
+            ("sha256".to_owned(), serde_json::to_string(&source::hashes(checkpoint)?)?),
+            ("weights".to_owned(), weights),
+        ]);
+        origin.extend(recycles.map(|recycles| ("recycles".to_owned(), recycles.to_string())));
+        Ok(origin)
     }
 
     /// The sequences to run, and whether others can't be.
@@ -248,8 +269,13 @@ fn require_finite(id: &str, tensors: &Tensors) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes one sequence's file; its metadata hold the sequence, so that nobody takes it for another one's.
-fn write(out: &Path, sequence: &Sequence, tensors: &Tensors) -> anyhow::Result<PathBuf> {
+/// Writes one sequence's file; its metadata hold the sequence and how it was made, so that nobody takes it for another one's.
+fn write(
+    out: &Path,
+    sequence: &Sequence,
+    tensors: &Tensors,
+    origin: &HashMap<String, String>,
+) -> anyhow::Result<PathBuf> {
     let bytes: Vec<(String, &[usize], Vec<u8>)> = tensors
         .iter()
         .map(|(kind, values, shape)| {
@@ -263,10 +289,29 @@ fn write(out: &Path, sequence: &Sequence, tensors: &Tensors) -> anyhow::Result<P
         .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
     let residues = String::from_utf8_lossy(&sequence.residues).into_owned();
-    let metadata = HashMap::from([("sequence".to_owned(), residues)]);
+    let mut metadata = origin.clone();
+    metadata.insert("sequence".to_owned(), residues);
     let written = views.and_then(|views| serialize_to_file(views, Some(metadata), &path));
     written.with_context(|| path.display().to_string())?;
+    sort_header(&path).with_context(|| path.display().to_string())?;
     Ok(path)
+}
+
+/// Puts the keys of a safetensors header in order: they are written as a hash map has them, in another order each time, and equal
+/// references shall be equal files.
+fn sort_header(path: &Path) -> anyhow::Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    let mut header = vec![0; usize::try_from(length)?];
+    file.read_exact(&mut header)?;
+    let sorted: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_slice(&header)?;
+    let mut sorted = serde_json::to_vec(&sorted)?;
+    ensure!(sorted.len() <= header.len(), "its header cannot be put in order");
+    sorted.resize(header.len(), b' ');
+    file.seek(SeekFrom::Start(8))?;
+    Ok(file.write_all(&sorted)?)
 }
 
 /// Advances a bar by each sequence that has been through a layer or a block.
