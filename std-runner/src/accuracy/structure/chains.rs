@@ -6,16 +6,21 @@ use super::names::{is_water, modified, standard};
 use super::record::AtomRecord;
 use super::{Atom, Chain, Residue};
 
+/// What a blank alternate location is called where it is one of several.
+const BLANK: &str = " ";
+
 const BACKBONE: [&str; 3] = ["N", "CA", "C"];
 
 /// The chains in the file's order, each with the residues of its polymer in the order of the sequence.
 pub(super) fn chains(atoms: Vec<AtomRecord>) -> Vec<Chain> {
-    let mut chains: Vec<(Chain, usize)> = Vec::new();
+    let mut chains: Vec<(Chain, (usize, usize))> = Vec::new();
     for residue in residues(atoms).into_iter().filter(Group::is_polymer) {
         let (first, terminated) = (residue.first(), residue.first().terminated);
-        let (name, label, part) = (first.chain.clone(), first.label.clone(), first.part);
-        let same =
-            |(chain, p): &&mut (Chain, usize)| chain.name == name && chain.label == label && *p == part;
+        let (name, label) = (first.chain.clone(), first.label.clone());
+        let part = (first.part, residue.copy);
+        let same = |(chain, p): &&mut (Chain, (usize, usize))| {
+            chain.name == name && chain.label == label && *p == part
+        };
         let chain = match chains.iter_mut().find(same) {
             Some((chain, _)) => chain,
             None => &mut chains.push_mut((Chain { name, label, residues: Vec::new() }, part)).0,
@@ -34,31 +39,40 @@ pub(super) fn chains(atoms: Vec<AtomRecord>) -> Vec<Chain> {
 }
 
 /// Atoms of one residue in all its alternatives.
-struct Group(Vec<AtomRecord>);
+struct Group {
+    atoms: Vec<AtomRecord>,
+    /// Of which copy of its chain it is, from 0.
+    copy: usize,
+}
 
-/// The atoms by residues, in the order of their first atoms.
+/// The atoms by residues, in the order of their first atoms. Where a residue that others have followed begins once more, another copy of
+/// its chain does: programs write those with the same name and numbers.
 fn residues(atoms: Vec<AtomRecord>) -> Vec<Group> {
-    type Key = (String, Option<String>, usize, isize, String, Option<isize>, Option<String>);
+    type Part = (String, Option<String>, usize);
+    type Key = (Part, usize, isize, String, Option<isize>, Option<String>);
     let mut places: HashMap<Key, usize> = HashMap::new();
+    // The last residue of each chain and its copy.
+    let mut last: HashMap<Part, (usize, usize)> = HashMap::new();
     let mut groups: Vec<Group> = Vec::new();
     for atom in atoms.into_iter().filter(|atom| !is_water(&atom.residue)) {
         // Molecules that aren't a polymer's may share a number.
         let name = (atom.terminated || atom.polymer == Some(false)).then(|| atom.residue.clone());
-        let key = (
-            atom.chain.clone(),
-            atom.label.clone(),
-            atom.part,
-            atom.number,
-            atom.insertion.clone(),
-            atom.sequence_number,
-            name,
-        );
-        match places.get(&key).and_then(|&place| groups.get_mut(place)) {
-            Some(group) => group.0.push(atom),
-            None => {
-                places.insert(key, groups.len());
-                groups.push(Group(vec![atom]));
-            }
+        let part = (atom.chain.clone(), atom.label.clone(), atom.part);
+        let (latest, mut copy) = last.get(&part).copied().unwrap_or((usize::MAX, 0));
+        let key = |copy| {
+            let (part, insertion) = (part.clone(), atom.insertion.clone());
+            (part, copy, atom.number, insertion, atom.sequence_number, name.clone())
+        };
+        let of_chain = !atom.hetero || (!atom.terminated && modified(&atom.residue).is_some());
+        let again = |place: &usize| *place != latest && groups[*place].repeats(&atom);
+        if of_chain && places.get(&key(copy)).is_some_and(again) {
+            copy += 1;
+        }
+        let place = *places.entry(key(copy)).or_insert(groups.len());
+        last.insert(part, (place, copy));
+        match groups.get_mut(place) {
+            Some(group) => group.atoms.push(atom),
+            None => groups.push(Group { atoms: vec![atom], copy }),
         }
     }
     groups
@@ -66,11 +80,19 @@ fn residues(atoms: Vec<AtomRecord>) -> Vec<Group> {
 
 impl Group {
     fn first(&self) -> &AtomRecord {
-        &self.0[0]
+        &self.atoms[0]
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|atom| atom.name == name)
+        self.atoms.iter().any(|atom| atom.name == name)
+    }
+
+    /// Does it have this atom already?
+    fn repeats(&self, atom: &AtomRecord) -> bool {
+        let same = |a: &AtomRecord| {
+            a.name == atom.name && a.alternate == atom.alternate && a.residue == atom.residue
+        };
+        self.atoms.iter().any(same)
     }
 
     /// Is it a residue of a polymer, not a molecule beside it? ATOM records are; of HETATM records, what the format or the residue's name
@@ -80,7 +102,7 @@ impl Group {
         if let Some(polymer) = first.polymer {
             return polymer;
         }
-        let hetero = self.0.iter().all(|atom| atom.hetero);
+        let hetero = self.atoms.iter().all(|atom| atom.hetero);
         let backbone = BACKBONE.iter().all(|name| self.has(name));
         if !hetero {
             true
@@ -92,11 +114,21 @@ impl Group {
         }
     }
 
+    /// Where an atom is there both with an alternate location and without, the latter is an alternative, too: it gets a name of its own.
+    fn name_blank_alternatives(&mut self) {
+        let labelled: Vec<String> =
+            self.atoms.iter().filter(|a| !a.alternate.is_empty()).map(|a| a.name.clone()).collect();
+        for atom in self.atoms.iter_mut().filter(|a| a.alternate.is_empty() && labelled.contains(&a.name)) {
+            atom.alternate = BLANK.into();
+        }
+    }
+
     /// One alternative for the whole residue: that of the highest mean occupancy, the first of equals; atoms that it lacks come from the
     /// next ones, if those are the same amino acid.
-    fn resolve(self) -> Residue {
+    fn resolve(mut self) -> Residue {
+        self.name_blank_alternatives();
         let mut alternatives: Vec<(&str, &str, f64, usize)> = Vec::new();
-        for atom in &self.0 {
+        for atom in &self.atoms {
             match alternatives.iter_mut().find(|(id, ..)| *id == atom.alternate) {
                 Some((.., sum, count)) => (*sum, *count) = (*sum + atom.occupancy, *count + 1),
                 None => alternatives.push((&atom.alternate, &atom.residue, atom.occupancy, 1)),
@@ -108,11 +140,11 @@ impl Group {
         alternatives.sort_by(|a, b| b.0.is_empty().cmp(&a.0.is_empty()).then(mean(b).total_cmp(&mean(a))));
         let chosen = alternatives.iter().find(|(id, ..)| !id.is_empty()).or(alternatives.first());
         let name = chosen.map_or("", |(_, name, ..)| name).to_owned();
-        let hetero = self.0.iter().any(|atom| atom.hetero);
+        let hetero = self.atoms.iter().any(|atom| atom.hetero);
         let letter = standard(&name).or_else(|| modified(&name)).unwrap_or(b'X');
         let mut atoms: Vec<Atom> = Vec::new();
         for (alternate, ..) in &alternatives {
-            for atom in self.0.iter().filter(|a| a.alternate == **alternate && a.residue == name) {
+            for atom in self.atoms.iter().filter(|a| a.alternate == **alternate && a.residue == name) {
                 // Selenium takes sulfur's place.
                 let known = if letter == b'M' && atom.name == "SE" { "SD" } else { &atom.name };
                 if atoms.iter().all(|other| other.name != known) {

@@ -3,7 +3,8 @@
 //! | in the file | is read as |
 //! |---|---|
 //! | several models (NMR) | the first one |
-//! | alternate locations | for each residue, the one of the highest mean occupancy, the first of equals |
+//! | alternate locations | for each residue, the one of the highest mean occupancy, the first of equals; blank is one where an atom has another one, too |
+//! | a chain's name and numbers once more | another chain |
 //! | selenomethionine (MSE) and other modified residues with one of the 20 as parent | that amino acid; selenium as SD |
 //! | other residues with a backbone | X |
 //! | waters, ligands, nucleic acids | no residues of a polypeptide chain |
@@ -133,6 +134,8 @@ pub fn read(path: &Path) -> Result<Structure, StructureError> {
 
 /// What a file of these bytes holds.
 fn parse(bytes: &[u8]) -> Result<Structure, record::Malformed> {
+    // Windows editors put a byte-order mark before the first record.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mmcif = mmcif::is_mmcif(bytes);
     let records = if mmcif { mmcif::records(bytes)? } else { pdb::records(bytes)? };
     if records.atoms.is_empty() {

@@ -123,6 +123,46 @@ fn the_best_occupied_alternative_counts_and_the_first_of_equals() {
 }
 
 #[test]
+fn a_blank_alternative_beside_a_named_one_counts_by_its_occupancy() {
+    let residue = |blank, named| {
+        only(&alternatives(&[(' ', "SER", 1.0, blank), ('B', "SER", 2.0, named)])).residues.remove(0)
+    };
+    for (blank, named, x) in [(0.3, 0.7, 2.0), (0.7, 0.3, 1.0), (0.5, 0.5, 1.0)] {
+        let residue = residue(blank, named);
+        assert_eq!(residue.position("CA").map(|[x, ..]| x), Some(x), "{blank} {named}");
+        assert!(residue.several && residue.atoms.len() == 3);
+    }
+}
+
+#[test]
+fn a_second_copy_of_a_chain_is_a_chain_of_its_own() {
+    let chain = |x: f64| {
+        let residue = |(number, name): (isize, &str)| {
+            ["N", "CA", "C"].map(|atom| pdb_line("ATOM", atom, ' ', name, 'A', number, ' ', x, 1.0)).concat()
+        };
+        [(1, "GLY"), (2, "ALA"), (3, "SER")].map(residue).concat()
+    };
+    let structure = parsed(&(chain(1.0) + &chain(2.0) + &residue("HETATM", "MSE", 'A', 4, ' ')));
+    let found: Vec<_> = structure.chains.iter().map(|chain| (chain.name.as_str(), letters(chain))).collect();
+    let first = vec![('G', "1"), ('A', "2"), ('S', "3")];
+    let second = [&first[..], &[('M', "4")]].concat();
+    assert_eq!(found, [("A", first), ("A", second)]);
+    let x = |chain: usize| structure.chains[chain].residues[1].position("CA").map(|[x, ..]| x);
+    assert_eq!((x(0), x(1)), (Some(1.0), Some(2.0)));
+    // An alternative that is written behind all of the chain is none.
+    let other =
+        chain(2.0).replace("  N   ", "  N  B").replace("  CA  ", "  CA B").replace("  C   ", "  C  B");
+    assert_eq!(parsed(&(chain(1.0) + &other)).chains.len(), 1);
+}
+
+#[test]
+fn a_byte_order_mark_costs_no_atom() {
+    let text = residue("ATOM", "GLY", 'A', 1, ' ');
+    assert_eq!(only(&format!("\u{feff}{text}")), only(&text));
+    assert_eq!(parsed(&format!("\u{feff}{COLUMNS}{ROWS}")), parsed(&(COLUMNS.to_owned() + ROWS)));
+}
+
+#[test]
 fn a_residue_is_all_of_one_alternative() {
     // Two atoms whose occupancies disagree: B has the higher mean, so A's CB is not mixed in.
     let text = alternatives(&[('A', "SER", 1.0, 0.2), ('B', "SER", 2.0, 0.6)])
