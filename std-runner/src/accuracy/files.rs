@@ -15,7 +15,7 @@ pub struct StructureFiles {
 }
 
 impl StructureFiles {
-    /// Finds the structure files (PDB: `.pdb`, `.ent`; mmCIF: `.cif`, `.mmcif`; each also gzipped, `.gz`) of a folder, upper or lower case.
+    /// Finds the structure files (PDB: `.pdb`, `.ent`, and `.pdb1` and so on for assemblies; mmCIF: `.cif`, `.mmcif`; each also gzipped, `.gz`) of a folder, upper or lower case.
     ///
     /// # Errors
     /// The system's, if the folder cannot be read.
@@ -43,8 +43,15 @@ impl StructureFiles {
 /// structure's.
 fn stem(name: &str) -> Option<&str> {
     let plain = strip(name, ".gz").unwrap_or(name);
-    let (stem, ending) = ENDINGS.iter().find_map(|ending| Some((strip(plain, ending)?, *ending)))?;
-    let entry = (ending == ".ent").then(|| stem.strip_prefix("pdb")).flatten();
+    // The archive calls biological assemblies `1abc.pdb1`, `1abc.pdb2`.
+    let unnumbered = plain.trim_end_matches(|c: char| c.is_ascii_digit());
+    let assembly = (plain.len() - unnumbered.len() <= 3).then(|| strip(unnumbered, ".pdb")).flatten();
+    let (stem, ending) = ENDINGS
+        .iter()
+        .find_map(|ending| Some((strip(plain, ending)?, *ending)))
+        .or_else(|| Some((assembly?, ".pdb")))?;
+    let archived = stem.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("pdb"));
+    let entry = (ending == ".ent" && archived).then(|| &stem[3..]);
     let entry = entry.filter(|entry| entry.len() == 4 && entry.is_ascii());
     Some(entry.unwrap_or(stem)).filter(|stem| !stem.is_empty())
 }
@@ -57,7 +64,8 @@ fn strip<'n>(name: &'n str, ending: &str) -> Option<&'n str> {
 
 fn looks_like_one(name: &str) -> bool {
     let kinds = ["pdb", "ent", "cif", "mmcif", "bcif", "mmtf", "pdbx"];
-    name.split('.').skip(1).any(|part| kinds.iter().any(|kind| part.eq_ignore_ascii_case(kind)))
+    let parts = name.split('.').skip(1).map(|part| part.trim_end_matches(|c: char| c.is_ascii_digit()));
+    parts.into_iter().any(|part| kinds.iter().any(|kind| part.eq_ignore_ascii_case(kind)))
 }
 
 /// How well a structure's stem fits an identifier: the whole of it, or the part before its first `_` (an entry's name), in the same case or
@@ -108,12 +116,27 @@ mod tests {
         ] {
             assert_eq!(stem(name), Some("7ACY"), "{name}");
         }
-        assert_eq!((stem("pdb7acy.ent.gz"), stem("pdb7acy.ent")), (Some("7acy"), Some("7acy")));
+        for name in ["pdb7acy.ent.gz", "pdb7acy.ent", "Pdb7acy.ent", "PDB7acy.ENT", "PDB7acy.ENT.GZ"] {
+            assert_eq!(stem(name), Some("7acy"), "{name}");
+        }
+        for name in ["7ACY.pdb1", "7ACY.pdb1.gz", "7ACY.PDB12.GZ"] {
+            assert_eq!(stem(name), Some("7ACY"), "{name}");
+        }
         assert_eq!(
             (stem("pdb7acy.pdb"), stem("pdbs.ent"), stem("T1024-D1.pdb")),
             (Some("pdb7acy"), Some("pdbs"), Some("T1024-D1"))
         );
-        for name in ["targets.fasta", "7ACY.pdb.bz2", ".pdb", "7ACY.gz", "pdb", "é"] {
+        for name in [
+            "targets.fasta",
+            "7ACY.pdb.bz2",
+            ".pdb",
+            ".pdb1",
+            "7ACY.pdb1234",
+            "7ACY.cif1",
+            "7ACY.gz",
+            "pdb",
+            "é",
+        ] {
             assert_eq!(stem(name), None, "{name}");
         }
     }
@@ -121,8 +144,16 @@ mod tests {
     #[test]
     fn what_is_in_a_folder() {
         let dir = tempfile::tempdir().expect("a folder");
-        for name in ["b.PDB", "a.cif.gz", "c.pdb.bz2", "d.bcif", "targets.fasta", ".hidden.pdb", "notes.txt"]
-        {
+        for name in [
+            "b.PDB",
+            "a.cif.gz",
+            "c.pdb.bz2",
+            "d.bcif",
+            "e.pdb1.bz2",
+            "targets.fasta",
+            ".hidden.pdb",
+            "notes.txt",
+        ] {
             std::fs::write(dir.path().join(name), "").expect("written");
         }
         std::fs::create_dir(dir.path().join("folder.pdb")).expect("made");
@@ -130,7 +161,7 @@ mod tests {
         let stems: Vec<&str> = found.files.iter().map(|(stem, _)| stem.as_str()).collect();
         assert_eq!(stems, ["a", "b"]);
         let names = found.unreadable.iter().map(|p| p.file_name().expect("a name").to_owned());
-        assert_eq!(names.collect::<Vec<_>>(), ["c.pdb.bz2", "d.bcif"]);
+        assert_eq!(names.collect::<Vec<_>>(), ["c.pdb.bz2", "d.bcif", "e.pdb1.bz2"]);
         assert!(StructureFiles::find(&dir.path().join("none")).is_err());
     }
 
