@@ -53,24 +53,8 @@ fn complain(batch: Batch, console: &mut Console) -> Batch {
 }
 
 /// Runs `task` on all sequences. `finish` makes something of its output on the thread that computed it; `report` gets that in the
-/// file's order. A sequence's error is printed with its place, and the others go on.
+/// file's order, or the text of an error, after it was printed with the sequence's place: the others go on.
 pub fn run<K: Task, T: Send>(
-    options: &Options,
-    task: &K,
-    sequences: &[Sequence],
-    console: &mut Console,
-    finish: impl Fn(&Sequence, K::Output, Duration) -> anyhow::Result<T> + Sync,
-    mut report: impl FnMut(&mut Console, &Sequence, T) + Send,
-) -> anyhow::Result<()> {
-    drive(options, task, sequences, console, finish, |console, sequence, result| {
-        if let Ok(value) = result {
-            report(console, sequence, value);
-        }
-    })
-}
-
-/// As [`run`]; `report` is also told the text of an error, after it was printed.
-pub fn drive<K: Task, T: Send>(
     options: &Options,
     task: &K,
     sequences: &[Sequence],

@@ -110,7 +110,7 @@ impl<K: Task> Run<'_, K> {
                 }
                 told.next = sequence.index + 1;
             };
-        input::drive(self.options, self.task, &sequences, console, finish, report)?;
+        input::run(self.options, self.task, &sequences, console, finish, report)?;
         told.before(usize::MAX, &records, console);
         files.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
         Ok(())

@@ -300,3 +300,112 @@ fn every_record_of_an_entry_is_a_target_and_a_second_structure_is_said() {
                 .and(contains("note: pdb/1ABC.pdb: 1ABC_C: chain B; no chain C fits")),
         );
 }
+
+#[test]
+fn limit_counts_structures_that_have_a_sequence() {
+    let folder = with_structure("1ABC.pdb", hairpin());
+    folder.write("in.fasta", format!(">1ABC_B\n{SEQUENCE}\n>2DEF\n{SEQUENCE}\n>none\n{SEQUENCE}\n"));
+    folder.write("pdb/0AAA.pdb", hairpin());
+    folder.write("pdb/2DEF.pdb", hairpin());
+    let json = json_of(&folder, &[&CONTACTS[..], &["--limit", "1"]].concat());
+    assert_eq!(
+        (&json["targets"][0]["id"], json["targets"].as_array().map(Vec::len)),
+        (&"1ABC_B".into(), Some(1))
+    );
+    let left_out: Vec<_> = json["left_out"].as_array().expect("a list").iter().collect();
+    let reason = |id: &str| left_out.iter().find(|l| l["id"] == id).map(|l| l["reason"].clone());
+    assert_eq!(reason("2DEF"), Some("beyond --limit 1".into()));
+    assert_eq!(reason("none"), Some("no structure in pdb".into()));
+    assert_eq!(left_out.len(), 3, "{json}");
+}
+
+#[test]
+fn what_is_refused_altogether_is_listed_and_its_reason_is_the_error() {
+    let folder = with_structure("1ABC.pdb", hairpin());
+    let reason = "55 residues, more than 10";
+    for quiet in [&["--json"][..], &["--json", "-q"]] {
+        let output = foldpoint(&folder)
+            .args(CONTACTS)
+            .args(["--max-len", "10"])
+            .args(quiet)
+            .output()
+            .expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said.contains("error: pdb: no structure is left to evaluate against"), "{said}");
+        assert!(said.contains(&format!("1ABC_B: {reason}")), "{said}");
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(json["left_out"][0]["reason"], reason);
+        assert_eq!(json["targets"], serde_json::json!([]));
+    }
+    let mut command = foldpoint(&folder);
+    command.args(CONTACTS).args(["--max-len", "10"]).assert().code(1).stdout("").stderr(contains(reason));
+}
+
+/// Metadata of a reference file that this model, or another one, made.
+fn made(own: bool) -> std::collections::HashMap<String, String> {
+    let bytes = ModelBytes::embedded().expect("the embedded model");
+    let meta = std_runner::model::metadata(&bytes.parse().expect("a model file")).expect("meta.json");
+    let hashes = if own { meta["sha256"].to_string() } else { r#"{"model.safetensors":"00"}"#.to_owned() };
+    [("checkpoint", "another"), ("sha256", &hashes)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Writes a reference file with metadata.
+fn write_made(folder: &Folder, tensors: &Tensors, metadata: std::collections::HashMap<String, String>) {
+    use safetensors::tensor::{Dtype, TensorView};
+    let bytes: Vec<(&String, Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|(name, (shape, values))| {
+            (name, shape.clone(), values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        })
+        .collect();
+    let views = bytes.iter().map(|(name, shape, bytes)| {
+        (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor"))
+    });
+    let file = safetensors::serialize(views, Some(metadata)).expect("in memory");
+    std::fs::create_dir_all(folder.path("reference")).expect("a folder");
+    folder.write("reference/1ABC_B.safetensors", file);
+}
+
+#[test]
+fn references_of_other_weights_are_refused_and_silent_ones_said() {
+    let folder = with_structure("1ABC.pdb", hairpin());
+    let hidden = ["evaluate", "hidden", "--fasta", "in.fasta", "--reference", "reference"];
+    let contacts = [&CONTACTS[..], &["--reference", "reference"]].concat();
+    let n = SEQUENCE.len();
+    let mut tensors = own_outputs();
+    tensors.insert("1ABC_B.contacts".into(), (vec![n, n], vec![0.5; n * n]));
+    for arguments in [&hidden[..], &contacts] {
+        write_made(&folder, &tensors, made(true));
+        foldpoint(&folder).args(arguments).assert().success().stderr("");
+        write_made(&folder, &tensors, made(false));
+        let output = foldpoint(&folder).args(arguments).args(["--json"]).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(said.contains("1ABC_B.safetensors: it is of other weights (checkpoint another)"), "{said}");
+        let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let reason = json["left_out"][0]["reason"].as_str().expect("a reason");
+        assert!(reason.contains("it is of other weights"), "{reason}");
+        write_reference(&folder, tensors.clone());
+        foldpoint(&folder).args(arguments).assert().success().stderr(contains(
+            "warning: reference: the float reference of 1 does not say of which checkpoint it is: 1ABC_B",
+        ));
+    }
+}
+
+#[test]
+fn a_reference_with_a_value_that_is_no_number_is_refused_by_name() {
+    let folder = with_structure("1ABC.pdb", hairpin());
+    let mut tensors = own_outputs();
+    tensors.get_mut("1ABC_B.hidden").expect("hidden states").1[7] = f32::NAN;
+    write_reference(&folder, tensors);
+    let arguments = ["evaluate", "hidden", "--fasta", "in.fasta", "--reference", "reference", "--json", "-q"];
+    let output = foldpoint(&folder).args(arguments).output().expect("it starts");
+    assert_eq!(output.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let reason = json["left_out"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("1ABC_B.safetensors: value 7 of 1ABC_B.hidden is NaN"), "{reason}");
+    assert_eq!(json["proteins"], serde_json::json!([]));
+}

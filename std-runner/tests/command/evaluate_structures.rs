@@ -224,3 +224,64 @@ fn a_wrong_program_for_tm_scores_is_told_once_before_anything_is_folded() {
         assert!(output.stdout.is_empty());
     }
 }
+
+#[test]
+fn a_prediction_of_part_of_the_sequence_is_said() {
+    let part: String = shifted(0.0).lines().take(54).map(|line| format!("{line}\n")).collect();
+    let folder = folder(&part);
+    foldpoint(&folder)
+        .args(ARGUMENTS)
+        .assert()
+        .success()
+        .stdout(contains("left out: 0 targets, 0 residues; not predicted: 37 residues"))
+        .stderr(contains("1ABC_B.pdb: 1ABC_B: 37 of 55 residues are not predicted, and count as wrong"));
+    assert_eq!(scores(&folder)["targets"][0]["unpredicted"], 37);
+}
+
+#[test]
+fn a_second_prediction_and_a_plddt_of_another_scale_are_said() {
+    let folder = folder(&shifted(0.0));
+    folder.write("predictions/1ABC_B.ent", shifted(0.0).replace("1.00 87.50 ", "1.00  0.87 "));
+    foldpoint(&folder).args(ARGUMENTS).assert().success().stdout(contains("| pLDDT | 0.87 |")).stderr(
+        contains(
+            "warning: predictions/1ABC_B.ent: 1ABC_B: this prediction is read; predictions/1ABC_B.pdb is another one",
+        )
+        .and(contains("1ABC_B.ent: 1ABC_B: no B-factor is above 1; a pLDDT from 0 to 100 was expected")),
+    );
+}
+
+#[test]
+fn references_of_other_recycles_are_refused_before_anything_is_folded() {
+    use safetensors::tensor::{Dtype, TensorView};
+    const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/bare-metal/tiny.fpm");
+    let folder = folder(&hairpin());
+    std::fs::create_dir(folder.path("reference")).expect("a folder");
+    let write = |recycles: &str| {
+        let metadata = [("recycles".to_owned(), recycles.to_owned())].into();
+        let views: Vec<(String, Vec<usize>, Vec<u8>)> = reference(0.5)
+            .into_iter()
+            .map(|(name, (shape, values))| {
+                (name, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+            })
+            .collect();
+        let views = views.iter().map(|(name, shape, bytes)| {
+            (name, TensorView::new(Dtype::F32, shape.clone(), bytes).expect("a tensor"))
+        });
+        let file = safetensors::serialize(views, Some(metadata)).expect("in memory");
+        folder.write("reference/1ABC_B.safetensors", file);
+    };
+    let run = || {
+        let mut command = foldpoint(&folder);
+        command.args(["--model", MODEL]).args(&ARGUMENTS[..6]).args([
+            "--recycles",
+            "0",
+            "--reference",
+            "reference",
+        ]);
+        command.assert()
+    };
+    write("0");
+    run().success();
+    write("3");
+    run().code(1).stderr(contains("1ABC_B.safetensors: it is of 3 recycles; expected 0, as the model does"));
+}

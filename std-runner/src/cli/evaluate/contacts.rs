@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use anyhow::Context;
 use fasta::Sequence;
 use std_runner::accuracy::precision::{Precisions, precisions};
-use std_runner::accuracy::reference::Reference;
+use std_runner::accuracy::reference::{Origin, Reference};
 use std_runner::accuracy::target::{Aligned, Needs, Target};
 use std_runner::contact_map;
 use std_runner::engine::{Request, Requests};
+use std_runner::model::metadata;
 
 use super::contacts_report::{self, Row};
+use super::references;
 use super::targets::{Rule, Structures};
 use crate::cli::Outcome;
 use crate::cli::console::Console;
@@ -44,7 +46,17 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let rule = Rule { needs: Needs::Backbone, least: args.min_resolved, longest: args.max_len };
     let made = |_: &Sequence, aligned: &Aligned<'_>| Target::new(&aligned.residues);
     let mut targets = args.structures.targets(&mut console, &rule, made)?;
+    let none = targets.ensure_some(&args.structures);
+    if let Some(dir) = &args.reference {
+        // Contacts are the language model's, whose outputs do not depend on recycles.
+        let origin = Origin::of(metadata(&bytes.parse()?).as_ref(), None);
+        let sequences = targets.list.iter().map(|target| &target.sequence);
+        for (stem, reason) in references::check(&mut console, dir, &origin, sequences) {
+            targets.failed(&stem, &reason);
+        }
+    }
     let mut rows: Vec<Row> = Vec::new();
+    let mut failed: Vec<(String, String)> = Vec::new();
     input::run(
         options,
         &Requests { engine: &engine, request: &request },
@@ -60,15 +72,19 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
             let (resolved, structure) = (target.value.positions.len(), target.structure.clone());
             Ok(Row { id, name, length, resolved, structure, model, reference })
         },
-        |_, _, row| rows.push(row),
+        |_, sequence, result| match result {
+            Ok(row) => rows.push(row),
+            Err(reason) => failed.push((sequence.stem.clone(), reason)),
+        },
     )?;
-    targets.missed(rows.iter().map(|row| &*row.name));
+    failed.iter().for_each(|(stem, reason)| targets.failed(stem, reason));
     if args.json {
         console.line(contacts_report::json(&rows, &targets.left_out));
-    } else {
+    } else if none.is_ok() {
         contacts_report::markdown(&rows, targets.left_out.len()).lines().for_each(|line| console.line(line));
     }
-    console.finish()
+    let outcome = console.finish()?;
+    none.map(|()| outcome)
 }
 
 impl Args {

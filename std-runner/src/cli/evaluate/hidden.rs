@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use fasta::Sequence;
-use std_runner::accuracy::reference::Reference;
+use std_runner::accuracy::reference::{Origin, Reference};
 use std_runner::engine::{Prediction, Request, Requests};
+use std_runner::model::metadata;
 
 use super::hidden_report::Totals;
+use super::references;
 use super::targets::LeftOut;
 use crate::cli::Outcome;
 use crate::cli::console::Console;
@@ -47,7 +49,12 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         Request { contacts: false, logits: engine.model().has_lm_head(), layers: (0..=layers).collect() };
     let batch = fasta::read_paths(&[&args.fasta], args.max_len).single_chains();
     let mut left_out: Vec<LeftOut> = batch.rejected.iter().map(LeftOut::rejected).collect();
-    let sequences = input::report(batch, &mut console);
+    let mut sequences = input::report(batch, &mut console);
+    let origin = Origin::of(metadata(&bytes.parse()?).as_ref(), None);
+    let mut failed = references::check(&mut console, &args.reference, &origin, sequences.iter());
+    let stems: Vec<String> = failed.iter().map(|(stem, _)| stem.clone()).collect();
+    let all = sequences.clone();
+    sequences.retain(|s| !stems.contains(&s.stem));
     let mut totals = Totals::new(layers);
     input::run(
         options,
@@ -61,10 +68,13 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
             let logits = if request.logits { reference.tensor("logits", &[tokens, vocab])? } else { None };
             Ok(Compared { prediction, hidden, logits })
         },
-        |_, sequence, compared| totals.add(sequence, &compared, width, vocab),
+        |_, sequence, result| match result {
+            Ok(compared) => totals.add(sequence, &compared, width, vocab),
+            Err(reason) => failed.push((sequence.stem.clone(), reason)),
+        },
     )?;
-    let done = |s: &&Sequence| !totals.proteins.iter().any(|protein| protein.name == s.stem);
-    left_out.extend(sequences.iter().filter(done).map(LeftOut::failed));
+    let reason = |s: &Sequence| failed.iter().find(|(stem, _)| *stem == s.stem).map(|(_, reason)| reason);
+    left_out.extend(all.iter().filter_map(|s| Some(LeftOut::failed(s, reason(s)?))));
     if args.json {
         console.line(totals.json(&left_out));
     } else if totals.proteins.is_empty() {

@@ -4,6 +4,7 @@ mod contacts;
 mod contacts_report;
 mod hidden;
 mod hidden_report;
+mod references;
 mod structures;
 mod structures_report;
 mod targets;

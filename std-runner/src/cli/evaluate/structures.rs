@@ -7,11 +7,13 @@ use fasta::Sequence;
 use foldpoint_core::esmfold::FoldingModel;
 use std_runner::accuracy::files::StructureFiles;
 use std_runner::accuracy::fold::{Compare, Fold};
-use std_runner::accuracy::reference::Reference;
+use std_runner::accuracy::reference::{Origin, Reference};
 use std_runner::accuracy::structure;
 use std_runner::accuracy::target::{Aligned, Needs};
 use std_runner::accuracy::tm_align::TmAlign;
+use std_runner::model::metadata;
 
+use super::references;
 use super::structures_report::{self, Agreement, Row, Scores};
 use super::targets::{Rule, Source, Structures, Target, Targets};
 use crate::cli::Outcome;
@@ -58,36 +60,58 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let made =
         |sequence: &Sequence, aligned: &Aligned<'_>| Fold::of(sequence.residues.len(), &aligned.residues);
     let mut targets = args.structures.targets(&mut console, &rule, made)?;
+    let none = targets.ensure_some(&args.structures);
     let rows = match &args.predictions {
-        Some(dir) => args.read(dir, &targets, &mut console)?,
-        None => args.fold(options, &targets, &mut console)?,
+        Some(dir) => args.read(dir, &mut targets, &mut console)?,
+        None => args.fold(options, &mut targets, &mut console)?,
     };
-    targets.missed(rows.iter().map(|row| &*row.name));
     if args.json {
         console.line(structures_report::json(&rows, &targets.left_out));
-    } else {
+    } else if none.is_ok() {
         structures_report::markdown(&rows, targets.left_out.len())
             .lines()
             .for_each(|line| console.line(line));
     }
-    console.finish()
+    let outcome = console.finish()?;
+    none.map(|()| outcome)
 }
 
 /// The prediction of a sequence among the files of a folder.
 fn read_prediction(
+    console: &Console,
     dir: &Path,
     files: &StructureFiles,
     sequence: &Sequence,
 ) -> anyhow::Result<(Fold, Source)> {
     let stem = &sequence.stem;
-    let path = files.files.iter().find(|(name, _)| name == stem).map(|(_, path)| path);
-    let path = path.with_context(|| {
+    let mut paths = files.files.iter().filter(|(name, _)| name == stem).map(|(_, path)| path);
+    let path = paths.next().with_context(|| {
         format!("{}: there is no such prediction", dir.join(stem).with_added_extension("pdb").display())
     })?;
+    let id = &sequence.id;
+    for other in paths {
+        let (path, other) = (path.display(), other.display());
+        console.warning(format_args!(
+            "{path}: {id}: this prediction is read; {other} is another one, and is not"
+        ));
+    }
     let structure = structure::read(path)?;
     let aligned = Aligned::new(&sequence.residues, &structure, None, Needs::Ca, LEAST_PREDICTED);
     let aligned = aligned.with_context(|| path.display().to_string())?;
     let fold = Fold::of(sequence.residues.len(), &aligned.residues);
+    let (length, missing) = (fold.0.len(), fold.0.len() - fold.resolved());
+    if missing > 0 {
+        console.warning(format_args!(
+            "{}: {id}: {missing} of {length} residues are not predicted, and count as wrong",
+            path.display()
+        ));
+    }
+    if fold.0.iter().flatten().all(|residue| residue.plddt <= 1.0) {
+        console.warning(format_args!(
+            "{}: {id}: no B-factor is above 1; a pLDDT from 0 to 100 was expected (some programs write 0 to 1)",
+            path.display()
+        ));
+    }
     Ok((fold, Source { file: path.display().to_string(), reading: aligned.reading }))
 }
 
@@ -97,12 +121,19 @@ impl Args {
     }
 
     /// Rows of the predictions in a folder.
-    fn read(&self, dir: &Path, targets: &Targets<Fold>, console: &mut Console) -> anyhow::Result<Vec<Row>> {
+    fn read(
+        &self,
+        dir: &Path,
+        targets: &mut Targets<Fold>,
+        console: &mut Console,
+    ) -> anyhow::Result<Vec<Row>> {
         let cannot_read = || format!("{}: the folder of predictions cannot be read", dir.display());
         let files = StructureFiles::find(dir).with_context(cannot_read)?;
-        let mut rows = Vec::new();
+        // Of which model the predictions are, and how often recycled, is not known.
+        self.check_references(targets, &Origin::default(), console);
+        let (mut rows, mut failed) = (Vec::new(), Vec::new());
         for target in &targets.list {
-            let row = read_prediction(dir, &files, &target.sequence).and_then(|(fold, source)| {
+            let row = read_prediction(console, dir, &files, &target.sequence).and_then(|(fold, source)| {
                 source.say(console, &target.sequence.id);
                 self.row(target, &fold, Some(source))
             });
@@ -111,9 +142,13 @@ impl Args {
                     console.success();
                     rows.push(row);
                 }
-                Err(error) => console.failure(format_args!("{}: {error:#}", target.sequence.place)),
+                Err(error) => {
+                    console.failure(format_args!("{}: {error:#}", target.sequence.place));
+                    failed.push((target.sequence.stem.clone(), format!("{error:#}")));
+                }
             }
         }
+        failed.iter().for_each(|(stem, reason)| targets.failed(stem, reason));
         Ok(rows)
     }
 
@@ -121,7 +156,7 @@ impl Args {
     fn fold(
         &self,
         options: &Options,
-        targets: &Targets<Fold>,
+        targets: &mut Targets<Fold>,
         console: &mut Console,
     ) -> anyhow::Result<Vec<Row>> {
         let bytes = options.open(None)?;
@@ -132,7 +167,9 @@ impl Args {
             bytes.name()
         );
         let folder = options.folder(&bytes, self.recycles.map(|n| n.saturating_add(1)), false)?;
-        let mut rows = Vec::new();
+        let origin = Origin::of(metadata(&bytes.parse()?).as_ref(), Some(folder.passes.saturating_sub(1)));
+        self.check_references(targets, &origin, console);
+        let (mut rows, mut failed) = (Vec::new(), Vec::new());
         input::run(
             options,
             &folder,
@@ -142,9 +179,21 @@ impl Args {
                 let target = targets.of(sequence).context("the target is gone")?;
                 self.row(target, &Fold::predicted(&folded.model(sequence)), None)
             },
-            |_, _, row| rows.push(row),
+            |_, sequence, result| match result {
+                Ok(row) => rows.push(row),
+                Err(reason) => failed.push((sequence.stem.clone(), reason)),
+            },
         )?;
+        failed.iter().for_each(|(stem, reason)| targets.failed(stem, reason));
         Ok(rows)
+    }
+
+    /// Leaves out the targets whose float references cannot be compared with, before anything is folded.
+    fn check_references(&self, targets: &mut Targets<Fold>, origin: &Origin, console: &mut Console) {
+        let Some(dir) = &self.reference else { return };
+        let sequences = targets.list.iter().map(|target| &target.sequence);
+        let failed = references::check(console, dir, origin, sequences);
+        failed.iter().for_each(|(stem, reason)| targets.failed(stem, reason));
     }
 
     /// A target's scores; `fold` is the integer model's.
@@ -153,6 +202,7 @@ impl Args {
         let target = &target.value;
         let letters = &sequence.residues;
         let (length, resolved) = (letters.len(), target.resolved());
+        let unpredicted = length - fold.resolved().min(length);
         ensure!(fold.0.len() == length, "the prediction has another length than the sequence");
         let integer = self.scores(letters, target, fold)?;
         let float = self.reference.as_ref().map(|dir| -> anyhow::Result<_> {
@@ -167,7 +217,7 @@ impl Args {
         });
         let (float, agreement) = float.transpose()?.unzip();
         let (id, name) = (sequence.id.clone(), sequence.stem.clone());
-        Ok(Row { id, name, length, resolved, structure, prediction, integer, float, agreement })
+        Ok(Row { id, name, length, resolved, unpredicted, structure, prediction, integer, float, agreement })
     }
 
     fn scores(&self, letters: &[u8], target: &Fold, fold: &Fold) -> anyhow::Result<Scores> {

@@ -40,6 +40,8 @@ pub struct Row {
     pub name: String,
     pub length: usize,
     pub resolved: usize,
+    /// Residues of the sequence that the prediction lacks.
+    pub unpredicted: usize,
     pub structure: Source,
     /// The prediction's file, where it is from one.
     pub prediction: Option<Source>,
@@ -133,7 +135,12 @@ fn number(value: Option<f64>, decimals: usize) -> String {
 
 /// Means over the targets as a Markdown table.
 pub fn markdown(rows: &[Row], left_out: usize) -> String {
-    let mut text = head(rows.iter().map(|row| (row.length, &row.structure)), left_out) + "\n\n";
+    let mut text = head(rows.iter().map(|row| (row.length, &row.structure)), left_out);
+    let unpredicted: usize = rows.iter().map(|row| row.unpredicted).sum();
+    if unpredicted > 0 {
+        let _ = write!(text, "; not predicted: {unpredicted} residues");
+    }
+    text += "\n\n";
     let measures = MEASURES.iter().filter_map(|measure| Some((measure, measure.integer(rows)?)));
     if rows.iter().all(|row| row.float.is_none()) {
         text += "| measure | mean | 95% interval |\n|---|---:|---:|\n";
@@ -204,7 +211,19 @@ mod tests {
             float.map(|_| Agreement { lddt: Some(0.99), rmsd: Some(0.5), plddt_difference: Some(0.25) });
         let structure = Source { file: "a.pdb".into(), reading: Reading::default() };
         let (id, name, prediction) = ("a".into(), "a".into(), None);
-        Row { id, name, length: 100, resolved: 90, structure, prediction, integer, float, agreement }
+        let unpredicted = 0;
+        Row {
+            id,
+            name,
+            length: 100,
+            resolved: 90,
+            unpredicted,
+            structure,
+            prediction,
+            integer,
+            float,
+            agreement,
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct Structures {
     /// Full sequences of the structures
     #[arg(long, value_name = "FILE")]
     fasta: PathBuf,
-    /// Evaluate only the first N structures in order of their names
+    /// Evaluate only the first N structures that have a sequence, in order of their names
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
 }
@@ -83,14 +83,13 @@ impl<T> Targets<T> {
         self.list.iter().map(|target| target.sequence.clone()).collect()
     }
 
-    /// Counts the targets as left out that are not among `done`, which are stems.
-    pub fn missed<'d>(&mut self, done: impl Iterator<Item = &'d str>) {
-        let done: Vec<&str> = done.collect();
-        let failed = self.list.iter().filter(|target| !done.contains(&&*target.sequence.stem));
-        self.left_out.extend(failed.map(|target| LeftOut {
-            file: Some(target.structure.file.clone()),
-            ..LeftOut::failed(&target.sequence)
-        }));
+    /// Leaves out the target of a sequence whose error was printed.
+    pub fn failed(&mut self, stem: &str, reason: &str) {
+        let failed = self.list.iter().position(|target| target.sequence.stem == stem);
+        if let Some(Target { sequence, structure, .. }) = failed.map(|at| self.list.remove(at)) {
+            let file = Some(structure.file);
+            self.left_out.push(LeftOut { file, ..LeftOut::failed(&sequence, reason) });
+        }
     }
 }
 
@@ -98,7 +97,7 @@ impl Structures {
     /// Structures in order of their names, each with its sequence and what `make` makes of both. What does not fit is named with the reason.
     ///
     /// # Errors
-    /// Folder or sequences can't be read, or nothing is left.
+    /// The folder can't be read.
     pub fn targets<T>(
         &self,
         console: &mut Console,
@@ -114,7 +113,7 @@ impl Structures {
         let unreadable =
             found.unreadable.iter().map(|path| LeftOut::file(path, "files of this ending are not read"));
         leave_out(console, &mut targets.left_out, unreadable.collect());
-        let files = &found.files[..found.files.len().min(self.limit.unwrap_or(usize::MAX))];
+        let files = &found.files;
         let owners = owners(files, &sequences);
         let homeless = files.iter().zip(&owners).filter(|(_, owned)| owned.is_empty());
         let fits_one = |stem: &str| sequences.iter().any(|s| fit(stem, &s.place.id).is_some());
@@ -124,7 +123,13 @@ impl Structures {
             let files = files.iter().map(|((_, path), _)| LeftOut::file(path, reason));
             leave_out(console, &mut targets.left_out, files.collect());
         }
-        for ((_, path), owned) in files.iter().zip(&owners).filter(|(_, owned)| !owned.is_empty()) {
+        let owned = files.iter().zip(&owners).filter(|(_, owned)| !owned.is_empty());
+        let limit = self.limit.unwrap_or(usize::MAX);
+        let beyond = owned.clone().skip(limit).flat_map(|((_, path), owned)| {
+            owned.iter().map(move |s| LeftOut::target(s, path, format!("beyond --limit {limit}")))
+        });
+        leave_out(console, &mut targets.left_out, beyond.collect());
+        for ((_, path), owned) in owned.take(limit) {
             let structure = match structure::read(path) {
                 Ok(structure) => structure,
                 Err(error) => {
@@ -157,14 +162,24 @@ impl Structures {
         let reason = format!("no structure in {}", self.pdb_dir.display());
         let alone = alone.map(|s| LeftOut { id: Some(s.id.clone()), file: None, reason: reason.clone() });
         leave_out(console, &mut targets.left_out, alone.collect());
-        if targets.list.is_empty() {
-            bail!(
-                "{}: no structure belongs to a sequence of {}",
-                self.pdb_dir.display(),
-                self.fasta.display()
-            );
-        }
         Ok(targets)
+    }
+}
+
+impl<T> Targets<T> {
+    /// An error, if no structure can be evaluated against; it has the first reason, which a quiet console hasn't shown.
+    pub fn ensure_some(&self, structures: &Structures) -> anyhow::Result<()> {
+        if !self.list.is_empty() {
+            return Ok(());
+        }
+        let (dir, fasta) = (structures.pdb_dir.display(), structures.fasta.display());
+        let refused = self.left_out.iter().find(|l| l.id.is_some() && l.file.is_some());
+        let Some(LeftOut { reason, .. }) = refused else {
+            let first = self.left_out.first().map(|l| format!("; {}: {}", l.name(), l.reason));
+            bail!("{dir}: no structure belongs to a sequence of {fasta}{}", first.unwrap_or_default());
+        };
+        let name = refused.map(LeftOut::name).unwrap_or_default();
+        bail!("{dir}: no structure is left to evaluate against; {name}: {reason}")
     }
 }
 
@@ -205,9 +220,8 @@ impl LeftOut {
     }
 
     /// A sequence whose error was printed.
-    pub fn failed(sequence: &Sequence) -> Self {
-        let reason = "failed; the standard error says why".into();
-        Self { id: Some(sequence.id.clone()), file: None, reason }
+    pub fn failed(sequence: &Sequence, reason: &str) -> Self {
+        Self { id: Some(sequence.id.clone()), file: None, reason: reason.into() }
     }
 
     fn file(path: &Path, reason: &str) -> Self {
