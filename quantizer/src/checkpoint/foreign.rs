@@ -101,6 +101,11 @@ pub fn check_file(path: &Path) -> Result<(), CheckpointError> {
     }
     match self::beginning(&beginning).or_else(|| other_format(path, &beginning)) {
         Some(what) => Err(not_weights(&format!("it is {what}"))),
+        // Every format of weights has other bytes among its first.
+        None if beginning.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) => {
+            let text = String::from_utf8_lossy(beginning.trim_ascii());
+            Err(not_weights(&format!("it is a text (`{text}`...): the download failed")))
+        }
         None => Ok(()),
     }
 }

@@ -122,7 +122,7 @@ fn is_hostile(name: &str) -> bool {
         name.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let built_in = ["builtins.", "__builtin__."].iter().find_map(|start| name.strip_prefix(start));
-    HOSTILE.iter().any(|module| is_in(module))
+    HOSTILE.iter().any(is_in)
         // An attribute of a built-in function is no class that a file of weights names.
         || built_in.is_some_and(|name| HOSTILE_BUILTINS.contains(&name) || name.contains('.'))
         || name.split('.').skip(1).any(|part| REACHED.contains(&part))

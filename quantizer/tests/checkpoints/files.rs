@@ -121,6 +121,11 @@ fn files_of_other_programs_are_named() {
             "a PyTorch file (a zip archive), not safetensors: rename it",
         ),
         ("tensors.bin", "\u{20}\0\0\0\0\0\0\0{\"a\":1}", "a safetensors file: rename it to .safetensors"),
+        (
+            "text.safetensors",
+            "Invalid username or password.",
+            "it is a text (`Invalid username or password.`...)",
+        ),
         ("model.npz", "x", "NumPy arrays"),
         ("model.txt", "x", "expected a HuggingFace folder"),
     ] {
