@@ -135,6 +135,19 @@ pub enum RecordProblem {
         "found `>` inside a line of residues; expected it at the beginning of a line (is a line end missing?)"
     )]
     HeaderInside,
+    /// A header behind a record that ends in `<mask`.
+    #[error(
+        "this `>` may be the end of the `<mask` in the line before, or the beginning of a header; expected `<mask>` on one line"
+    )]
+    MaskOrHeader,
+    /// Codes of three letters.
+    #[error(
+        "chain {chain} is written in three-letter codes (such as Met or ALA); expected one letter for each residue"
+    )]
+    ThreeLetterCodes {
+        /// Number of the chain, from 1.
+        chain: usize,
+    },
     /// Anything else.
     #[error(
         "found {0}; expected one of the amino-acid letters ACDEFGHIKLMNPQRSTVWY or X (B, Z, U, O, J are read as X), \

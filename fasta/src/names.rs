@@ -54,13 +54,19 @@ impl Names {
             self.tell_apart(group, &mut needed);
         }
         let bases: Vec<String> = self.records.iter().zip(needed).map(|(record, n)| base(record, n)).collect();
-        let unique = |header: &str| groups.get(words(header).next()?).filter(|group| group.len() == 1);
         let stems = number(&bases);
-        let name = |((header, _), stem): (&(String, String), String)| {
-            let id = unique(header).and_then(|_| words(header).next()).unwrap_or(&stem).to_owned();
-            Name { id, stem }
+        let owners: HashMap<&str, usize> = stems.iter().map(String::as_str).zip(0..).collect();
+        // As it was typed, where no other record has that, nor a stem that is the same.
+        let id = |(index, stem): (usize, &String)| {
+            let typed = words(&self.records[index].0).next();
+            let alone = |word: &&str| {
+                groups.get(word).is_some_and(|group| group.len() == 1)
+                    && owners.get(word).is_none_or(|&owner| owner == index)
+            };
+            typed.filter(alone).unwrap_or(stem).to_owned()
         };
-        self.records.iter().zip(stems).map(name).collect()
+        let ids: Vec<String> = stems.iter().enumerate().map(id).collect();
+        ids.into_iter().zip(stems).map(|(id, stem)| Name { id, stem }).collect()
     }
 
     /// For each record of a group with the same first word, how many words tell it from those whose headers differ.

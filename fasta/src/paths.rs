@@ -43,7 +43,9 @@ fn in_folder(folder: &Path) -> Result<Vec<PathBuf>, FastaError> {
     let entries = std::fs::read_dir(folder).map_err(unreadable)?;
     let paths =
         entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>().map_err(unreadable)?;
-    let mut paths: Vec<PathBuf> = paths.into_iter().filter(|path| is_fasta(path) && !path.is_dir()).collect();
+    // Neither folders nor pipes: a pipe that nobody writes to would be waited for.
+    let is_file = |path: &PathBuf| is_fasta(path) && (path.is_file() || !path.exists());
+    let mut paths: Vec<PathBuf> = paths.into_iter().filter(is_file).collect();
     paths.sort();
     if paths.is_empty() { Err(FastaError::NothingInFolder { folder: file() }) } else { Ok(paths) }
 }

@@ -115,9 +115,15 @@ impl<R: BufRead> Records<R> {
         let text = skip_blanks(line);
         match (text.first(), &mut self.open) {
             (None, _) => {}
-            (Some(b'>'), open) if !open.as_ref().is_some_and(|open| open.cleaner.awaits_bracket()) => {
+            (Some(b'>'), open) => {
+                // Behind `<mask` nobody can tell whether this ends the mask or begins a record: neither is guessed.
+                let ambiguous = open.as_ref().is_some_and(|open| open.cleaner.awaits_bracket());
                 self.old_style = false;
-                return Ok(self.begin(number, &text[1..]));
+                let before = self.begin(number, &text[1..]);
+                if let (true, Some(open)) = (ambiguous, &mut self.open) {
+                    open.cleaner.fail(None, RecordProblem::MaskOrHeader);
+                }
+                return Ok(before);
             }
             (Some(b';'), _) => return Ok(self.comment(number, &text[1..])),
             (Some(_), Some(open)) => open.cleaner.push(number, line),

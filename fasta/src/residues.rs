@@ -11,6 +11,15 @@ const MASK_TOKEN: &[u8] = b"<MASK>";
 /// Chains of this many letters, all of them nucleotides', are suspected to be DNA or RNA.
 const NUCLEOTIDES: usize = 20;
 
+/// Codes of three letters, as in SEQRES records; MSE for selenomethionine.
+const THREE_LETTER_CODES: [&[u8; 3]; 22] = [
+    b"ALA", b"ARG", b"ASN", b"ASP", b"CYS", b"GLN", b"GLU", b"GLY", b"HIS", b"ILE", b"LEU", b"LYS", b"MET",
+    b"PHE", b"PRO", b"SER", b"THR", b"TRP", b"TYR", b"VAL", b"MSE", b"UNK",
+];
+/// So many codes, and so many different ones, are no sequence of single letters.
+const CODES: usize = 4;
+const DIFFERENT_CODES: u32 = 3;
+
 /// What is in the lines of a record.
 #[derive(Debug, Default)]
 pub(crate) struct Cleaned {
@@ -46,6 +55,7 @@ pub(crate) struct Cleaner {
     token: Option<(Spot, usize)>,
     /// A bit for each letter of this chain.
     letters: u32,
+    codes: Codes,
     cleaned: Cleaned,
     problem: Option<Problem>,
 }
@@ -60,6 +70,7 @@ impl Cleaner {
             separator: None,
             token: None,
             letters: 0,
+            codes: Codes::default(),
             cleaned: Cleaned::default(),
             problem: None,
         }
@@ -70,12 +81,12 @@ impl Cleaner {
         self.problem.get_or_insert((spot, problem));
     }
 
-    /// Whether a `>` at the beginning of the next line is the end of `<mask>`.
+    /// Whether a `>` at the beginning of the next line may be the end of `<mask>`.
     pub fn awaits_bracket(&self) -> bool {
         self.problem.is_none() && self.token.is_some_and(|(_, seen)| seen + 1 == MASK_TOKEN.len())
     }
 
-    /// Whether a `*` has ended the last chain.
+    /// Whether a `*` has ended the last chain; also of a record with a problem.
     pub fn is_stopped(&self) -> bool {
         self.stop.is_some()
     }
@@ -90,6 +101,11 @@ impl Cleaner {
         let mut place = 0;
         while let Some(&byte) = line.get(place) {
             if self.problem.is_some() {
+                // What follows is no residue, but a `*` still ends it.
+                if let Some(last) = line.iter().rposition(|byte| !byte.is_ascii_whitespace()) {
+                    let spot = Spot { line: number, column: last + 1 };
+                    self.stop = (line[last] == b'*').then_some(spot);
+                }
                 return;
             }
             let spot = Spot { line: number, column: place + 1 };
@@ -140,6 +156,7 @@ impl Cleaner {
         self.length += 1;
         // Letters and the mask are less than 32 apart.
         self.letters |= 1 << (letter - b'A');
+        self.codes.add(letter);
         let cleaned = &mut self.cleaned;
         let rare = matches!(letter, b'B' | b'Z' | b'U' | b'O' | b'J');
         if rare {
@@ -176,8 +193,12 @@ impl Cleaner {
         let only = self.letters & !bits(b"ACGTUN") == 0;
         let several = (self.letters & bits(b"ACGTU")).count_ones() >= 3;
         self.ends.push(self.length);
+        let chain = self.ends.len();
         if only && several && length >= NUCLEOTIDES {
-            self.cleaned.nucleotides.get_or_insert(self.ends.len());
+            self.cleaned.nucleotides.get_or_insert(chain);
+        }
+        if std::mem::take(&mut self.codes).are_all(length) {
+            self.fail(None, RecordProblem::ThreeLetterCodes { chain });
         }
         self.letters = 0;
     }
@@ -202,8 +223,38 @@ impl Cleaner {
             return Err((None, RecordProblem::TooLong { length, max_len }));
         }
         self.end_chain();
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         self.cleaned.chains = starts.zip(&self.ends).map(|(start, end)| end - start).collect();
         Ok(self.cleaned)
+    }
+}
+
+/// The letters of a chain as codes of three letters.
+#[derive(Debug, Default)]
+struct Codes {
+    begun: Vec<u8>,
+    count: usize,
+    /// A bit for each of [`THREE_LETTER_CODES`] that was there.
+    different: u32,
+}
+
+impl Codes {
+    fn add(&mut self, letter: u8) {
+        self.begun.push(letter);
+        if self.begun.len() == 3 {
+            if let Some(place) = THREE_LETTER_CODES.iter().position(|code| code[..] == self.begun) {
+                self.count += 1;
+                self.different |= 1 << place;
+            }
+            self.begun.clear();
+        }
+    }
+
+    /// Whether all `length` letters are codes, and no residues.
+    fn are_all(&self, length: usize) -> bool {
+        length == 3 * self.count && self.count >= CODES && self.different.count_ones() >= DIFFERENT_CODES
     }
 }

@@ -47,6 +47,13 @@ fn equal_names_get_numbers_that_no_other_name_has() {
 }
 
 #[test]
+fn identifiers_are_none_of_other_records() {
+    let ids = |headers: &[&str]| named(headers).into_iter().map(|name| name.id).collect::<Vec<_>>();
+    assert_eq!(ids(&["a b", "a c", "a_b"]), ["a_b", "a_c", "a_b_2"]);
+    assert_eq!(ids(&["a|b", "a_b"]), ["a|b", "a_b_2"]);
+}
+
+#[test]
 fn records_without_a_name_are_named_by_file_and_number() {
     assert_eq!(stems(&["", "a", "|||", "", "- \u{1f9ec}"]), ["in_1", "a", "in_3", "in_4", "in_5"]);
     assert_eq!(stems(&["| tyk2 kinase"]), ["tyk2"]);

@@ -58,6 +58,10 @@ fn headers_with_semicolons() {
     let batch = parse(";LCBO prolactin\n;a comment\nMKV\nL*\n;next\n;more\nGP*\n>last\nAC\n;comment\nAC\n");
     assert_eq!(records(&batch), [("LCBO", "MKVL"), ("next", "GP"), ("last", "ACAC")]);
     assert_eq!(batch.sequences[0].place.line, 1);
+    // A record that is wrong ends at its stop, too.
+    let batch = parse(";a\nMK1V\nL*\n;b\nGSHME*\n;c\nKLL*\n");
+    assert_eq!(records(&batch), [("b", "GSHME"), ("c", "KLL")]);
+    assert_eq!(batch.rejected.len(), 1);
     // Without a stop, the second one may be a comment or a header.
     let error = only_error(";a\nMKV\n;b\nGP\n");
     assert!(error.contains("line 3, column 1: record 1 (`a`): found a line that begins with `;`"), "{error}");

@@ -122,8 +122,16 @@ fn masks_are_underscores_or_tokens() {
     let place = batch.sequences[0].mask.as_ref().expect("masks");
     assert_eq!((place.line, place.column), (2, Some(2)));
     // Wrapped so that a line begins with its last character.
-    let wrapped = parse(">a\nMK<mask\n>VL\n>b\nGP\n");
-    assert_eq!(records(&wrapped), [("a", "MK_VL"), ("b", "GP")]);
+    // Nobody can tell what this `>` is: no record gets another's residues, and none is lost without a word.
+    let wrapped = parse(">a\nMKV<mask\n>k\nGSHM\n>b\nGP\n");
+    assert_eq!(records(&wrapped), [("b", "GP")]);
+    let errors = messages(&wrapped.rejected);
+    assert!(errors[0].contains("line 2, column 4: record 1 (`a`): found `<`"), "{errors:?}");
+    assert!(
+        errors[1].contains("line 3: record 2 (`k`): this `>` may be the end of the `<mask`"),
+        "{errors:?}"
+    );
+    assert_eq!(records(&parse(">a\nMK<ma\nsk>VL\n")), [("a", "MK_VL")]);
     let refused = parse(">a\nMK\nG<mask>_\n>b\nMK\n").without_masks();
     assert_eq!(records(&refused), [("b", "MK")]);
     let error = refused.rejected[0].to_string();
@@ -133,6 +141,19 @@ fn masks_are_underscores_or_tokens() {
         assert!(batch.sequences.is_empty(), "{batch:?}");
         let error = batch.rejected[0].to_string();
         assert!(error.contains("line 2, column 3: record 1 (`a`): found `<`; expected"), "{error}");
+    }
+}
+
+#[test]
+fn three_letter_codes_are_no_residues() {
+    for text in
+        [">x\nMetLysValAlaGlySer\n", ">x\nMET LYS VAL ALA\nGLY SER LEU UNK\n", ">x\nMKV:ALAGLYLEUPRO\n"]
+    {
+        let error = only_error(text);
+        assert!(error.contains("is written in three-letter codes"), "{error}");
+    }
+    for text in [">x\nALAALAALAALA\n", ">x\nMETLYSVAL\n", ">x\nMETLYSVALALAG\n"] {
+        assert_eq!(parse(text).sequences.len(), 1, "{text}");
     }
 }
 

@@ -63,11 +63,14 @@ fn text(records: &[Written], style: &Style) -> String {
         if style.lower {
             sequence = sequence.to_ascii_lowercase();
         }
-        let letters: Vec<char> = sequence.chars().collect();
-        for part in letters.chunks(style.width) {
-            let part = part.iter().collect::<String>();
+        let mut rest = sequence.as_str();
+        while !rest.is_empty() {
+            // No line begins with the `>` of a mask.
+            let end = style.width.min(rest.len());
+            let (part, others) = rest.split_at(end + usize::from(rest[end..].starts_with('>')));
+            rest = others;
             // No blank before what could be a header.
-            line(&if style.blanks { format!("{part} \t\u{3000}") } else { part });
+            line(&if style.blanks { format!("{part} \t\u{3000}") } else { part.to_owned() });
             if style.blanks {
                 line("\t");
             }

@@ -61,27 +61,31 @@ impl Console {
     /// Prints a warning, unless `--quiet`.
     pub fn warning(&self, warning: impl Display) {
         if !self.quiet {
-            self.bar.suspend(|| eprintln!("warning: {}", printable(&warning)));
+            self.complain(format_args!("warning: {warning}"));
         }
     }
 
     /// Prints something worth knowing on the standard error, unless `--quiet`.
     pub fn note(&self, note: impl Display) {
         if !self.quiet {
-            self.bar.suspend(|| eprintln!("note: {}", printable(&note)));
+            self.complain(format_args!("note: {note}"));
         }
     }
 
     /// Prints an error and counts a failed sequence.
     pub fn failure(&mut self, error: impl Display) {
         self.failures += 1;
-        self.bar.suspend(|| eprintln!("error: {}", printable(&error)));
+        self.complain(format_args!("error: {error}"));
     }
 
     /// Prints an error about a file of sequences, and counts it.
     pub fn unreadable(&mut self, error: impl Display) {
         self.unreadable += 1;
-        self.bar.suspend(|| eprintln!("error: {}", printable(&error)));
+        self.complain(format_args!("error: {error}"));
+    }
+
+    fn complain(&self, text: impl Display) {
+        self.bar.suspend(|| complain(text));
     }
 
     /// Counts a sequence that is done.
@@ -95,19 +99,25 @@ impl Console {
         self.output?;
         let (done, failures) = (self.done, self.failures);
         if failures > 0 && !self.quiet {
-            eprintln!("{failures} of {} sequences failed", done + failures);
+            complain(format_args!("{failures} of {} sequences failed", done + failures));
         }
         if self.unreadable > 0 && !self.quiet {
             let (noun, verb) = if self.unreadable == 1 { ("file", "was") } else { ("files", "were") };
-            eprintln!("{} {noun} {verb} not read, or not to the end", self.unreadable);
+            complain(format_args!("{} {noun} {verb} not read, or not to the end", self.unreadable));
         }
         Ok(Outcome { failures: failures + self.unreadable })
     }
 }
 
-/// The text without what a terminal would obey: an identifier may hold any bytes.
-fn printable(text: &impl Display) -> String {
-    let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+/// Prints on the standard error. Where that is closed, or its disk full, the work goes on all the same.
+pub fn complain(text: impl Display) {
+    let _ = writeln!(io::stderr(), "{}", printable(&text));
+}
+
+/// The text without what a terminal would obey, and what turns text around: an identifier may hold any bytes.
+pub fn printable(text: &impl Display) -> String {
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\t') || turns(c);
     text.to_string().chars().map(|c| if obeyed(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
@@ -117,6 +127,9 @@ mod tests {
 
     #[test]
     fn nothing_printed_moves_the_cursor() {
-        assert_eq!(printable(&"a\u{1b}[31mb\r\u{9b}c\td\ne"), "a\u{fffd}[31mb\u{fffd}\u{fffd}c\td\ne");
+        assert_eq!(
+            printable(&"a\u{1b}[31mb\r\u{9b}c\td\ne\u{202e}"),
+            "a\u{fffd}[31mb\u{fffd}\u{fffd}c\td\ne\u{fffd}"
+        );
     }
 }

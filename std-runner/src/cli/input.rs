@@ -8,7 +8,7 @@ use fasta::{Batch, Sequence};
 use std_runner::batch::BatchError;
 use std_runner::task::Task;
 
-use super::console::Console;
+use super::console::{Console, printable};
 use super::options::Options;
 use super::table::shorten;
 
@@ -70,7 +70,7 @@ pub fn run<K: Task, T: Send>(
     let runner = options.runner(console);
     console.start(sequences.iter().map(|s| s.residues.len() as u64).sum());
     let bar = console.bar();
-    let name = |sequence: &Sequence| shorten(&sequence.id, BAR_NAME).into_owned();
+    let name = |sequence: &Sequence| printable(&shorten(&sequence.id, BAR_NAME));
     let status = |sequence: &Sequence, step: &str| bar.set_message(format!("{}: {step}", name(sequence)));
     let finish = |sequence: &Sequence, output, time| {
         let result = finish(sequence, output, time);

@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
         // Whoever reads our output has seen enough: `foldpoint ... | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            console::complain(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -199,3 +199,19 @@ fn a_matrix_without_rows() {
     assert_eq!(npy(&folder, "out/embeddings.npy").0[0], 0);
     assert_eq!(std::fs::read(folder.path("out/embeddings.ids.txt")).expect("a file"), b"");
 }
+
+#[test]
+fn arrays_of_an_earlier_run_do_not_stay_beside_new_ones() {
+    let folder = Folder::new();
+    folder.write("in.fasta", ">a\nMKVLAAGI\n>b\nGSHME\n");
+    embed(&folder, "out", &["--layers", "1,last", "--mean", "--cls"]);
+    embed(&folder, "out", &["--matrix", "--mean", "--cls"]);
+    folder.write("in.fasta", ">a\nMKVLAAGIV\n");
+    embed(&folder, "out", &[]);
+    embed(&folder, "out", &["--matrix"]);
+    let of_a: Vec<String> = folder.list("out").into_iter().filter(|name| name.starts_with("a.")).collect();
+    assert_eq!(of_a, [format!("a.layer{LAYERS}.npy")]);
+    let of_all: Vec<String> = folder.list("out").into_iter().filter(|name| name.starts_with("emb")).collect();
+    assert_eq!(of_all, ["embeddings.ids.txt", "embeddings.npy"]);
+    assert!(folder.list("out").contains(&"b.layer1.npy".to_owned()), "b was not run again");
+}

@@ -7,6 +7,7 @@ use fasta::Sequence;
 use std_runner::engine::Prediction;
 use std_runner::output::{Matrix, OutputDir, Rows, npy, safetensors};
 
+use super::each::possible;
 use super::{Args, Format, Vector};
 use crate::cli::console::Console;
 
@@ -50,7 +51,7 @@ impl Matrices {
     }
 
     /// Writes the arrays and the identifiers.
-    pub fn write(self, args: &Args, out: &OutputDir, console: &Console) -> anyhow::Result<()> {
+    pub fn write(self, args: &Args, out: &OutputDir, layers: usize, console: &Console) -> anyhow::Result<()> {
         let folder = out.path().display();
         self.result.with_context(|| format!("{folder}: the rows of the array cannot be written"))?;
         let one = self.arrays.len() == 1;
@@ -59,12 +60,14 @@ impl Matrices {
             let matrix = rows.finish().with_context(|| format!("{folder}: the array cannot be written"))?;
             arrays.push((format!("{layer}{}", vector.ending()), matrix));
         }
+        let mut written = Vec::new();
         match args.format {
             Format::Npy => {
                 for (name, matrix) in &arrays {
                     let name =
                         if one { "embeddings.npy".into() } else { format!("embeddings.layer{name}.npy") };
                     let path = out.write(&name, |w| npy(w, &matrix.shape(), matrix.values(), args.f16))?;
+                    written.push(name);
                     let [rows, width] = matrix.shape();
                     console.note(format_args!("{}: {rows} x {width}", path.display()));
                 }
@@ -74,10 +77,15 @@ impl Matrices {
                     (format!("layer.{name}"), (matrix.shape().to_vec(), matrix.values()))
                 });
                 let named = named.collect();
+                written.push("embeddings.safetensors".into());
                 out.write("embeddings.safetensors", |w| safetensors(w, &named, args.f16))?;
             }
         }
-        out.write("embeddings.ids.txt", |w| self.ids.iter().try_for_each(|id| writeln!(w, "{id}")))?;
+        // Arrays of an earlier run had other rows.
+        let all = ["embeddings.npy", "embeddings.safetensors"].map(str::to_owned);
+        let stale =
+            all.into_iter().chain(possible("embeddings", layers)).filter(|old| !written.contains(old));
+        out.replace("embeddings.ids.txt", stale, |w| self.ids.iter().try_for_each(|id| writeln!(w, "{id}")))?;
         Ok(())
     }
 }

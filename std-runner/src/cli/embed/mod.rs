@@ -123,11 +123,11 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
             Ok(Done { value, cells, ..Done::default() })
         };
         run.run(batch, &mut console, make, |_, sequence, row| matrices.add(sequence, row))?;
-        matrices.write(args, &out, &console)?;
+        matrices.write(args, &out, config.layers, &console)?;
     } else {
         let make = |sequence: &Sequence, prediction: Prediction, time| {
             let cells = cells(&prediction, time);
-            let files = each::write(args, &out, sequence, &prediction, &request.layers, config.width)?;
+            let files = each::write(args, &out, sequence, &prediction, &request.layers, config)?;
             Ok(Done { files, cells, ..Done::default() })
         };
         run.run(batch, &mut console, make, |_, _, ()| {})?;

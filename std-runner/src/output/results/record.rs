@@ -102,9 +102,21 @@ impl Record {
         Self { status: Status::Failed, error: Some(error.to_string()), ..self }
     }
 
-    /// One line of JSON, without its end.
+    /// One line of JSON, without its end. What terminals would obey is escaped in it, also where JSON does not ask for that.
     pub fn json(&self) -> String {
         // Nothing that is in a record can fail to be JSON: all keys are text.
-        serde_json::to_string(self).unwrap_or_default()
+        let json = serde_json::to_string(self).unwrap_or_default();
+        let obeyed =
+            |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let mut escaped = String::with_capacity(json.len());
+        for c in json.chars() {
+            if obeyed(c) {
+                // Such a character can only be inside a string.
+                escaped.push_str(&format!("\\u{:04x}", u32::from(c)));
+            } else {
+                escaped.push(c);
+            }
+        }
+        escaped
     }
 }
