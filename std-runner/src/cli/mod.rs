@@ -43,7 +43,7 @@ enum Command {
     Predict(predict::Args),
     /// Write contact maps as arrays, pictures or tables
     Contacts(contacts::Args),
-    /// Write embeddings: hidden states of residues, their mean or <cls>, of any layers; or one array for all sequences
+    /// Write embeddings: hidden states of residues, their mean or `<cls>`, of any layers; or one array for all sequences
     Embed(embed::Args),
     /// Write the language model's logits for each residue
     Logits(logits::Args),

@@ -40,7 +40,7 @@ pub struct Args {
     /// Write the mean over residues too
     #[arg(long, group = "vectors")]
     mean: bool,
-    /// Write the vector of <cls>, the token before the residues, too
+    /// Write the vector of `<cls>`, the token before the residues, too
     #[arg(long, group = "vectors")]
     cls: bool,
     /// Do not write the residues' own embeddings, only --mean or --cls
