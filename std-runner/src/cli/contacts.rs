@@ -33,8 +33,8 @@ pub struct Args {
     /// the threshold; of a complex also chain_i, residue_i, chain_j, residue_j
     #[arg(long)]
     tsv: bool,
-    /// Pairs in the table are more probable than this
-    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability)]
+    /// Pairs in the table are more probable than this; -1 is for all pairs
+    #[arg(long, value_name = "P", default_value_t = 0.5, value_parser = probability, allow_negative_numbers = true)]
     threshold: f32,
     /// Pairs of one chain in the table are at least this far apart in sequence
     #[arg(long, value_name = "N", default_value_t = contact_map::MIN_SEPARATION)]
@@ -91,8 +91,8 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
 }
 
 fn probability(text: &str) -> Result<f32, String> {
-    let value = text.parse().ok().filter(|p| (0.0..=1.0).contains(p));
-    value.ok_or_else(|| "expected a probability from 0 to 1".into())
+    let value = text.parse().ok().filter(|p| (0.0..=1.0).contains(p) || *p == -1.0);
+    value.ok_or_else(|| "expected a probability from 0 to 1, or -1 for all pairs".into())
 }
 
 impl Args {

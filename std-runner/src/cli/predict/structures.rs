@@ -45,7 +45,7 @@ pub fn run(
     out: &OutputDir,
     mut console: Console,
 ) -> anyhow::Result<Outcome> {
-    let recycles = args.recycles.map(|n| n.saturating_add(1));
+    let recycles = args.recycles.map(|n| usize::from(n) + 1);
     let folder = options.folder(bytes, recycles, args.pae.is_some())?;
     if bytes.is_embedded() {
         console.note(DEMONSTRATION);
