@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, value_enum)]
     pae: Option<Pae>,
     /// Times that a structure goes through the model again [default: as the model was trained; `info` says it]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=1000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=10_000))]
     recycles: Option<u16>,
     #[command(flatten)]
     report: Report,
