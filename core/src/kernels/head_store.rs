@@ -1,7 +1,7 @@
 //! Queries, keys and values as they are stored for attention.
 
-use super::Backend;
 use super::attention::{pack, store_keys, store_values};
+use super::backend::Backend;
 use super::rows::Rows;
 use crate::arena::{Arena, ArenaError};
 use crate::fixed::TokenScale;

@@ -1,6 +1,6 @@
 //! The packed weights of a linear layer.
 
-use super::Backend;
+use super::backend::Backend;
 use super::rows::Rows;
 use crate::fixed::TokenScale;
 use crate::format::{FormatError, ModelFile, join};

@@ -3,8 +3,8 @@
 use super::dotprod::Dotprod;
 use super::vector::{load_i8, padded};
 use super::{Channels, Columns, Products, Weights};
-use crate::kernels::Backend;
 use crate::kernels::attention::Head;
+use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, PANEL};
 use core::arch::aarch64::*;
 use core::arch::asm;

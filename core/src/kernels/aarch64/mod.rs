@@ -33,8 +33,8 @@ mod product;
 mod values;
 mod vector;
 
-use super::Candidate;
 use super::attention::Head;
+use super::backend::Candidate;
 use core::arch::aarch64::{int8x16_t, int16x8_t, int32x4_t, int64x2_t};
 
 /// Whether the machine has all of these features: asked at run time where there is `std`, else known at compile time.

@@ -16,7 +16,7 @@ pub mod turn;
 pub mod wide_sums;
 
 /// The specification as a backend.
-pub static BACKEND: super::Backend = super::Backend {
+pub static BACKEND: super::backend::Backend = super::backend::Backend {
     name: "scalar",
     gemm: gemm::gemm,
     quantize_rows: quantize::quantize_rows,

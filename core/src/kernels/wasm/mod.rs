@@ -2,6 +2,6 @@
 
 mod simd128;
 
-use super::Candidate;
+use super::backend::Candidate;
 
 pub(super) const CANDIDATES: &[Candidate] = &[Candidate { backend: &simd128::BACKEND, runs: || true }];

@@ -2,10 +2,11 @@
 //! multiplied: a row then has four accumulators, not eight, and four rows fit the registers of the machines that run it.
 
 use crate::fixed::TokenScale;
+use crate::kernels::backend::Backend;
 use crate::kernels::lanes::activation::{Outputs, look_up, put};
 use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
 use crate::kernels::scalar::gemm::finish;
-use crate::kernels::{Backend, wide};
+use crate::kernels::wide;
 use core::arch::wasm32::*;
 
 /// Rows by which the work of widening columns is shared.

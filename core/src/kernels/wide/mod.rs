@@ -29,7 +29,7 @@ pub(super) const ENCODE: fn(&Site, &[i32], &mut [u8], usize) = if SHIFTS_LANES {
 };
 
 /// Portable SIMD as a backend.
-pub static BACKEND: super::Backend = super::Backend {
+pub static BACKEND: super::backend::Backend = super::backend::Backend {
     name: "wide",
     gemm: gemm::gemm,
     quantize_rows: |rows, outliers, codes, scales| quantize_rows(Portable, rows, outliers, codes, scales),

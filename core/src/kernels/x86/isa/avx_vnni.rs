@@ -1,9 +1,9 @@
 //! AVX-VNNI: groups of four 8-bit products in 256-bit vectors (`vpdpbusd`).
 
-use super::vectors::{Group, Vectors};
 use super::ymm::{self, Pair};
-use crate::kernels::Backend;
+use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use crate::kernels::x86::generic::vectors::{Group, Vectors};
 use core::arch::asm;
 use core::arch::x86_64::*;
 

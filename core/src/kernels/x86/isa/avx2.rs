@@ -1,9 +1,9 @@
 //! AVX2: pairs of 16-bit products in 256-bit vectors (`vpmaddwd`).
 
-use super::vectors::{Group, Vectors};
 use super::ymm::{self, Pair};
-use crate::kernels::Backend;
+use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use crate::kernels::x86::generic::vectors::{Group, Vectors};
 use core::arch::x86_64::*;
 
 /// The backend; to be used where the machine has these instructions.

@@ -1,14 +1,14 @@
 //! AVX-512 VNNI: groups of four 8-bit products in 512-bit vectors (`vpdpbusd`).
 
-use super::matrix::{Rows, add_groups};
-use super::multiply::upper_512;
-use super::pairs::Pairs;
-use super::vectors::{Channels, Group, RowScale, UPPER, Vectors};
-use super::weigh::{KEYS, Weighing, Weights};
 use crate::fixed::EXP2_COEFFICIENTS;
-use crate::kernels::Backend;
 use crate::kernels::attention::Temperature;
+use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use crate::kernels::x86::generic::matrix::{Rows, add_groups};
+use crate::kernels::x86::generic::pairs::Pairs;
+use crate::kernels::x86::generic::vectors::{Channels, Group, RowScale, UPPER, Vectors};
+use crate::kernels::x86::generic::weigh::{KEYS, Weighing, Weights};
+use crate::kernels::x86::steps::multiply::upper_512;
 use core::arch::asm;
 use core::arch::x86_64::*;
 

@@ -1,61 +1,64 @@
 //! What the instruction sets with 256-bit vectors have in common: everything but the products of codes.
 
-use super::multiply::upper_256;
-use super::vectors::{Channels, RowScale, UPPER};
-use super::weigh::{KEYS, Scores, Weighing, Weights};
 use crate::fixed::EXP2_COEFFICIENTS;
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::PANEL;
+use crate::kernels::x86::generic::vectors::{Channels, RowScale, UPPER};
+use crate::kernels::x86::generic::weigh::{KEYS, Scores, Weighing, Weights};
+use crate::kernels::x86::steps::multiply::upper_256;
 use core::arch::x86_64::*;
 
 /// Sixteen lanes of 32 bits, or 32 of 16 bits.
 pub type Pair = [__m256i; 2];
 
-/// What [`Vectors`](super::vectors::Vectors) asks for beside products, for a type that is the proof of AVX2.
+/// What [`Vectors`](crate::kernels::x86::generic::vectors::Vectors) asks for beside products, for a type that is the proof of AVX2.
 macro_rules! without_codes {
     () => {
-        type Values = $crate::kernels::x86::ymm::Pair;
-        type Context = $crate::kernels::x86::ymm::Pair;
+        type Values = $crate::kernels::x86::isa::ymm::Pair;
+        type Context = $crate::kernels::x86::isa::ymm::Pair;
 
         #[inline(always)]
         fn requantize<const RIGHT: bool>(
             self,
             acc: &[i32; $crate::kernels::linear::PANEL],
             excess: i32,
-            channels: &$crate::kernels::x86::vectors::Channels,
-            row: $crate::kernels::x86::vectors::RowScale,
+            channels: &$crate::kernels::x86::generic::vectors::Channels,
+            row: $crate::kernels::x86::generic::vectors::RowScale,
             out: &mut [i32; $crate::kernels::linear::PANEL],
         ) -> bool {
             // SAFETY: the machine has the features.
-            unsafe { $crate::kernels::x86::ymm::requantize::<RIGHT>(acc, excess, channels, row, out) }
+            unsafe { $crate::kernels::x86::isa::ymm::requantize::<RIGHT>(acc, excess, channels, row, out) }
         }
 
         #[inline(always)]
-        fn values(self, values: &[i8]) -> $crate::kernels::x86::ymm::Pair {
+        fn values(self, values: &[i8]) -> $crate::kernels::x86::isa::ymm::Pair {
             // SAFETY: the machine has the features.
-            unsafe { $crate::kernels::x86::ymm::values(values) }
+            unsafe { $crate::kernels::x86::isa::ymm::values(values) }
         }
 
         #[inline(always)]
-        fn no_values(self) -> $crate::kernels::x86::ymm::Pair {
+        fn no_values(self) -> $crate::kernels::x86::isa::ymm::Pair {
             // SAFETY: the machine has the features.
-            unsafe { $crate::kernels::x86::ymm::zero() }
+            unsafe { $crate::kernels::x86::isa::ymm::zero() }
         }
 
         #[inline(always)]
-        fn context(self, context: $crate::kernels::x86::ymm::Pair) -> [i32; $crate::kernels::linear::PANEL] {
+        fn context(
+            self,
+            context: $crate::kernels::x86::isa::ymm::Pair,
+        ) -> [i32; $crate::kernels::linear::PANEL] {
             // SAFETY: the machine has the features.
-            unsafe { $crate::kernels::x86::ymm::store(context) }
+            unsafe { $crate::kernels::x86::isa::ymm::store(context) }
         }
 
         #[inline(always)]
         fn weigh<const R: usize>(
             self,
-            rows: $crate::kernels::x86::weigh::Weighing,
+            rows: $crate::kernels::x86::generic::weigh::Weighing,
             temperatures: Option<&[$crate::kernels::attention::Temperature; R]>,
         ) -> [u32; R] {
             // SAFETY: the machine has the features.
-            unsafe { $crate::kernels::x86::ymm::weigh(rows, temperatures) }
+            unsafe { $crate::kernels::x86::isa::ymm::weigh(rows, temperatures) }
         }
     };
 }
@@ -104,7 +107,7 @@ pub fn values(values: &[i8]) -> Pair {
     [_mm256_cvtepi8_epi16(load(first)), _mm256_cvtepi8_epi16(load(second))]
 }
 
-/// [`Vectors::requantize`](super::vectors::Vectors::requantize).
+/// [`Vectors::requantize`](crate::kernels::x86::generic::vectors::Vectors::requantize).
 #[target_feature(enable = "avx2")]
 pub fn requantize<const RIGHT: bool>(
     acc: &[i32; PANEL],
@@ -134,7 +137,7 @@ pub fn requantize<const RIGHT: bool>(
     _mm256_testz_si256(lost, lost) == 1
 }
 
-/// [`Vectors::weigh`](super::vectors::Vectors::weigh).
+/// [`Vectors::weigh`](crate::kernels::x86::generic::vectors::Vectors::weigh).
 #[target_feature(enable = "avx2")]
 pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
     let (keys, value_scale, last_scales) = (rows.keys, rows.value_scale, rows.last_scales());

@@ -7,7 +7,7 @@ use crate::kernels::lanes::scales::{ROWS, Scales};
 use crate::kernels::linear::LIMB_BITS;
 use crate::kernels::rows::Rows;
 use crate::kernels::scalar::quantize::LIMBS_MAX;
-use crate::kernels::x86::multiply::upper_512;
+use crate::kernels::x86::steps::multiply::upper_512;
 use core::arch::x86_64::*;
 
 super::steps! {

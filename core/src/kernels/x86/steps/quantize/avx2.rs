@@ -5,7 +5,7 @@ use crate::kernels::lanes::multiply::Lanes;
 use crate::kernels::lanes::quantize::{Portable, Steps};
 use crate::kernels::linear::LIMB_BITS;
 use crate::kernels::scalar::quantize::LIMBS_MAX;
-use crate::kernels::x86::multiply::upper_256;
+use crate::kernels::x86::steps::multiply::upper_256;
 use core::arch::x86_64::*;
 
 super::steps! {
