@@ -1,6 +1,6 @@
 //! Linear layers.
 
-use super::matrix::{Output, PASS_ROWS, Rows, products};
+use super::matrix::{Output, PASS_ROWS, Rows};
 use super::vectors::{Channels, RowScale, SHIFTS, UPPER, Vectors};
 use crate::fixed::TokenScale;
 use crate::kernels::lanes::activation::Outputs as Values;
@@ -34,7 +34,7 @@ pub fn gemm<V: Vectors>(
     let (groups, high) = (row_len / GROUP, layer.high_groups());
     let rows = Rows { codes, count, groups, panel_groups: layer.panel_groups(), high };
     let (panels, _) = layer.weight().as_chunks();
-    let output = Outputs {
+    let mut output = Outputs {
         v,
         layer,
         scales,
@@ -47,7 +47,7 @@ pub fn gemm<V: Vectors>(
         epilogues: [Epilogue::NONE; PANELS_MAX],
         y: [[0; PANEL]; TILE_ROWS],
     };
-    products(v, rows, panels, output);
+    v.products(rows, panels, &mut output);
 }
 
 /// Takes outputs where they belong: what becomes of them, the outputs, `out`, its stride.

@@ -46,7 +46,7 @@ pub trait Output {
 
 /// Products of all rows with all panels, `[panels, panel_groups, 16, 4]`.
 #[inline(always)]
-pub fn products<V: Vectors>(v: V, rows: Rows, panels: &[Group], mut output: impl Output) {
+pub fn products<V: Vectors>(v: V, rows: Rows, panels: &[Group], output: &mut impl Output) {
     let count = panels.len().checked_div(rows.panel_groups).unwrap_or(0);
     let whole = (PASS_BYTES / (rows.groups * GROUP).max(1)).clamp(V::ROWS, PASS_ROWS) / V::ROWS * V::ROWS;
     let mut sums = [[0; PANEL]; SUMS_MAX];
@@ -200,7 +200,7 @@ pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
 
 /// Brings a group to the second cache.
 #[inline(always)]
-fn bring_near(group: *const Group) {
+pub fn bring_near(group: *const Group) {
     // SAFETY: a hint, for which any address will do.
     unsafe { _mm_prefetch::<_MM_HINT_T1>(group.cast()) }
 }

@@ -1,6 +1,6 @@
 //! Products of two matrices of codes.
 
-use super::matrix::{Output, Rows, products};
+use super::matrix::{Output, Rows};
 use super::vectors::Vectors;
 use crate::kernels::linear::{GROUP, PANEL};
 use crate::kernels::scalar;
@@ -16,11 +16,10 @@ pub fn product<V: Vectors>(v: V, rows: &[i8], panels: &[i8], width: usize, out: 
     let count = (rows.len() / width).min(out.len().checked_div(columns).unwrap_or(0));
     let (codes, _) = rows[..count * width].as_chunks();
     let (panels, _) = panels[..columns * width].as_chunks();
-    products(
-        v,
+    v.products(
         Rows { codes, count, groups, panel_groups: groups, high: 0 },
         panels,
-        Sums { out, columns, first: 0 },
+        &mut Sums { out, columns, first: 0 },
     );
 }
 

@@ -1,6 +1,6 @@
 //! What the shapes of the matrix kernels need of an instruction set.
 
-use super::matrix::{Rows, add_groups};
+use super::matrix::{Output, Rows, add_groups, products};
 use super::pairs::Pairs;
 use super::weigh::Weighing;
 use crate::fixed::TokenScale;
@@ -73,6 +73,12 @@ pub trait Vectors: Copy {
 
     /// The sums of the columns times a scale for each.
     fn finish_scaled(self, sums: Self::Sums, scales: &[i32; PANEL]) -> [i32; PANEL];
+
+    /// Products of all rows with all panels: [`products`].
+    #[inline(always)]
+    fn products(self, rows: Rows, panels: &[Group], output: &mut impl Output) {
+        products(self, rows, panels, output);
+    }
 
     /// Adds the products of `R` rows, all of them low limbs, with as many groups of `P` panels.
     #[inline(always)]

@@ -1,13 +1,19 @@
 //! AVX2: pairs of 16-bit products in 256-bit vectors (`vpmaddwd`).
 
+mod products;
+
 use super::ymm::{self, Pair};
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use crate::kernels::x86::generic::matrix::{self, Output, Rows};
 use crate::kernels::x86::generic::vectors::{Group, Vectors};
 use core::arch::x86_64::*;
 
 /// The backend; to be used where the machine has these instructions.
 pub static BACKEND: Backend = backend!("avx2", Avx2, 2, avx2, "avx2");
+
+/// Fewer rows are not worth weights that are widened for all of them.
+const MANY_ROWS: usize = 4;
 
 /// The proof that the machine has the features.
 #[derive(Clone, Copy)]
@@ -95,6 +101,15 @@ impl Vectors for Avx2 {
                 _mm256_add_epi32(context[0], _mm256_madd_epi16(values[0], weights)),
                 _mm256_add_epi32(context[1], _mm256_madd_epi16(values[1], weights)),
             ]
+        }
+    }
+
+    #[inline(always)]
+    fn products(self, rows: Rows, panels: &[Group], output: &mut impl Output) {
+        // SAFETY: the machine has the features.
+        let done = rows.count >= MANY_ROWS && unsafe { products::products(rows, panels, output) };
+        if !done {
+            matrix::products(self, rows, panels, output);
         }
     }
 

@@ -1,0 +1,248 @@
+//! Matrix products of 16-bit codes (`vpmaddwd`): weights are widened once for many rows, codes once for all weights, so that the inner
+//! loop only loads, multiplies and adds.
+//!
+//! A high limb is widened to what it stands for, 128 times its code, and where one column serves both limbs of a channel these become one
+//! code of 15 bits. Sums are exact in 32 bits (modulo 2^32, as the specification's), so that they are the same integers.
+
+use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use crate::kernels::x86::generic::matrix::{Output, PASS_ROWS, Rows, bring_near};
+use crate::kernels::x86::generic::vectors::Group;
+use crate::kernels::x86::isa::ymm::{self, Pair};
+use core::arch::asm;
+use core::arch::x86_64::*;
+use core::mem::MaybeUninit;
+
+/// Rows of a tile: with two vectors of sums each, and the operands of their products, they fill the sixteen registers.
+const TILE_ROWS: usize = 6;
+
+/// Groups of widened codes of a pass, which are read for every panel from a second level cache.
+const CODES: usize = (192 << 10) / size_of::<WideCodes>();
+
+/// Groups of a panel that are widened at a time: half of a first level cache of 32 KiB.
+const PART: usize = (16 << 10) / size_of::<WideGroup>();
+
+/// Four codes of a row, widened.
+type WideCodes = [i16; GROUP];
+
+/// A group of a panel, widened: the first two inputs of its sixteen columns, in pairs, then the other two.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct WideGroup(#[expect(dead_code, reason = "read by the loop in assembly")] [i16; GROUP * PANEL]);
+
+/// Products of all rows with all panels, `[panels, panel_groups, 16, 4]`. None are made where a row's codes have no room: false.
+#[target_feature(enable = "avx2")]
+pub fn products(rows: Rows, panels: &[Group], output: &mut impl Output) -> bool {
+    let depth = rows.panel_groups;
+    if depth == 0 || depth > CODES {
+        return false;
+    }
+    // Passes of equal length: none has so few rows that widening weights is what it does.
+    let passes = rows.count.div_ceil((CODES / depth).min(PASS_ROWS));
+    // Nothing of these is read before it is written.
+    let mut codes = [const { MaybeUninit::<WideCodes>::uninit() }; CODES];
+    let mut part = [const { MaybeUninit::<WideGroup>::uninit() }; PART];
+    let mut sums = [[0; PANEL]; PASS_ROWS];
+    for pass in 0..passes {
+        let (first, end) = (pass * rows.count / passes, (pass + 1) * rows.count / passes);
+        let count = end - first;
+        for (row, wide) in (first..end).zip(codes.chunks_exact_mut(depth)) {
+            widen_row(rows, row, wide);
+        }
+        output.rows(first, count);
+        let tiles = count.div_ceil(TILE_ROWS);
+        for (index, panel) in panels.chunks_exact(depth).enumerate() {
+            output.panels(index, 1);
+            for from in (0..depth).step_by(PART) {
+                let groups = &panel[from..depth.min(from + PART)];
+                let part = widen_groups(groups, depth, &mut part);
+                for tile in 0..tiles {
+                    let (start, end) = (tile * count / tiles, (tile + 1) * count / tiles);
+                    let sums = &mut sums[start..end];
+                    // SAFETY: each row has `depth` codes, all of them widened, and as many groups of the part are.
+                    unsafe {
+                        multiply(&codes[start * depth + from..end * depth], depth, part, from == 0, sums)
+                    };
+                    if from + PART >= depth {
+                        output.take(first + start, 0, sums, &[0; TILE_ROWS]);
+                    }
+                }
+            }
+        }
+    }
+    true
+}
+
+/// A row's codes as a panel's columns are: a column for both limbs of each channel, or high limbs' columns before the others.
+#[target_feature(enable = "avx2")]
+fn widen_row(rows: Rows, row: usize, wide: &mut [MaybeUninit<WideCodes>]) {
+    let (high, low) = rows.codes[row * rows.groups..][..rows.groups].split_at(rows.high);
+    if rows.panel_groups == rows.groups {
+        let (wide_high, wide_low) = wide.split_at_mut(rows.high);
+        widen(high.as_flattened(), wide_high, |code| code << LIMB_BITS);
+        widen(low.as_flattened(), wide_low, |code| code);
+    } else {
+        let codes = high.as_flattened().iter().zip(low.as_flattened());
+        for (wide, (&high, &low)) in flattened(wide).iter_mut().zip(codes) {
+            wide.write((i16::from(high) << LIMB_BITS) + i16::from(low));
+        }
+    }
+}
+
+/// Codes of 16 bits.
+#[inline(always)]
+fn widen(codes: &[i8], wide: &mut [MaybeUninit<WideCodes>], limb: impl Fn(i16) -> i16) {
+    for (wide, &code) in flattened(wide).iter_mut().zip(codes) {
+        wide.write(limb(code.into()));
+    }
+}
+
+/// Codes one by one.
+#[inline(always)]
+fn flattened(wide: &mut [MaybeUninit<WideCodes>]) -> &mut [MaybeUninit<i16>] {
+    // SAFETY: as many places of the same memory, which may or may not be written in both.
+    unsafe { core::slice::from_raw_parts_mut(wide.as_mut_ptr().cast(), wide.len() * GROUP) }
+}
+
+/// Widens groups, all of which `part` has room for, and returns them. What lies `depth` groups on, the next panel, is brought near.
+#[target_feature(enable = "avx2")]
+fn widen_groups<'p>(
+    groups: &[Group],
+    depth: usize,
+    part: &'p mut [MaybeUninit<WideGroup>; PART],
+) -> &'p [MaybeUninit<WideGroup>] {
+    // In each half of a vector the bytes of four columns become the upper halves of words; what is below is shifted out.
+    let inputs = [[0, 4, 8, 12], [2, 6, 10, 14]].map(|of_columns: [i8; 4]| {
+        let words = of_columns.map(|first| [[-1, first], [-1, first + 1]]);
+        _mm256_broadcastsi128_si256(bytemuck::cast(words))
+    });
+    for (group, wide) in groups.iter().zip(part.iter_mut()) {
+        bring_near((group as *const Group).wrapping_add(depth));
+        let to: *mut __m256i = wide.as_mut_ptr().cast();
+        for half in 0..2 {
+            // SAFETY: a group has 64 bytes.
+            let columns = unsafe { _mm256_loadu_si256(group.as_ptr().add(32 * half).cast()) };
+            for (pair, &inputs) in inputs.iter().enumerate() {
+                let vector = _mm256_srai_epi16::<8>(_mm256_shuffle_epi8(columns, inputs));
+                // SAFETY: a widened group has four vectors, and is aligned as two of them.
+                unsafe { _mm256_store_si256(to.add(2 * pair + half), vector) };
+            }
+        }
+    }
+    &part[..groups.len()]
+}
+
+/// A row's part of [`tile`]'s loop: the products of a pair of its codes with both vectors of columns.
+macro_rules! row {
+    ($first:literal, $second:literal, $row:literal, $pair:literal) => {
+        concat!(
+            "vpbroadcastd ymm14, dword ptr [",
+            $row,
+            " + ",
+            $pair,
+            "]\n",
+            "vpmaddwd ymm15, ymm14, ymm12\n",
+            "vpmaddwd ymm14, ymm14, ymm13\n",
+            "vpaddd ",
+            $first,
+            ", ",
+            $first,
+            ", ymm15\n",
+            "vpaddd ",
+            $second,
+            ", ",
+            $second,
+            ", ymm14\n",
+        )
+    };
+}
+
+/// The loop for some rows, each with the registers of its sums and the place of its codes. In one piece, since compilers would keep sums in
+/// memory.
+macro_rules! tile {
+    ($codes:ident, $stride:ident, $panel:ident, $sums:ident, $zero:ident; $($index:literal $first:tt $second:tt $row:literal),*) => {{
+        let mut acc = [$(start($zero, &$sums[$index])),*];
+        asm!(
+            // The fourth row.
+            "lea {b}, [{a} + 2*{stride}]",
+            "add {b}, {stride}",
+            "2:",
+            "vmovdqa ymm12, ymmword ptr [{panel}]",
+            "vmovdqa ymm13, ymmword ptr [{panel} + 32]",
+            concat!($(row!($first, $second, $row, 0)),*),
+            "vmovdqa ymm12, ymmword ptr [{panel} + 64]",
+            "vmovdqa ymm13, ymmword ptr [{panel} + 96]",
+            concat!($(row!($first, $second, $row, 4)),*),
+            // Displacements of one byte reach what 128 would not.
+            "sub {panel}, -128",
+            "add {a}, 8",
+            "add {b}, 8",
+            "dec {groups}",
+            "jnz 2b",
+            panel = inout(reg) $panel.as_ptr() => _,
+            groups = inout(reg) $panel.len() => _,
+            a = inout(reg) $codes.as_ptr() => _,
+            b = out(reg) _,
+            stride = in(reg) $stride,
+            $(inout($first) acc[$index][0], inout($second) acc[$index][1],)*
+            out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
+            options(nostack),
+        );
+        $($sums[$index] = ymm::store(acc[$index]);)*
+    }};
+}
+
+/// Sums to begin with.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn start(zero: bool, sums: &[i32; PANEL]) -> Pair {
+    if zero { ymm::zero() } else { ymm::load(sums) }
+}
+
+/// The products of rows of codes, `depth` groups from one another, with the groups of a part of a panel, added to `sums` unless these begin
+/// at zero. There are at most [`TILE_ROWS`] rows, as many as sums.
+///
+/// # Safety
+/// `panel` is written, and as much of each row.
+#[target_feature(enable = "avx2")]
+unsafe fn multiply(
+    codes: &[MaybeUninit<WideCodes>],
+    depth: usize,
+    panel: &[MaybeUninit<WideGroup>],
+    zero: bool,
+    sums: &mut [[i32; PANEL]],
+) {
+    let rows = sums.len();
+    if panel.is_empty() || rows == 0 || codes.len() < (rows - 1) * depth + panel.len() {
+        return;
+    }
+    let stride = depth * size_of::<WideCodes>();
+    // SAFETY: each row has as many codes as the panel has groups.
+    unsafe {
+        match sums {
+            [_] => tile!(codes, stride, panel, sums, zero; 0 "ymm0" "ymm1" "{a}"),
+            [_, _] => tile!(
+                codes, stride, panel, sums, zero;
+                0 "ymm0" "ymm1" "{a}", 1 "ymm2" "ymm3" "{a} + {stride}"
+            ),
+            [_, _, _] => tile!(
+                codes, stride, panel, sums, zero;
+                0 "ymm0" "ymm1" "{a}", 1 "ymm2" "ymm3" "{a} + {stride}", 2 "ymm4" "ymm5" "{a} + 2*{stride}"
+            ),
+            [_, _, _, _] => tile!(
+                codes, stride, panel, sums, zero;
+                0 "ymm0" "ymm1" "{a}", 1 "ymm2" "ymm3" "{a} + {stride}", 2 "ymm4" "ymm5" "{a} + 2*{stride}",
+                3 "ymm6" "ymm7" "{b}"
+            ),
+            [_, _, _, _, _] => tile!(
+                codes, stride, panel, sums, zero;
+                0 "ymm0" "ymm1" "{a}", 1 "ymm2" "ymm3" "{a} + {stride}", 2 "ymm4" "ymm5" "{a} + 2*{stride}",
+                3 "ymm6" "ymm7" "{b}", 4 "ymm8" "ymm9" "{b} + {stride}"
+            ),
+            sums => tile!(
+                codes, stride, panel, sums, zero;
+                0 "ymm0" "ymm1" "{a}", 1 "ymm2" "ymm3" "{a} + {stride}", 2 "ymm4" "ymm5" "{a} + 2*{stride}",
+                3 "ymm6" "ymm7" "{b}", 4 "ymm8" "ymm9" "{b} + {stride}", 5 "ymm10" "ymm11" "{b} + 2*{stride}"
+            ),
+        }
+    }
+}
