@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
-use foldpoint_benches::inputs::LinearInput;
+use foldpoint_benches::inputs::{LinearInput, every};
 use foldpoint_benches::share;
 use foldpoint_core::Isa;
 use foldpoint_core::kernels::linear::{Coded, Then};
@@ -16,12 +16,11 @@ const SHAPES: [[usize; 3]; 5] =
 fn gemm(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("gemm");
     for [rows, outputs, inputs] in SHAPES {
-        for outliers in [false, true] {
+        for (kind, outliers) in [("", vec![]), (" 3% outliers", every(32, inputs))] {
             let input = LinearInput::new(rows, outputs, inputs, outliers);
             let mut out = vec![0; rows * outputs];
             group.throughput(Throughput::Elements(input.products()));
             for isa in Isa::all() {
-                let kind = if outliers { " 3% outliers" } else { "" };
                 let id = BenchmarkId::new(isa.name(), format!("{rows}x{outputs}x{inputs}{kind}"));
                 group.bench_function(id, |bencher| {
                     let layer = input.layer();
@@ -39,7 +38,7 @@ fn gemm(criterion: &mut Criterion) {
 /// A layer of few inputs, whose time is largely that of what becomes of its outputs.
 fn then(criterion: &mut Criterion) {
     let [rows, outputs, inputs] = [128, 1280, 320];
-    let input = LinearInput::new(rows, outputs, inputs, true);
+    let input = LinearInput::new(rows, outputs, inputs, every(32, inputs));
     let mut group = criterion.benchmark_group(format!("gemm {rows}x{outputs}x{inputs} 3% outliers, then"));
     group.throughput(Throughput::Elements(input.products()));
     let site = Site { codec: Codec::Wide { step: 4 }, exponents: &vec![0; outputs] };

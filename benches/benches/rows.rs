@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use foldpoint_benches::inputs::bell;
+use foldpoint_benches::inputs::{bell, every};
 use foldpoint_core::Isa;
 use foldpoint_core::fixed::TokenScale;
 use foldpoint_core::kernels::attention::ContactWeight;
@@ -94,7 +94,7 @@ fn gate(criterion: &mut Criterion) {
 
 fn quantize_row(criterion: &mut Criterion) {
     let x = bell(CHANNELS, ONE);
-    let outliers: Vec<u16> = (0..CHANNELS as u16).step_by(32).collect();
+    let outliers = every(32, CHANNELS);
     let mut codes = vec![0; CHANNELS + outliers.len()];
     each_isa(criterion, "quantize_row", |isa, id, group| {
         group.bench_function(id, |bencher| {

@@ -2,9 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 use fastrand::Rng;
+use foldpoint_core::alphabet::{RESIDUES, STANDARD};
 use foldpoint_core::fixed::TokenScale;
 use foldpoint_core::kernels::attention::{Head, QUERY_TILE, Temperature};
-use foldpoint_core::kernels::linear::{Linear, PANEL, row_len};
+use foldpoint_core::kernels::linear::{GROUP, Linear, PANEL, panel_groups, row_len};
 
 const SEED: u64 = 1;
 
@@ -44,12 +45,11 @@ pub struct LinearInput {
 }
 
 impl LinearInput {
-    /// `rows` rows of `inputs` channels, every 32nd of them an outlier if `outliers`, for a layer of `outputs` channels.
-    pub fn new(rows: usize, outputs: usize, inputs: usize, outliers: bool) -> Self {
+    /// `rows` rows of `inputs` channels, some of them `outliers`, for a layer of `outputs` channels.
+    pub fn new(rows: usize, outputs: usize, inputs: usize, outliers: Vec<u16>) -> Self {
         let mut random = Rng::with_seed(SEED);
-        let outliers: Vec<u16> = (0..inputs as u16).step_by(32).filter(|_| outliers).collect();
         let row_len = row_len(inputs, outliers.len());
-        let lines = outputs.div_ceil(PANEL) * PANEL * row_len / 64;
+        let lines = outputs.div_ceil(PANEL) * PANEL * panel_groups(inputs, outliers.len()) * GROUP / 64;
         Self {
             weight: (0..lines).map(|_| Line([0; 64].map(|_: i8| random.i8(-127..)))).collect(),
             bias: vec![1; outputs],
@@ -142,4 +142,15 @@ impl HeadInput {
 pub fn bell(count: usize, size: i32) -> Vec<i32> {
     let mut random = Rng::with_seed(SEED);
     (0..count).map(|_| (0..12).map(|_| random.i32(-size..=size)).sum::<i32>() / 2).collect()
+}
+
+/// Every `step`-th of so many channels.
+pub fn every(step: usize, channels: usize) -> Vec<u16> {
+    (0..channels as u16).step_by(step).collect()
+}
+
+/// A sequence, the same one every time.
+pub fn residues(length: usize) -> Vec<u8> {
+    let mut random = Rng::with_seed(SEED);
+    (0..length).map(|_| RESIDUES[random.usize(..STANDARD)]).collect()
 }

@@ -4,6 +4,7 @@
 //! this machine has.
 
 pub mod inputs;
+pub mod kernels;
 pub mod memory;
 pub mod peak;
 pub mod share;

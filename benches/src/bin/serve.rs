@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use fasta::Sequence;
-use foldpoint_core::alphabet::{RESIDUES, STANDARD, tokens};
+use foldpoint_benches::inputs::residues;
+use foldpoint_core::alphabet::tokens;
 use foldpoint_core::esm2::LanguageModel;
 use foldpoint_core::esmfold::{FoldingModel, Input, Step, Want};
 use foldpoint_core::executor::{Executor, Serial};
@@ -156,10 +157,4 @@ impl Server<'_> {
         )?;
         Ok(())
     }
-}
-
-/// The same ones every time.
-fn residues(length: usize) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(1);
-    (0..length).map(|_| RESIDUES[random.usize(..STANDARD)]).collect()
 }
