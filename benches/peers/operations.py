@@ -14,7 +14,7 @@ from checkpoints import SHAPES
 
 # Of the module where a sample was taken; the first match counts.
 OPERATIONS = {
-    "gemm": r"kernels::.*(gemm|linear)",
+    "gemm": r"kernels::.*(gemm|linear|matrix)",
     "attention": r"kernels::.*attention",
     "product": r"kernels::.*product",
     "LayerNorm": r"kernels::.*layer_norm",

@@ -1,11 +1,11 @@
 //! AVX2: pairs of 16-bit products in 256-bit vectors (`vpmaddwd`).
 
-mod products;
+mod matrix;
 
 use super::ymm::{self, Pair};
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
-use crate::kernels::x86::generic::matrix::{self, Output, Rows};
+use crate::kernels::x86::generic::matrix::{Output, Rows, products};
 use crate::kernels::x86::generic::vectors::{Group, Vectors};
 use core::arch::x86_64::*;
 
@@ -107,9 +107,9 @@ impl Vectors for Avx2 {
     #[inline(always)]
     fn products(self, rows: Rows, panels: &[Group], output: &mut impl Output) {
         // SAFETY: the machine has the features.
-        let done = rows.count >= MANY_ROWS && unsafe { products::products(rows, panels, output) };
+        let done = rows.count >= MANY_ROWS && unsafe { matrix::products(rows, panels, output) };
         if !done {
-            matrix::products(self, rows, panels, output);
+            products(self, rows, panels, output);
         }
     }
 

@@ -18,6 +18,9 @@ const TILE_ROWS: usize = 6;
 /// Groups of widened codes of a pass, which are read for every panel from a second level cache.
 const CODES: usize = (192 << 10) / size_of::<WideCodes>();
 
+/// The same where there are few: a call then touches little memory.
+const FEW_CODES: usize = (16 << 10) / size_of::<WideCodes>();
+
 /// Groups of a panel that are widened at a time: half of a first level cache of 32 KiB.
 const PART: usize = (16 << 10) / size_of::<WideGroup>();
 
@@ -36,12 +39,33 @@ pub fn products(rows: Rows, panels: &[Group], output: &mut impl Output) -> bool 
     if depth == 0 || depth > CODES {
         return false;
     }
+    if rows.count * depth <= FEW_CODES {
+        with_room::<FEW_CODES>(rows, panels, output);
+    } else {
+        with_room::<CODES>(rows, panels, output);
+    }
+    true
+}
+
+/// [`products`] in memory for so many groups of widened codes, which are at least one row's.
+#[target_feature(enable = "avx2")]
+fn with_room<const ROOM: usize>(rows: Rows, panels: &[Group], output: &mut impl Output) {
+    multiply_all(rows, panels, output, &mut [const { MaybeUninit::uninit() }; ROOM]);
+}
+
+/// [`products`] with memory for the widened codes of at least one row.
+#[target_feature(enable = "avx2")]
+fn multiply_all(
+    rows: Rows,
+    panels: &[Group],
+    output: &mut impl Output,
+    codes: &mut [MaybeUninit<WideCodes>],
+) {
+    let depth = rows.panel_groups;
+    let mut part = [const { MaybeUninit::uninit() }; PART];
+    let mut sums = [const { MaybeUninit::uninit() }; PASS_ROWS];
     // Passes of equal length: none has so few rows that widening weights is what it does.
-    let passes = rows.count.div_ceil((CODES / depth).min(PASS_ROWS));
-    // Nothing of these is read before it is written.
-    let mut codes = [const { MaybeUninit::<WideCodes>::uninit() }; CODES];
-    let mut part = [const { MaybeUninit::<WideGroup>::uninit() }; PART];
-    let mut sums = [[0; PANEL]; PASS_ROWS];
+    let passes = rows.count.div_ceil((codes.len() / depth).clamp(1, PASS_ROWS));
     for pass in 0..passes {
         let (first, end) = (pass * rows.count / passes, (pass + 1) * rows.count / passes);
         let count = end - first;
@@ -57,11 +81,10 @@ pub fn products(rows: Rows, panels: &[Group], output: &mut impl Output) -> bool 
                 let part = widen_groups(groups, depth, &mut part);
                 for tile in 0..tiles {
                     let (start, end) = (tile * count / tiles, (tile + 1) * count / tiles);
-                    let sums = &mut sums[start..end];
-                    // SAFETY: each row has `depth` codes, all of them widened, and as many groups of the part are.
-                    unsafe {
-                        multiply(&codes[start * depth + from..end * depth], depth, part, from == 0, sums)
-                    };
+                    let codes = &codes[start * depth + from..end * depth];
+                    // SAFETY: each row has `depth` codes, all of them widened, and as many groups of the part are; sums are read after those with
+                    // a panel's first part are written.
+                    let sums = unsafe { multiply(codes, depth, part, from == 0, &mut sums[start..end]) };
                     if from + PART >= depth {
                         output.take(first + start, 0, sums, &[0; TILE_ROWS]);
                     }
@@ -69,7 +92,6 @@ pub fn products(rows: Rows, panels: &[Group], output: &mut impl Output) -> bool 
             }
         }
     }
-    true
 }
 
 /// A row's codes as a panel's columns are: a column for both limbs of each channel, or high limbs' columns before the others.
@@ -187,38 +209,42 @@ macro_rules! tile {
             out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
             options(nostack),
         );
-        $($sums[$index] = ymm::store(acc[$index]);)*
+        $($sums[$index].write(ymm::store(acc[$index]));)*
     }};
 }
 
 /// Sums to begin with.
+///
+/// # Safety
+/// They are written, if they do not begin at zero.
 #[target_feature(enable = "avx2")]
 #[inline]
-fn start(zero: bool, sums: &[i32; PANEL]) -> Pair {
-    if zero { ymm::zero() } else { ymm::load(sums) }
+unsafe fn start(zero: bool, sums: &MaybeUninit<[i32; PANEL]>) -> Pair {
+    // SAFETY: the caller's.
+    if zero { ymm::zero() } else { ymm::load(unsafe { sums.assume_init_ref() }) }
 }
 
 /// The products of rows of codes, `depth` groups from one another, with the groups of a part of a panel, added to `sums` unless these begin
-/// at zero. There are at most [`TILE_ROWS`] rows, as many as sums.
+/// at zero. There are at most [`TILE_ROWS`] rows, as many as sums, which it returns.
 ///
 /// # Safety
-/// `panel` is written, and as much of each row.
+/// `panel` is written, and as much of each row, and sums that do not begin at zero.
 #[target_feature(enable = "avx2")]
-unsafe fn multiply(
+unsafe fn multiply<'s>(
     codes: &[MaybeUninit<WideCodes>],
     depth: usize,
     panel: &[MaybeUninit<WideGroup>],
     zero: bool,
-    sums: &mut [[i32; PANEL]],
-) {
+    sums: &'s mut [MaybeUninit<[i32; PANEL]>],
+) -> &'s [[i32; PANEL]] {
     let rows = sums.len();
     if panel.is_empty() || rows == 0 || codes.len() < (rows - 1) * depth + panel.len() {
-        return;
+        return &[];
     }
     let stride = depth * size_of::<WideCodes>();
     // SAFETY: each row has as many codes as the panel has groups.
     unsafe {
-        match sums {
+        match &mut *sums {
             [_] => tile!(codes, stride, panel, sums, zero; 0 "ymm0" "ymm1" "{a}"),
             [_, _] => tile!(
                 codes, stride, panel, sums, zero;
@@ -244,5 +270,6 @@ unsafe fn multiply(
                 3 "ymm6" "ymm7" "{b}", 4 "ymm8" "ymm9" "{b} + {stride}", 5 "ymm10" "ymm11" "{b} + 2*{stride}"
             ),
         }
+        sums.assume_init_ref()
     }
 }
