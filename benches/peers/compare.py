@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 import checkpoints
+import held
 import turns
 
 TORCH, SDPA, ONNX, ESM_CPP = "torch fp32", "torch fp32 sdpa", "onnxruntime int8", "esm-cpp int8"
 LANGUAGE_MODELS = [TORCH, SDPA, ONNX, ESM_CPP]
 SIDE_BY_SIDE = "onnxruntime int8, one thread each"
 FOLD = "torch fp32 fold"
+PEERS = ["torch", "onnxruntime", "esm-cpp"]
 
 # <cls> and <eos> count as tokens of a length, too.
 ENDS = 2
@@ -39,9 +42,14 @@ class Bench:
         subprocess.run([sys.executable, "-c", code], check=True, cwd=turns.HERE, stdout=subprocess.DEVNULL)
         return folder
 
+    def peers(self, names):
+        """Those of the names that were asked for and can be held to the instruction set."""
+        asked = [name for name in names if name.startswith(tuple(self.options.engines))]
+        return held.can_be(asked) if self.options.isa else asked
+
     @contextlib.contextmanager
     def engines(self, peers, folder, model, threads):
-        started = [turns.peer(name, folder, threads) for name in peers]
+        started = [turns.peer(name, folder, threads) for name in self.peers(peers)]
         started.append(turns.foldpoint(self.options.serve, model, threads))
         try:
             yield started
@@ -56,12 +64,10 @@ class Bench:
             folder, model = self.checkpoint(name), self.model(f"esm2-{name.lower()}")
             for threads in (1, 2):
                 with self.engines(LANGUAGE_MODELS, folder, model, threads) as engines:
-                    columns = {}
-                    for length in lengths:
-                        request = {"lengths": [length - ENDS]}
-                        columns[length] = turns.race(engines, [request] * len(engines), self.options.rounds)
+                    columns = self.race(engines, {length: {"lengths": [length - ENDS]} for length in lengths})
+                    note = self.estimate(name, columns) if threads == 1 else ""
                     title = f"ESM-2 {name}, one sequence, {threads} thread{'s' * (threads - 1)}"
-                    speed_table(title, columns)
+                    speed_table(title, columns, note)
                     if threads == 1:
                         memory_table(f"ESM-2 {name}, memory", engines)
 
@@ -72,14 +78,11 @@ class Bench:
         ways = {SDPA: ["one by one", "sorted"], ONNX: ["one by one", "sorted"], SIDE_BY_SIDE: ["side by side"],
                 ESM_CPP: ["one by one", "packed"]}
         with self.engines(list(ways), folder, model, 2) as engines:
-            *peers, foldpoint = engines
-            runs = [(peer, way) for peer in peers for way in ways[peer.name]] + [(foldpoint, "")]
-            times = {}
-            for number in range(self.options.rounds + 1):
-                for engine, way in runs:
-                    seconds, _ = engine.turn({"lengths": lengths, "way": way, "seconds": 0})
-                    if number > 0:
-                        times.setdefault(f"{engine.name}, {way}".rstrip(", "), turns.Times()).runs.append(seconds)
+            runs = [
+                (f"{engine.name}, {way}".rstrip(", "), engine, {"lengths": lengths, "way": way})
+                for engine in engines for way in ways.get(engine.name, [""])
+            ]
+            times = turns.race(runs, self.options.rounds, set(), seconds=0)
         speed_table(f"ESM-2 8M, {len(lengths)} sequences of 50 to 250 residues, 2 threads", {"batch": times})
 
     def fold(self):
@@ -89,21 +92,35 @@ class Bench:
         path = self.cache / "esmfold-v1-trunk.json"
         path.write_text(json.dumps(wide))
         with self.engines([FOLD], path, self.model("esmfold-v1-trunk"), 1) as engines:
-            columns = {}
-            for length in (128, 256):
-                request = {"lengths": [length], "passes": 1}
-                times = turns.race(engines, [request] * 2, self.options.rounds, seconds=0)
+            columns = self.race(engines, {n: {"lengths": [n], "passes": 1} for n in (128, 256)}, seconds=0)
+            for length, times in columns.items():
                 columns[length] = {name: turns.Times(t.blocks) for name, t in times.items()}
             speed_table("Trunk block at esmfold_v1's widths, 1 thread", columns)
         config = self.options.root / "models/default/train/config.json"
         passes = default["esmfold_config"]["trunk"]["max_recycles"]
         for threads in (1, 2):
             with self.engines([FOLD], config, self.options.root / "models/default.fpm", threads) as engines:
-                columns = {}
-                for length in (64, 128, 256):
-                    request = {"lengths": [length], "passes": passes}
-                    columns[length] = turns.race(engines, [request] * 2, self.options.rounds, seconds=0)
+                columns = self.race(engines, {n: {"lengths": [n], "passes": passes} for n in (64, 128, 256)}, seconds=0)
                 speed_table(f"Default model, whole fold, {passes} passes, {threads} thread{'s' * (threads - 1)}", columns)
+
+    def race(self, engines, requests, seconds=turns.SECONDS):
+        """Times by column and name. Who is dropped in one column takes no part in the next ones."""
+        dropped = set()
+        return {
+            column: turns.race([(e.name, e, request) for e in engines], self.options.rounds, dropped, seconds)
+            for column, request in requests.items()
+        }
+
+    def estimate(self, model, columns):
+        """Adds ONNX Runtime's times where it can't be held, and says so in a note."""
+        asked = ONNX.startswith(tuple(self.options.engines))
+        ratios = {column: ratio for column, ratio in held.ONNX_TO_SDPA.get(model, {}).items() if SDPA in columns.get(column, {})}
+        if not self.options.isa or not asked or self.peers([ONNX]) or not ratios:
+            return ""
+        for column, ratio in ratios.items():
+            seconds = [seconds / ratio for seconds in columns[column][SDPA].runs]
+            columns[column][f"{ONNX}, estimated"] = turns.Times(seconds)
+        return held.estimated(ONNX, SDPA, ratios)
 
     def threads(self):
         """Two threads against one, and both beside two programs that never rest."""
@@ -113,13 +130,11 @@ class Bench:
         for name, length, passes in runs:
             model = self.options.root / "models/default.fpm" if name == "default" else self.model(name)
             request = {"lengths": [length - (0 if passes else ENDS)], "passes": passes}
-            engines = [turns.foldpoint(self.options.serve, model, threads) for threads in (1, 2)]
-            for engine, threads in zip(engines, (1, 2)):
-                engine.name = threads
-            quiet = turns.race(engines, [request] * 2, self.options.rounds, seconds=1)
+            runs = [(threads, turns.foldpoint(self.options.serve, model, threads), request) for threads in (1, 2)]
+            quiet = turns.race(runs, self.options.rounds, set(), seconds=1)
             with busy(2):
-                loaded = turns.race(engines[1:], [request], self.options.rounds, seconds=1)
-            for engine in engines:
+                loaded = turns.race(runs[1:], self.options.rounds, set(), seconds=1)
+            for _, engine, _ in runs:
                 engine.end()
             one, two, both = quiet[1].median(), quiet[2].median(), loaded[2].median()
             speedup = turns.ratio(quiet[1].runs, quiet[2].runs)
@@ -158,16 +173,21 @@ def table(title, head, rows):
     sys.stdout.flush()
 
 
-def speed_table(title, columns):
+def speed_table(title, columns, note=""):
     """Median times, and how many times faster Foldpoint was (the median of the rounds' ratios)."""
-    names = next(iter(columns.values())).keys()
+    peers = [name for name in dict.fromkeys(name for times in columns.values() for name in times) if name != turns.FOLDPOINT]
 
     def cell(times, name):
-        time, ours = times[name], times["foldpoint"]
-        return ms(time.median()) + ("" if name == "foldpoint" else f" ({turns.ratio(time.runs, ours.runs):.2f}x)")
+        if name not in times:
+            return ""
+        ratio = "" if name == turns.FOLDPOINT else f" ({turns.ratio(times[name].runs, times[turns.FOLDPOINT].runs):.2f}x)"
+        return ms(times[name].median()) + ratio
 
     head = ["engine"] + [f"L = {column}" if isinstance(column, int) else column for column in columns]
-    table(title, head, [[name] + [cell(times, name) for times in columns.values()] for name in names])
+    rows = [[name] + [cell(times, name) for times in columns.values()] for name in [*peers, turns.FOLDPOINT]]
+    table(title, head, rows)
+    if note:
+        print(f"\n{note}", flush=True)
 
 
 def memory_table(title, engines):
@@ -181,6 +201,8 @@ def main():
     parser.add_argument("benches", nargs="*", metavar="BENCH", help=f"{', '.join(benches)} (default: all)")
     parser.add_argument("--models", default="8M,150M", type=lambda text: text.split(","), help="of 8M,35M,150M,650M")
     parser.add_argument("--lengths", type=lambda text: [int(n) for n in text.split(",")], help="tokens, for `single`")
+    parser.add_argument("--engines", default=PEERS, type=lambda text: text.split(","), help=f"beside Foldpoint: of {','.join(PEERS)}")
+    parser.add_argument("--isa", choices=held.VARIABLES, help="hold Foldpoint and PyTorch to this instruction set")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--root", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--cache", type=Path, required=True, help=argparse.SUPPRESS)
@@ -189,7 +211,13 @@ def main():
     options = parser.parse_args()
     if unknown := set(options.benches) - set(benches):
         parser.error(f"no bench {', '.join(unknown)}")
+    if unknown := set(options.engines) - set(PEERS):
+        parser.error(f"no engine {', '.join(unknown)}")
     bench = Bench(options)
+    if options.isa:
+        # Engines inherit them.
+        os.environ.update(held.VARIABLES[options.isa])
+        print(f"Held to {options.isa}: Foldpoint, {', '.join(bench.peers(PEERS)) or 'no peer'}", flush=True)
     for name in options.benches or benches:
         getattr(bench, name)()
 

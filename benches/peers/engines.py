@@ -13,10 +13,20 @@ REPETITIONS = 20
 PAD = 1
 
 
-def torch_language_model(folder, threads, attention):
+def import_torch():
+    """PyTorch, as it is or held to less than the machine has."""
     import torch
+
+    held, found = os.environ.get("ATEN_CPU_CAPABILITY"), torch.backends.cpu.get_cpu_capability()
+    if held and held != found.lower():
+        raise SystemExit(f"PyTorch uses {found} in place of {held}")
+    return torch
+
+
+def torch_language_model(folder, threads, attention):
     import transformers
 
+    torch = import_torch()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(threads)
@@ -84,9 +94,9 @@ class TorchFold:
     """transformers' ESMFold with random weights. `blocks` are the times of a pass's trunk blocks but the first."""
 
     def __init__(self, config, threads):
-        import torch
         import transformers
 
+        torch = import_torch()
         torch.set_num_threads(threads)
         torch.set_grad_enabled(False)
         torch.manual_seed(0)
