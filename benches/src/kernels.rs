@@ -22,7 +22,7 @@ const ONE: i32 = 1 << 16;
 pub type Run = fn(&Backend);
 
 /// The kernels by name.
-pub const KERNELS: [(&str, Run); 20] = [
+pub const KERNELS: [(&str, Run); 22] = [
     // ESM-2's; one row, as heads of few rows have it; esmfold_v1's pairs, the default model's, and their transition.
     ("gemm 128x320x1280, 5% outliers", |b| gemm(b, [128, 320, 1280], every(20, 1280), Then::Store)),
     ("gemm 128x1280x320, 5% outliers, GELU", |b| gemm(b, [128, 1280, 320], every(20, 320), Then::Gelu)),
@@ -38,12 +38,14 @@ pub const KERNELS: [(&str, Run); 20] = [
     ("quantize_rows of 64, all outliers", |b| quantize_rows(b, 64, &every(1, 64))),
     ("quantize_rows of 128", |b| quantize_rows(b, 128, &[])),
     ("layer_norm_rows of 64", |b| layer_norm_rows(b, 64)),
+    ("layer_norm_rows of 128", |b| layer_norm_rows(b, 128)),
     ("layer_norm_rows of 320", |b| layer_norm_rows(b, 320)),
     ("gate of 64", |b| gate(b, 64)),
     ("turn_gated of 64", |b| turn_gated(b, 64)),
     ("encode of 64", |b| encode(b, 64)),
     ("encode of 128", |b| encode(b, 128)),
     ("decode of 64", |b| decode(b, 64)),
+    ("decode of 128", |b| decode(b, 128)),
 ];
 
 /// Does `work`. Profilers start and stop at this function, which they know by its name.
