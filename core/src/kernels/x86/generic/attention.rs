@@ -112,11 +112,7 @@ fn score_panels<V: Vectors, const R: usize, const P: usize>(
     stride: usize,
     scores: &mut [i32],
 ) -> usize {
-    let mut sums = [[v.zero(); P]; R];
-    for (sums, &excess) in sums.iter_mut().zip(excess) {
-        *sums = [v.less(excess); P];
-    }
-    let sums = v.add_rows(rows, panels, sums);
+    let sums = v.dots::<R, P>(rows, panels, excess);
     if scores.len() < (R - 1) * stride + P * PANEL {
         return P * PANEL;
     }

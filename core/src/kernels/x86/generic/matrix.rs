@@ -152,7 +152,7 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
 /// `acc`, and the products of some groups of `R` rows and as many groups, from `first` on, of `P` panels. As many groups at `near` are
 /// brought near meanwhile: prefetchers of hardware stop at the end of a page.
 #[inline(always)]
-pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
+fn add_groups<V: Vectors, const R: usize, const P: usize>(
     v: V,
     rows: Rows,
     panels: &[Group],
@@ -196,6 +196,18 @@ pub fn add_groups<V: Vectors, const R: usize, const P: usize>(
         }
     }
     acc
+}
+
+/// [`Vectors::dots`] in whatever instructions.
+#[inline(always)]
+pub fn dots<V: Vectors, const R: usize, const P: usize>(
+    v: V,
+    rows: Rows,
+    panels: &[Group],
+    excess: &[i32; R],
+) -> [[V::Sums; P]; R] {
+    let sums = excess.map(|excess| [v.less(excess); P]);
+    add_groups(v, rows, panels, 0..rows.groups, 0, None, sums)
 }
 
 /// Brings a group to the second cache.

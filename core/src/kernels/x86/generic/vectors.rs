@@ -1,6 +1,6 @@
 //! What the shapes of the matrix kernels need of an instruction set.
 
-use super::matrix::{Output, Rows, add_groups, products};
+use super::matrix::{Output, Rows, products};
 use super::pairs::Pairs;
 use super::weigh::Weighing;
 use crate::fixed::TokenScale;
@@ -25,6 +25,8 @@ pub trait Vectors: Copy {
     const VALUES: usize;
     /// Sums of products of one row with the sixteen columns of a panel.
     type Sums: Copy;
+    /// The same of [`dots`](Self::dots).
+    type Dots: Copy;
     /// A group of a panel, ready to be multiplied.
     type Columns: Copy;
     /// Four codes of a row, for every column.
@@ -71,8 +73,8 @@ pub trait Vectors: Copy {
     /// The sums of the columns, [`excess`](Self::excess) included.
     fn finish(self, sums: Self::Sums) -> [i32; PANEL];
 
-    /// The sums of the columns times a scale for each.
-    fn finish_scaled(self, sums: Self::Sums, scales: &[i32; PANEL]) -> [i32; PANEL];
+    /// Products of one row times a scale for each column.
+    fn finish_scaled(self, dots: Self::Dots, scales: &[i32; PANEL]) -> [i32; PANEL];
 
     /// Products of all rows with all panels: [`products`].
     #[inline(always)]
@@ -80,16 +82,13 @@ pub trait Vectors: Copy {
         products(self, rows, panels, output);
     }
 
-    /// Adds the products of `R` rows, all of them low limbs, with as many groups of `P` panels.
-    #[inline(always)]
-    fn add_rows<const R: usize, const P: usize>(
+    /// The products of `R` rows, all of them low limbs, with as many groups of `P` panels, less each row's excess. Groups are an even number.
+    fn dots<const R: usize, const P: usize>(
         self,
         rows: Rows,
         panels: &[Group],
-        sums: [[Self::Sums; P]; R],
-    ) -> [[Self::Sums; P]; R] {
-        add_groups(self, rows, panels, 0..rows.groups, 0, None, sums)
-    }
+        excess: &[i32; R],
+    ) -> [[Self::Dots; P]; R];
 
     /// `requantize(acc - excess, mantissa, shift) + bias` for sixteen columns, for shifts of 2 to 62. False where a column exceeds its lanes; its
     /// output is another then.

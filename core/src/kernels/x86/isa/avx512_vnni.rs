@@ -4,7 +4,7 @@ use crate::fixed::EXP2_COEFFICIENTS;
 use crate::kernels::attention::Temperature;
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
-use crate::kernels::x86::generic::matrix::{Rows, add_groups};
+use crate::kernels::x86::generic::matrix::{Rows, dots};
 use crate::kernels::x86::generic::pairs::Pairs;
 use crate::kernels::x86::generic::vectors::{Channels, Group, RowScale, UPPER, Vectors};
 use crate::kernels::x86::generic::weigh::{KEYS, Weighing, Weights};
@@ -31,6 +31,7 @@ impl Vectors for Avx512Vnni {
     const PANELS_OF_FEW_ROWS: usize = 4;
     const VALUES: usize = 2;
     type Sums = __m512i;
+    type Dots = __m512i;
     type Columns = __m512i;
     type Codes = __m512i;
     type Values = __m512i;
@@ -111,12 +112,13 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn add_rows<const R: usize, const P: usize>(
+    fn dots<const R: usize, const P: usize>(
         self,
         rows: Rows,
         panels: &[Group],
-        mut sums: [[__m512i; P]; R],
+        excess: &[i32; R],
     ) -> [[__m512i; P]; R] {
+        let mut sums = excess.map(|excess| [self.less(excess); P]);
         let Rows { codes, groups, panel_groups, .. } = rows;
         let whole =
             groups > 0 && panel_groups == groups && codes.len() >= R * groups && panels.len() >= P * groups;
@@ -125,7 +127,7 @@ impl Vectors for Avx512Vnni {
             Ok(of_both) if R == 8 && P == 2 && whole => unsafe {
                 *of_both = add_rows(codes, panels, groups, *of_both);
             },
-            _ => sums = add_groups(self, rows, panels, 0..groups, 0, None, sums),
+            _ => sums = dots(self, rows, panels, excess),
         }
         sums
     }

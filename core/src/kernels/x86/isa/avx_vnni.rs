@@ -3,6 +3,7 @@
 use super::ymm::{self, Pair};
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use crate::kernels::x86::generic::matrix::{Rows, dots};
 use crate::kernels::x86::generic::vectors::{Group, Vectors};
 use core::arch::asm;
 use core::arch::x86_64::*;
@@ -20,6 +21,7 @@ impl Vectors for AvxVnni {
     const PANELS_OF_FEW_ROWS: usize = 2;
     const VALUES: usize = 1;
     type Sums = Pair;
+    type Dots = Pair;
     type Columns = Pair;
     type Codes = __m256i;
 
@@ -111,6 +113,16 @@ impl Vectors for AvxVnni {
             let weights = _mm256_set1_epi32(bytemuck::cast(weights));
             [dpwssd(context[0], values[0], weights), dpwssd(context[1], values[1], weights)]
         }
+    }
+
+    #[inline(always)]
+    fn dots<const R: usize, const P: usize>(
+        self,
+        rows: Rows,
+        panels: &[Group],
+        excess: &[i32; R],
+    ) -> [[Pair; P]; R] {
+        dots(self, rows, panels, excess)
     }
 
     ymm::without_codes!();

@@ -6,6 +6,7 @@ use crate::kernels::linear::PANEL;
 use crate::kernels::x86::generic::vectors::{Channels, RowScale, UPPER};
 use crate::kernels::x86::generic::weigh::{KEYS, Scores, Weighing, Weights};
 use crate::kernels::x86::steps::multiply::upper_256;
+use core::arch::asm;
 use core::arch::x86_64::*;
 
 /// Sixteen lanes of 32 bits, or 32 of 16 bits.
@@ -65,12 +66,14 @@ macro_rules! without_codes {
 pub(super) use without_codes;
 
 /// Zeros.
+#[inline]
 #[target_feature(enable = "avx2")]
 pub fn zero() -> Pair {
     [_mm256_setzero_si256(); 2]
 }
 
 /// Sixteen numbers.
+#[inline]
 #[target_feature(enable = "avx2")]
 pub fn load(values: &[i32; PANEL]) -> Pair {
     // SAFETY: an array of sixteen i32 has 64 bytes.
@@ -78,6 +81,7 @@ pub fn load(values: &[i32; PANEL]) -> Pair {
 }
 
 /// The reverse of [`load`].
+#[inline]
 #[target_feature(enable = "avx2")]
 pub fn store(vectors: Pair) -> [i32; PANEL] {
     // SAFETY: both types have 64 bytes, any of which are allowed.
@@ -85,18 +89,21 @@ pub fn store(vectors: Pair) -> [i32; PANEL] {
 }
 
 /// `a - b` in every lane.
+#[inline]
 #[target_feature(enable = "avx2")]
 pub fn less(a: Pair, b: i32) -> Pair {
     a.map(|a| _mm256_sub_epi32(a, _mm256_set1_epi32(b)))
 }
 
 /// `a * b`, the lower half.
+#[inline]
 #[target_feature(enable = "avx2")]
 pub fn times(a: Pair, b: Pair) -> Pair {
     [_mm256_mullo_epi32(a[0], b[0]), _mm256_mullo_epi32(a[1], b[1])]
 }
 
 /// Values in pairs of 16 bits: those of `values[..32]`, or `values[..16]` and zeros.
+#[inline]
 #[target_feature(enable = "avx2")]
 pub fn values(values: &[i8]) -> Pair {
     let load = |values: Option<&[i8; 16]>| {
@@ -108,6 +115,7 @@ pub fn values(values: &[i8]) -> Pair {
 }
 
 /// [`Vectors::requantize`](crate::kernels::x86::generic::vectors::Vectors::requantize).
+#[inline]
 #[target_feature(enable = "avx2")]
 pub fn requantize<const RIGHT: bool>(
     acc: &[i32; PANEL],
@@ -138,6 +146,7 @@ pub fn requantize<const RIGHT: bool>(
 }
 
 /// [`Vectors::weigh`](crate::kernels::x86::generic::vectors::Vectors::weigh).
+#[inline]
 #[target_feature(enable = "avx2")]
 pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
     let (keys, value_scale, last_scales) = (rows.keys, rows.value_scale, rows.last_scales());
@@ -145,7 +154,21 @@ pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperat
     for (row, sum) in sums.iter_mut().enumerate() {
         let (scores, weights) = rows.row(row);
         let (weights, rest) = (weights.as_chunks_mut().0, keys % KEYS);
-        *sum = weigh_row(scores.as_chunks().0, temperatures.map(|all| all[row]), weights);
+        let of_keys = scores.as_chunks().0;
+        // A loop for each, so that none asks which it is.
+        *sum = match temperatures.map(|all| all[row]) {
+            Some(temperature) => {
+                let shift = _mm_cvtsi32_si128(i32::from(temperature.shift.min(31)));
+                let factor = _mm256_set1_epi16(temperature.factor as i16);
+                weigh_row(of_keys, weights, |low, high| {
+                    let t = saturated_halves(_mm256_srl_epi32(low, shift), _mm256_srl_epi32(high, shift));
+                    upper_words(_mm256_adds_epu16(t, _mm256_set1_epi16(1)), factor)
+                })
+            }
+            None => weigh_row(of_keys, weights, |low, high| {
+                saturated_halves(rounded_logit(low), rounded_logit(high))
+            }),
+        };
         if let (1.., Some(last)) = (rest, weights.last_mut()) {
             // The weights of what is no key's are taken off the sum.
             *sum =
@@ -161,9 +184,14 @@ pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperat
     sums
 }
 
-/// The weights of a row, and their sum.
+/// The weights of a row, and their sum. `logits` makes sixteen differences from the largest score, eight and eight, logits in units of 2^-11.
+#[inline]
 #[target_feature(enable = "avx2")]
-fn weigh_row(scores: &[Scores], temperature: Option<Temperature>, weights: &mut [Weights]) -> u32 {
+fn weigh_row(
+    scores: &[Scores],
+    weights: &mut [Weights],
+    logits: impl Fn(__m256i, __m256i) -> __m256i,
+) -> u32 {
     let mut sums = _mm256_setzero_si256();
     let zero = _mm256_setzero_si256();
     let [a, b, c, d] = EXP2_COEFFICIENTS.map(|coefficient| _mm256_set1_epi16(coefficient as i16));
@@ -178,15 +206,7 @@ fn weigh_row(scores: &[Scores], temperature: Option<Temperature>, weights: &mut 
     let largest = _mm256_set1_epi32(lanes.into_iter().fold(i32::MIN, i32::max));
     for (scores, weights) in scores.iter().zip(weights) {
         let [low, high] = load(scores);
-        let (low, high) = (_mm256_sub_epi32(largest, low), _mm256_sub_epi32(largest, high));
-        let t = if let Some(temperature) = temperature {
-            let shift = _mm_cvtsi32_si128(i32::from(temperature.shift.min(31)));
-            let t = saturated_halves(_mm256_srl_epi32(low, shift), _mm256_srl_epi32(high, shift));
-            let factor = _mm256_set1_epi16(temperature.factor as i16);
-            _mm256_mulhi_epu16(_mm256_adds_epu16(t, _mm256_set1_epi16(1)), factor)
-        } else {
-            saturated_halves(rounded_logit(low), rounded_logit(high))
-        };
+        let t = logits(_mm256_sub_epi32(largest, low), _mm256_sub_epi32(largest, high));
         // `exp2_neg`; shifts of different lanes need 32 bits.
         let f = _mm256_slli_epi16::<5>(t);
         let inner = _mm256_sub_epi16(c, _mm256_mulhi_epu16(f, d));
@@ -204,13 +224,28 @@ fn weigh_row(scores: &[Scores], temperature: Option<Temperature>, weights: &mut 
     sums.iter().fold(0, |sum, &lane| sum.wrapping_add(lane))
 }
 
+/// `_mm256_mulhi_epu16`, which compilers make of two products of 32 bits where a factor is the same in all lanes.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn upper_words(a: __m256i, b: __m256i) -> __m256i {
+    let upper;
+    // SAFETY: the instruction reads and writes only these registers, and the feature is enabled.
+    unsafe {
+        asm!("vpmulhuw {}, {}, {}", out(ymm_reg) upper, in(ymm_reg) a, in(ymm_reg) b,
+            options(pure, nomem, nostack, preserves_flags));
+    }
+    upper
+}
+
 /// Numbers below 2^31 in order, those above 65535 as that.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn saturated_halves(low: __m256i, high: __m256i) -> __m256i {
     _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packus_epi32(low, high))
 }
 
 /// The difference of logits in units of 2^-11, rounded half up; from 65535 on, at least that.
+#[inline]
 #[target_feature(enable = "avx2")]
 fn rounded_logit(difference: __m256i) -> __m256i {
     let difference = _mm256_min_epu32(difference, _mm256_set1_epi32(1 << 21));
@@ -218,6 +253,7 @@ fn rounded_logit(difference: __m256i) -> __m256i {
 }
 
 /// The specification's [`scaled_weight`](crate::kernels::scalar::attention::scaled_weight).
+#[inline]
 #[target_feature(enable = "avx2")]
 fn scale(weights: &Weights, scales: &Weights) -> Weights {
     let mut scaled = [_mm256_setzero_si256(); 2];

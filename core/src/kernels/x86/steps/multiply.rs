@@ -26,7 +26,9 @@ pub fn avx512(a: [i32; 16], b: [i32; 16]) -> [i32; 16] {
 #[target_feature(enable = "avx2")]
 pub fn upper_256(a: __m256i, b: __m256i) -> __m256i {
     let even = _mm256_srli_epi64::<32>(_mm256_mul_epi32(a, b));
-    let odd = _mm256_mul_epi32(_mm256_srli_epi64::<32>(a), _mm256_srli_epi64::<32>(b));
+    // Shifted to their places, factors that are known to be positive become products of 64 bits.
+    let [a, b] = [a, b].map(|odd| _mm256_shuffle_epi32::<0b11_11_01_01>(odd));
+    let odd = _mm256_mul_epi32(a, b);
     _mm256_blend_epi32::<0b1010_1010>(even, odd)
 }
 

@@ -4,6 +4,7 @@
 //! A high limb is widened to what it stands for, 128 times its code, and where one column serves both limbs of a channel these become one
 //! code of 15 bits. Sums are exact in 32 bits (modulo 2^32, as the specification's), so that they are the same integers.
 
+use super::widen::columns;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use crate::kernels::x86::generic::matrix::{Output, PASS_ROWS, Rows, bring_near};
 use crate::kernels::x86::generic::vectors::Group;
@@ -13,7 +14,7 @@ use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
 
 /// Rows of a tile: with two vectors of sums each, and the operands of their products, they fill the sixteen registers.
-const TILE_ROWS: usize = 6;
+pub const TILE_ROWS: usize = 6;
 
 /// Groups of widened codes of a pass, which are read for every panel from a second level cache.
 const CODES: usize = (192 << 10) / size_of::<WideCodes>();
@@ -25,12 +26,12 @@ const FEW_CODES: usize = (16 << 10) / size_of::<WideCodes>();
 const PART: usize = (16 << 10) / size_of::<WideGroup>();
 
 /// Four codes of a row, widened.
-type WideCodes = [i16; GROUP];
+pub type WideCodes = [i16; GROUP];
 
 /// A group of a panel, widened: the first two inputs of its sixteen columns, in pairs, then the other two.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-struct WideGroup(#[expect(dead_code, reason = "read by the loop in assembly")] [i16; GROUP * PANEL]);
+pub struct WideGroup(#[expect(dead_code, reason = "read by the loop in assembly")] [i16; GROUP * PANEL]);
 
 /// Products of all rows with all panels, `[panels, panel_groups, 16, 4]`. None are made where a row's codes have no room: false.
 #[target_feature(enable = "avx2")]
@@ -79,8 +80,10 @@ fn multiply_all(
             for from in (0..depth).step_by(PART) {
                 let groups = &panel[from..depth.min(from + PART)];
                 let part = widen_groups(groups, depth, &mut part);
+                let mut end = 0;
                 for tile in 0..tiles {
-                    let (start, end) = (tile * count / tiles, (tile + 1) * count / tiles);
+                    let start = end;
+                    end += count / tiles + usize::from(tile < count % tiles);
                     let codes = &codes[start * depth + from..end * depth];
                     // SAFETY: each row has `depth` codes, all of them widened, and as many groups of the part are; sums are read after those with
                     // a panel's first part are written.
@@ -112,7 +115,7 @@ fn widen_row(rows: Rows, row: usize, wide: &mut [MaybeUninit<WideCodes>]) {
 
 /// Codes of 16 bits.
 #[inline(always)]
-fn widen(codes: &[i8], wide: &mut [MaybeUninit<WideCodes>], limb: impl Fn(i16) -> i16) {
+pub fn widen(codes: &[i8], wide: &mut [MaybeUninit<WideCodes>], limb: impl Fn(i16) -> i16) {
     for (wide, &code) in flattened(wide).iter_mut().zip(codes) {
         wide.write(limb(code.into()));
     }
@@ -127,27 +130,21 @@ fn flattened(wide: &mut [MaybeUninit<WideCodes>]) -> &mut [MaybeUninit<i16>] {
 
 /// Widens groups, all of which `part` has room for, and returns them. What lies `depth` groups on, the next panel, is brought near.
 #[target_feature(enable = "avx2")]
-fn widen_groups<'p>(
+pub fn widen_groups<'p>(
     groups: &[Group],
     depth: usize,
-    part: &'p mut [MaybeUninit<WideGroup>; PART],
+    part: &'p mut [MaybeUninit<WideGroup>],
 ) -> &'p [MaybeUninit<WideGroup>] {
-    // In each half of a vector the bytes of four columns become the upper halves of words; what is below is shifted out.
-    let inputs = [[0, 4, 8, 12], [2, 6, 10, 14]].map(|of_columns: [i8; 4]| {
-        let words = of_columns.map(|first| [[-1, first], [-1, first + 1]]);
-        _mm256_broadcastsi128_si256(bytemuck::cast(words))
-    });
     for (group, wide) in groups.iter().zip(part.iter_mut()) {
         bring_near((group as *const Group).wrapping_add(depth));
         let to: *mut __m256i = wide.as_mut_ptr().cast();
-        for half in 0..2 {
-            // SAFETY: a group has 64 bytes.
-            let columns = unsafe { _mm256_loadu_si256(group.as_ptr().add(32 * half).cast()) };
-            for (pair, &inputs) in inputs.iter().enumerate() {
-                let vector = _mm256_srai_epi16::<8>(_mm256_shuffle_epi8(columns, inputs));
-                // SAFETY: a widened group has four vectors, and is aligned as two of them.
-                unsafe { _mm256_store_si256(to.add(2 * pair + half), vector) };
-            }
+        let [[a, b], [c, d]] = columns(group);
+        // SAFETY: a widened group has four vectors, and is aligned as two of them.
+        unsafe {
+            _mm256_store_si256(to, a);
+            _mm256_store_si256(to.add(1), b);
+            _mm256_store_si256(to.add(2), c);
+            _mm256_store_si256(to.add(3), d);
         }
     }
     &part[..groups.len()]
@@ -177,6 +174,8 @@ macro_rules! row {
         )
     };
 }
+
+pub(super) use row;
 
 /// The loop for some rows, each with the registers of its sums and the place of its codes. In one piece, since compilers would keep sums in
 /// memory.
@@ -229,8 +228,9 @@ unsafe fn start(zero: bool, sums: &MaybeUninit<[i32; PANEL]>) -> Pair {
 ///
 /// # Safety
 /// `panel` is written, and as much of each row, and sums that do not begin at zero.
+#[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn multiply<'s>(
+pub unsafe fn multiply<'s>(
     codes: &[MaybeUninit<WideCodes>],
     depth: usize,
     panel: &[MaybeUninit<WideGroup>],

@@ -1,4 +1,4 @@
-//! Rows on their way to codes, eight values at a time, the last of them one by one. Written out, since rows of one head are too short for
+//! Rows on their way to codes, eight or 32 values at a time, the last of them one by one. Written out, since rows of one head are too short for
 //! what compilers make of loops.
 
 use crate::kernels::lanes::multiply::Lanes;
@@ -47,22 +47,39 @@ impl By {
         let upper = upper_256(values, self.mantissa);
         _mm256_sra_epi32(_mm256_add_epi32(upper, self.half), self.right)
     }
+
+    /// 32 codes of at most 16 bits, as [`to_words`] has them.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn words(self, values: &[i32; 4 * N]) -> [__m256i; 2] {
+        let [a, b, c, d]: [[i32; N]; 4] = bytemuck::cast(*values);
+        [to_words([self.apply(a), self.apply(b)]), to_words([self.apply(c), self.apply(d)])]
+    }
 }
 
-/// The low bytes of eight values that fit them.
+/// Sixteen values that fit 16 bits; in each half of the vector, four of the first and four of the second.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn narrow(values: __m256i) -> [i8; N] {
-    let halves = _mm_packs_epi32(_mm256_castsi256_si128(values), _mm256_extracti128_si256::<1>(values));
-    let bytes: [[i8; N]; 2] = bytemuck::cast(_mm_packs_epi16(halves, halves));
-    bytes[0]
+fn to_words([a, b]: [__m256i; 2]) -> __m256i {
+    _mm256_packs_epi32(a, b)
 }
 
+/// The low bytes of 32 values that fit them, in order again.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn to_bytes([a, b]: [__m256i; 2]) -> [i8; 4 * N] {
+    let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    bytemuck::cast(_mm256_permutevar8x32_epi32(_mm256_packs_epi16(a, b), order))
+}
+
+/// The largest lane.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn reduce(largest: __m256i) -> u32 {
-    let lanes: [u32; N] = bytemuck::cast(largest);
-    lanes.into_iter().fold(0, u32::max)
+    let four = _mm_max_epu32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256::<1>(largest));
+    let two = _mm_max_epu32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
+    let one = _mm_max_epu32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two));
+    _mm_cvtsi128_si32(one).cast_unsigned()
 }
 
 #[inline]
@@ -95,26 +112,35 @@ fn largest_of_both(values: &[i32], marks: &[i8]) -> [u32; 2] {
 #[target_feature(enable = "avx2")]
 fn encode(values: &[i32], by: Lanes, codes: &mut [i8]) {
     let vectors = By::new(by);
-    let ((values, rest), (codes, rest_of_codes)) = (values.as_chunks::<N>(), codes.as_chunks_mut::<N>());
+    let ((values, rest), (codes, rest_of_codes)) =
+        (values.as_chunks::<{ 4 * N }>(), codes.as_chunks_mut::<{ 4 * N }>());
     for (codes, values) in codes.iter_mut().zip(values) {
-        *codes = narrow(vectors.apply(*values));
+        *codes = to_bytes(vectors.words(values));
     }
-    Portable.encode(rest, by, rest_of_codes);
+    if !rest.is_empty() {
+        Portable.encode(rest, by, rest_of_codes);
+    }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn encode_limbs(values: &[i32], by: Lanes, high: &mut [i8], low: &mut [i8]) {
     let vectors = By::new(by);
-    let [least, most] = [-LIMBS_MAX, LIMBS_MAX].map(|end| _mm256_set1_epi32(end));
-    let half = _mm256_set1_epi32(1 << (LIMB_BITS - 1));
-    let (values, rest) = values.as_chunks::<N>();
-    let ((high, rest_of_high), (low, rest_of_low)) = (high.as_chunks_mut::<N>(), low.as_chunks_mut::<N>());
+    let [least, most] = [-LIMBS_MAX, LIMBS_MAX].map(|end| _mm256_set1_epi16(end as i16));
+    let half = _mm256_set1_epi16(1 << (LIMB_BITS - 1));
+    let (values, rest) = values.as_chunks::<{ 4 * N }>();
+    let (high, rest_of_high) = high.as_chunks_mut::<{ 4 * N }>();
+    let (low, rest_of_low) = low.as_chunks_mut::<{ 4 * N }>();
     for ((high, low), values) in high.iter_mut().zip(low).zip(values) {
-        let value = _mm256_max_epi32(least, _mm256_min_epi32(most, vectors.apply(*values)));
-        let upper = _mm256_srai_epi32::<{ LIMB_BITS as i32 }>(_mm256_add_epi32(value, half));
-        *high = narrow(upper);
-        *low = narrow(_mm256_sub_epi32(value, _mm256_slli_epi32::<{ LIMB_BITS as i32 }>(upper)));
+        // What packing cuts is beyond these ends, too.
+        let words = vectors.words(values).map(|words| _mm256_max_epi16(least, _mm256_min_epi16(most, words)));
+        let upper =
+            words.map(|words| _mm256_srai_epi16::<{ LIMB_BITS as i32 }>(_mm256_add_epi16(words, half)));
+        let under =
+            [0, 1].map(|i| _mm256_sub_epi16(words[i], _mm256_slli_epi16::<{ LIMB_BITS as i32 }>(upper[i])));
+        (*high, *low) = (to_bytes(upper), to_bytes(under));
     }
-    Portable.encode_limbs(rest, by, rest_of_high, rest_of_low);
+    if !rest.is_empty() {
+        Portable.encode_limbs(rest, by, rest_of_high, rest_of_low);
+    }
 }
