@@ -154,6 +154,13 @@ impl<'a> Linear<'a> {
         (backend.gemm)(self, codes, scales, then, &mut out[..scales.len() * self.outputs()]);
     }
 
+    /// Places by which an accumulator can be shifted left without loss, whatever the codes and weights are.
+    pub const fn room(&self) -> u32 {
+        // At least 1: see `check`.
+        let largest = 128 * 128 * (self.inputs + 128 * self.outliers.len()) as u32;
+        largest.leading_zeros().saturating_sub(1)
+    }
+
     /// Input channels.
     pub const fn inputs(&self) -> usize {
         self.inputs

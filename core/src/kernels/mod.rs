@@ -17,6 +17,7 @@ pub(crate) mod head_store;
 mod isa;
 mod lanes;
 pub mod linear;
+mod portable;
 pub mod rows;
 pub mod scalar;
 #[cfg(test)]

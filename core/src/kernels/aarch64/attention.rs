@@ -1,7 +1,7 @@
 //! Attention of one head.
 
 use super::vector::{Factor, load_i16, load_i32, mulhi, padded, store_i8, store_i16, store_i32};
-use super::{Products, Weights};
+use super::{Mix, Weights};
 use crate::fixed::{EXP2_COEFFICIENTS, Multiplier};
 use crate::kernels::attention::{Head, KEYS_MAX, RowLogits, RowTile};
 use crate::kernels::linear::PANEL;
@@ -19,7 +19,7 @@ const ROWS: usize = 4;
 
 /// The specification's [`attention`](specification::attention).
 #[target_feature(enable = "neon")]
-pub fn attention<P: Products>(products: P, head: &Head, tile: RowTile) {
+pub fn attention<P: Mix>(products: P, head: &Head, tile: RowTile) {
     let (stride, width) = (tile.stride, head.width);
     let whole = |count: usize, part| count > 0 && count.is_multiple_of(part);
     let fits = whole(width, CHANNELS) && whole(stride, PANEL) && whole(head.block_rows, PANEL);
@@ -52,7 +52,7 @@ pub fn attention<P: Products>(products: P, head: &Head, tile: RowTile) {
 /// As many rows as there are.
 #[target_feature(enable = "neon")]
 #[inline]
-fn attend_singly<P: Products>(products: P, head: &Head, tile: RowTile) {
+fn attend_singly<P: Mix>(products: P, head: &Head, tile: RowTile) {
     let rows = tile
         .queries
         .chunks_exact(head.width)
@@ -69,7 +69,7 @@ fn attend_singly<P: Products>(products: P, head: &Head, tile: RowTile) {
 /// A tile of exactly `R` rows.
 #[target_feature(enable = "neon")]
 #[inline]
-fn attend<P: Products, const R: usize>(products: P, head: &Head, tile: RowTile) {
+fn attend<P: Mix, const R: usize>(products: P, head: &Head, tile: RowTile) {
     let stride = tile.stride;
     score::<_, R>(products, head, tile.queries, stride, tile.scores);
     let mut outputs = [Output::new(head, 0); R];
@@ -105,7 +105,7 @@ fn attend<P: Products, const R: usize>(products: P, head: &Head, tile: RowTile) 
 /// The scores of `R` queries, `[R, stride]`, also for the keys that a panel has beyond the last.
 #[target_feature(enable = "neon")]
 #[inline]
-fn score<P: Products, const R: usize>(
+fn score<P: Mix, const R: usize>(
     products: P,
     head: &Head,
     queries: &[i8],
@@ -129,8 +129,8 @@ fn score<P: Products, const R: usize>(
             let dots = products.dots(queries, panel);
             for (dots, scores) in dots.iter().zip(scores.chunks_exact_mut(stride)) {
                 let scores = scores.get_mut(first..).unwrap_or_default().as_chunks_mut().0;
-                for ((score, &dot), &scale) in scores.iter_mut().zip(dots).zip(&scales) {
-                    store_i32(score, vmulq_s32(dot, scale));
+                for ((score, dot), &scale) in scores.iter_mut().zip(dots.as_chunks().0).zip(&scales) {
+                    store_i32(score, vmulq_s32(load_i32(dot), scale));
                 }
             }
         }
@@ -209,7 +209,7 @@ fn exp2_neg(t: uint16x8_t) -> uint16x8_t {
 /// Puts each weight times its key's relative value scale where the scores were, sixteen keys after another.
 #[target_feature(enable = "neon")]
 #[inline]
-fn scale_weights<P: Products>(products: P, head: &Head, weights: &[i16], scores: &mut [i32]) {
+fn scale_weights<P: Mix>(products: P, head: &Head, weights: &[i16], scores: &mut [i32]) {
     let scaled: &mut [i8] = bytemuck::cast_slice_mut(scores);
     let scaled = scaled.as_chunks_mut().0.as_chunks_mut::<2>().0;
     let chunks = scaled.iter_mut().zip(weights.as_chunks::<PANEL>().0);

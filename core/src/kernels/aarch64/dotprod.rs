@@ -2,10 +2,12 @@
 
 use super::values::{KEYS, Values};
 use super::vector::load_i8;
-use super::{Channels, Columns, Products, Weights};
+use super::{Channels, Mix, Weights, epilogue};
+use crate::fixed::TokenScale;
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
-use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::linear::{GROUP, PANEL, Panel};
+use crate::kernels::portable::{Products, groups};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -27,11 +29,26 @@ impl Dotprod {
 }
 
 impl Products for Dotprod {
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [Columns; R] {
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
         // SAFETY: `self` proves that the machine has the instructions.
         unsafe { dots(rows, weight) }
     }
 
+    #[inline]
+    fn finish<const R: usize>(
+        self,
+        panel: &Panel,
+        room: u32,
+        sums: &[[i32; PANEL]; R],
+        scales: &[TokenScale; R],
+        y: &mut [[i32; PANEL]; R],
+    ) {
+        // SAFETY: NEON is a feature of the target.
+        unsafe { epilogue::finish(panel, room, sums, scales, y) }
+    }
+}
+
+impl Mix for Dotprod {
     /// `w = 256 * high + low + 128` with both limbs in -128..=127: the sixteen high limbs, then the low ones.
     fn weights(self, scaled: [int16x8_t; 2]) -> [int8x16_t; 2] {
         // SAFETY: NEON is a feature of the target.
@@ -69,7 +86,7 @@ fn dot<const LANE: usize>(mut sums: int32x4_t, columns: int8x16_t, codes: int8x1
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
 fn add_group<const R: usize, const LANE: usize>(
-    sums: &mut [Columns; R],
+    sums: &mut [[int32x4_t; 4]; R],
     codes: &[int8x16_t; R],
     weight: &[i8; GROUP * PANEL],
 ) {
@@ -84,11 +101,10 @@ fn add_group<const R: usize, const LANE: usize>(
 /// [`Products::dots`], four groups at a time.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
-fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [Columns; R] {
+fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
     let (weights, last_weights) = weight.as_chunks::<{ 4 * GROUP * PANEL }>();
-    let (rows, last_rows) = (rows.map(|row| row.as_chunks().0), rows.map(|row| row.as_chunks::<16>().1));
-    // Of one length, so that the loop need not check.
-    let count = rows.iter().fold(weights.len(), |count, row| count.min(row.len()));
+    let (rows, last_rows) = (groups(rows), rows.map(|row| row.as_chunks::<16>().1));
+    let count = rows.first().map_or(0, |row| row.len().min(weights.len()));
     let (weights, rows) = (&weights[..count], rows.map(|row| &row[..count]));
     let mut sums = [[vdupq_n_s32(0); 4]; R];
     for (index, weight) in weights.iter().enumerate() {
@@ -104,10 +120,10 @@ fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [Columns; R] {
         let codes = codes.map(|codes| vreinterpretq_s8_s32(vdupq_n_s32(bytemuck::cast(codes))));
         add_group::<R, 0>(&mut sums, &codes, weight);
     }
-    sums
+    sums.map(bytemuck::cast)
 }
 
-/// [`Products::mix`]. A sum over keys of limbs times codes is at most 2^14 times their number, so it fits 32 bits.
+/// [`Mix::mix`]. A sum over keys of limbs times codes is at most 2^14 times their number, so it fits 32 bits.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
 fn mix<const R: usize>(head: &Head, first: usize, weights: [&[Weights]; R]) -> [Channels; R] {

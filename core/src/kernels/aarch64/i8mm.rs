@@ -2,10 +2,12 @@
 
 use super::dotprod::Dotprod;
 use super::vector::{load_i8, padded};
-use super::{Channels, Columns, Products, Weights};
+use super::{Channels, Mix, Weights, epilogue};
+use crate::fixed::TokenScale;
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
-use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::linear::{GROUP, PANEL, Panel};
+use crate::kernels::portable::{Products, groups};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -29,7 +31,7 @@ impl I8mm {
 
 impl Products for I8mm {
     /// Pairs of rows; a single one has no use for the other half of a matrix.
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [Columns; R] {
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
         if R.is_multiple_of(2) {
             // SAFETY: `self` proves that the machine has the instructions.
             unsafe { dots(rows, weight) }
@@ -38,6 +40,21 @@ impl Products for I8mm {
         }
     }
 
+    #[inline]
+    fn finish<const R: usize>(
+        self,
+        panel: &Panel,
+        room: u32,
+        sums: &[[i32; PANEL]; R],
+        scales: &[TokenScale; R],
+        y: &mut [[i32; PANEL]; R],
+    ) {
+        // SAFETY: NEON is a feature of the target.
+        unsafe { epilogue::finish(panel, room, sums, scales, y) }
+    }
+}
+
+impl Mix for I8mm {
     fn weights(self, scaled: [int16x8_t; 2]) -> [int8x16_t; 2] {
         self.0.weights(scaled)
     }
@@ -77,7 +94,7 @@ fn pair([a, b]: [&[i8; 2 * GROUP]; 2]) -> int8x16_t {
 #[target_feature(enable = "neon,i8mm")]
 #[inline]
 fn add_groups<'c, const R: usize>(
-    sums: &mut [Columns; R],
+    sums: &mut [[int32x4_t; 4]; R],
     codes: impl Fn(usize) -> &'c [i8; 2 * GROUP],
     weights: [&[i8; GROUP * PANEL]; 2],
 ) {
@@ -98,11 +115,10 @@ fn add_groups<'c, const R: usize>(
 /// [`Products::dots`] for an even number of rows, two groups at a time.
 #[target_feature(enable = "neon,i8mm")]
 #[inline]
-fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [Columns; R] {
+fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
     let (weights, last_weight) = weight.as_chunks::<{ 2 * GROUP * PANEL }>();
-    let (rows, last_rows) = (rows.map(|row| row.as_chunks().0), rows.map(|row| row.as_chunks::<8>().1));
-    // Of one length, so that the loop need not check.
-    let count = rows.iter().fold(weights.len(), |count, row| count.min(row.len()));
+    let (rows, last_rows) = (groups(rows), rows.map(|row| row.as_chunks::<8>().1));
+    let count = rows.first().map_or(0, |row| row.len().min(weights.len()));
     let (weights, rows) = (&weights[..count], rows.map(|row| &row[..count]));
     let mut sums = [[vdupq_n_s32(0); 4]; R];
     for (index, weight) in weights.iter().enumerate() {
@@ -121,5 +137,5 @@ fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [Columns; R] {
         let columns = [split(0), split(1), split(2), split(3)];
         *pair = [columns.map(|[first, _]| first), columns.map(|[_, second]| second)];
     }
-    sums
+    sums.map(bytemuck::cast)
 }

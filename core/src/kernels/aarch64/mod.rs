@@ -1,6 +1,6 @@
 //! 64-bit ARM: `neon`, which every such machine has, `dotprod` (ARMv8.4) and `i8mm` (ARMv8.6).
 //!
-//! What the three share is written once, over NEON; they differ in how they sum products of codes ([`Products`]).
+//! What the three share is written once, over NEON; they differ in how they sum products of codes ([`Products`], [`Mix`]).
 
 /// The table of a backend: the matrix kernels over a proof of its instructions, so many rows at a time, and the rest of another's.
 macro_rules! backend {
@@ -8,15 +8,17 @@ macro_rules! backend {
         Backend {
             name: $name,
             gemm: |layer, codes, scales, then, out| {
-                // SAFETY: an `Isa` holds this function only where the machine has the features; all targets of this module have NEON.
-                unsafe { super::gemm::gemm::<_, $rows>($products, layer, codes, scales, then, out) }
+                // SAFETY: an `Isa` holds this function only where the machine has the features.
+                let products = unsafe { $products };
+                crate::kernels::portable::gemm::<_, $rows>(products, layer, codes, scales, then, out)
             },
             product: |rows, panels, width, out| {
                 // SAFETY: as above.
-                unsafe { super::product::product::<_, $rows>($products, rows, panels, width, out) }
+                let products = unsafe { $products };
+                crate::kernels::portable::product::<_, $rows>(products, rows, panels, width, out)
             },
             attention: |head, tile| {
-                // SAFETY: as above.
+                // SAFETY: as above; all targets of this module have NEON.
                 unsafe { super::attention::attention($products, head, tile) }
             },
             ..$rest
@@ -26,16 +28,16 @@ macro_rules! backend {
 
 mod attention;
 mod dotprod;
-mod gemm;
+mod epilogue;
 mod i8mm;
 mod neon;
-mod product;
 mod values;
 mod vector;
 
 use super::attention::Head;
 use super::backend::Candidate;
-use core::arch::aarch64::{int8x16_t, int16x8_t, int32x4_t, int64x2_t};
+use super::portable::Products;
+use core::arch::aarch64::{int8x16_t, int16x8_t, int64x2_t};
 
 /// Whether the machine has all of these features: asked at run time where there is `std`, else known at compile time.
 macro_rules! has {
@@ -55,20 +57,14 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     Candidate { backend: &i8mm::BACKEND, runs: || has!("dotprod", "i8mm") },
 ];
 
-/// Sums of sixteen columns.
-type Columns = [int32x4_t; 4];
-
 /// Sums of eight channels.
 type Channels = [int64x2_t; 4];
 
 /// What sixteen keys weigh in one row, as an instruction set reads it.
 type Weights = [[i8; 16]; 2];
 
-/// How an instruction set sums products of codes. A value is the proof that the machine has the instructions.
-trait Products: Copy {
-    /// Dot products of `R` rows with the sixteen columns of a packed part: the specification's `dot_panel` for each row.
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [Columns; R];
-
+/// How an instruction set sums products of weights with codes of values, besides those of [`Products`].
+trait Mix: Products {
     /// Sixteen keys' scaled weights, brought to the form that [`mix`](Self::mix) reads.
     fn weights(self, scaled: [int16x8_t; 2]) -> [int8x16_t; 2];
 

@@ -1,11 +1,13 @@
 //! What every 64-bit ARM machine has: products of eight bits widened to sixteen, and their sums to 32.
 
 use super::values::{KEYS, Values};
-use super::vector::load_i8;
-use super::{Channels, Columns, Products, Weights};
+use super::vector::{load_i8, padded};
+use super::{Channels, Mix, Weights, epilogue};
+use crate::fixed::TokenScale;
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
-use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL, Panel};
+use crate::kernels::portable::{Products, groups};
 use crate::kernels::wide;
 use core::arch::aarch64::*;
 
@@ -13,18 +15,54 @@ use core::arch::aarch64::*;
 const CHUNKS: usize = 32;
 
 /// The backend. Four rows' sums stay in registers: two vectors for each four columns, eight columns at a time.
-pub static BACKEND: Backend = backend!("neon", Neon, 4, wide::BACKEND);
+pub static BACKEND: Backend = backend!("neon", Neon::new(), 4, wide::BACKEND);
 
-/// NEON needs no proof: it is a feature of the target.
+/// Proof of NEON.
 #[derive(Clone, Copy)]
-struct Neon;
+struct Neon(());
+
+impl Neon {
+    /// # Safety
+    ///
+    /// The machine has NEON, as all of the target have.
+    const unsafe fn new() -> Self {
+        Self(())
+    }
+}
 
 impl Products for Neon {
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [Columns; R] {
+    #[inline]
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
         // SAFETY: NEON is a feature of the target.
         unsafe { dots(rows, weight) }
     }
 
+    #[inline]
+    fn dots_of_limbs<const R: usize>(
+        self,
+        high: [&[i8]; R],
+        low: [&[i8]; R],
+        weight: &[i8],
+    ) -> [[i32; PANEL]; R] {
+        // SAFETY: NEON is a feature of the target.
+        unsafe { dots_of_limbs(high, low, weight) }
+    }
+
+    #[inline]
+    fn finish<const R: usize>(
+        self,
+        panel: &Panel,
+        room: u32,
+        sums: &[[i32; PANEL]; R],
+        scales: &[TokenScale; R],
+        y: &mut [[i32; PANEL]; R],
+    ) {
+        // SAFETY: NEON is a feature of the target.
+        unsafe { epilogue::finish(panel, room, sums, scales, y) }
+    }
+}
+
+impl Mix for Neon {
     fn weights(self, scaled: [int16x8_t; 2]) -> [int8x16_t; 2] {
         // SAFETY: NEON is a feature of the target.
         scaled.map(|scaled| unsafe { vreinterpretq_s8_s16(scaled) })
@@ -39,14 +77,13 @@ impl Products for Neon {
 /// [`Products::dots`], eight columns at a time, so that four rows' sums stay in registers.
 #[target_feature(enable = "neon")]
 #[inline]
-fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [Columns; R] {
+fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
     let weights = weight.as_chunks().0;
-    let rows = rows.map(|row| row.as_chunks().0);
-    // Of one length, so that the loops need not check.
-    let count = rows.iter().fold(weights.len(), |count, row| count.min(row.len()));
+    let rows = groups(rows);
+    let count = rows.first().map_or(0, |row| row.len().min(weights.len()));
     let (weights, rows) = (&weights[..count], rows.map(|row| &row[..count]));
     let (first, last) = (half(rows, weights, 0), half(rows, weights, 2));
-    core::array::from_fn(|r| [first[r][0], first[r][1], last[r][0], last[r][1]])
+    core::array::from_fn(|r| bytemuck::cast([first[r][0], first[r][1], last[r][0], last[r][1]]))
 }
 
 /// Dot products with two of the four vectors of a group, from `first` on. The products of a vector fill two, and two products are
@@ -74,7 +111,72 @@ fn half<const R: usize>(
     sums.map(|sums| sums.map(|[low, high]| vpaddq_s32(low, high)))
 }
 
-/// [`Products::mix`], two keys and eight channels a vector of values.
+/// [`Products::dots_of_limbs`]: a channel is one code of 15 bits, and 16-bit products are added to the sums of four columns at once.
+#[target_feature(enable = "neon")]
+#[inline]
+fn dots_of_limbs<const R: usize>(high: [&[i8]; R], low: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+    const TWO: usize = 2 * GROUP;
+    let ends = [high, low].map(|rows| rows.map(|row| row.as_chunks::<TWO>().1));
+    let (high, low) = (groups::<TWO, R>(high), groups::<TWO, R>(low));
+    let (weights, last_weight) = weight.as_chunks::<{ TWO * PANEL }>();
+    let count = high.iter().chain(&low).fold(weights.len(), |count, row| count.min(row.len()));
+    let (high, low) = (high.map(|row| &row[..count]), low.map(|row| &row[..count]));
+    let mut sums = [[vdupq_n_s32(0); 4]; R];
+    for (index, weight) in weights[..count].iter().enumerate() {
+        let codes = core::array::from_fn(|r| join_limbs(&high[r][index], &low[r][index]));
+        let [a, b] = bytemuck::cast_ref::<_, [[i8; GROUP * PANEL]; 2]>(weight);
+        add_group::<R, 0, 1, 2, 3>(&mut sums, &codes, a);
+        add_group::<R, 4, 5, 6, 7>(&mut sums, &codes, b);
+    }
+    if let Some(weight) = last_weight.first_chunk() {
+        let codes = core::array::from_fn(|r| join_limbs(&padded(ends[0][r], 0), &padded(ends[1][r], 0)));
+        add_group::<R, 0, 1, 2, 3>(&mut sums, &codes, weight);
+    }
+    sums.map(bytemuck::cast)
+}
+
+/// Eight codes of two limbs as one of 15 bits each.
+#[target_feature(enable = "neon")]
+#[inline]
+fn join_limbs(high: &[i8; 2 * GROUP], low: &[i8; 2 * GROUP]) -> int16x8_t {
+    let high: int8x8_t = bytemuck::cast(*high);
+    vaddw_s8(vshll_n_s8::<{ LIMB_BITS as i32 }>(high), bytemuck::cast(*low))
+}
+
+/// Adds the products of the four inputs of a group with the codes in these lanes.
+#[target_feature(enable = "neon")]
+#[inline]
+fn add_group<const R: usize, const A: i32, const B: i32, const C: i32, const D: i32>(
+    sums: &mut [[int32x4_t; 4]; R],
+    codes: &[int16x8_t; R],
+    weight: &[i8; GROUP * PANEL],
+) {
+    // SAFETY: a group has 64 bytes, four for each column.
+    let inputs = unsafe { vld4q_s8(weight.as_ptr()) };
+    add_input::<R, A>(sums, codes, inputs.0);
+    add_input::<R, B>(sums, codes, inputs.1);
+    add_input::<R, C>(sums, codes, inputs.2);
+    add_input::<R, D>(sums, codes, inputs.3);
+}
+
+/// Adds the products of one input's sixteen weights with the codes in lane `LANE`.
+#[target_feature(enable = "neon")]
+#[inline]
+fn add_input<const R: usize, const LANE: i32>(
+    sums: &mut [[int32x4_t; 4]; R],
+    codes: &[int16x8_t; R],
+    weights: int8x16_t,
+) {
+    let (first, last) = (vmovl_s8(vget_low_s8(weights)), vmovl_high_s8(weights));
+    for (sums, &codes) in sums.iter_mut().zip(codes) {
+        sums[0] = vmlal_laneq_s16::<LANE>(sums[0], vget_low_s16(first), codes);
+        sums[1] = vmlal_high_laneq_s16::<LANE>(sums[1], first, codes);
+        sums[2] = vmlal_laneq_s16::<LANE>(sums[2], vget_low_s16(last), codes);
+        sums[3] = vmlal_high_laneq_s16::<LANE>(sums[3], last, codes);
+    }
+}
+
+/// [`Mix::mix`], two keys and eight channels a vector of values.
 #[target_feature(enable = "neon")]
 #[inline]
 fn mix<const R: usize>(head: &Head, first: usize, weights: [&[Weights]; R]) -> [Channels; R] {

@@ -33,12 +33,6 @@ pub fn store_i32(to: &mut [i32; 4], vector: int32x4_t) {
     *to = bytemuck::cast(vector);
 }
 
-/// Sixteen values.
-#[inline]
-pub fn store_columns(to: &mut [i32; 16], columns: &[int32x4_t; 4]) {
-    *to = bytemuck::cast(*columns);
-}
-
 /// `N` of the values from `at` on; zeros where there are no more.
 #[inline]
 pub fn padded<T: Copy + Default, const N: usize>(values: &[T], at: usize) -> [T; N] {

@@ -33,7 +33,9 @@ fn try_finish(panel: &Panel, acc: &[i32; PANEL], scale: TokenScale, out: &mut [i
         let shifted = acc[n].wrapping_shl(left);
         let half = 1i32.wrapping_shl(right as u32 - 1);
         let value = upper(shifted, mantissa).wrapping_add(half).wrapping_shr(right as u32);
-        wild |= (shifted.wrapping_shr(left) ^ acc[n]) | (shift - 3) | (62 - shift);
+        // Whatever bit is lost: only the sign bit of a difference would say nothing of the others.
+        let lost = shifted.wrapping_shr(left) ^ acc[n];
+        wild |= (lost | lost.wrapping_neg()) | (shift - 3) | (62 - shift);
         // The value is below 2^30.
         wild |= bias[n] ^ (bias[n] << 1);
         results[n] = value.wrapping_add(bias[n]);
@@ -68,6 +70,20 @@ mod tests {
         let results = &mut [0; PANEL];
         let lanes = try_finish(&panel, &acc, scale, results).is_some();
         assert!(lanes || wild || channels < PANEL, "real channels take the lanes");
+    }
+
+    /// A sum that loses bits on its way to the left, but not its sign.
+    #[test]
+    fn lost_bits_are_noticed() {
+        let (mantissa, shift, bias) = ([1 << 15; PANEL], [3; PANEL], [0; PANEL]);
+        let panel = Panel { high: &[], low: &[], bias: &bias, mantissa: &mantissa, shift: &shift };
+        let scale = TokenScale { mantissa: 1 << 14, exponent: 0 };
+        for acc in [5, 1 << 28, -5, i32::MAX, i32::MIN, 1] {
+            let (mut found, mut expected) = ([0; PANEL], [0; PANEL]);
+            finish(&panel, &[acc; PANEL], scale, &mut found);
+            scalar::gemm::finish(&panel, &[acc; PANEL], scale, &mut expected);
+            assert_eq!(found, expected, "{acc}");
+        }
     }
 
     proptest! {

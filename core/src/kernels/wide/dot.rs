@@ -1,64 +1,66 @@
-//! Dot products of rows of codes with packed panels.
+//! Dot products of rows of codes with packed panels, two inputs at a time.
 
-use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use crate::kernels::portable::{Products, groups};
 use wide::{i8x16, i16x16, i32x4, i32x8, u64x4};
 
 /// Columns that one vector of products covers.
 const COLUMNS: usize = 4;
 
-/// Dot products of `R` rows with the sixteen columns of a packed part: the specification's `dot_panel` for each row. Rows have
-/// equal lengths.
-#[inline(always)]
-pub fn dot_rows<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
-    let mut sums = Sums::ZERO;
-    sums.add(rows, weight);
-    sums.finish()
+/// Sums of pairs of 16-bit products.
+#[derive(Clone, Copy)]
+pub struct Pairs;
+
+impl Products for Pairs {
+    #[inline(always)]
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+        let rows = groups(rows);
+        sums(weight, |r: usize, index: usize| rows[r].get(index).map(widen))
+    }
+
+    /// The limbs of a channel are one code of 15 bits.
+    #[inline(always)]
+    fn dots_of_limbs<const R: usize>(
+        self,
+        high: [&[i8]; R],
+        low: [&[i8]; R],
+        weight: &[i8],
+    ) -> [[i32; PANEL]; R] {
+        let (high, low) = (groups(high), groups(low));
+        let limbs = |r: usize, index: usize| {
+            let (high, low) = (high[r].get(index)?, low[r].get(index)?);
+            Some((widen(high) << LIMB_BITS) + widen(low))
+        };
+        sums(weight, limbs)
+    }
 }
 
-/// The unfinished dot products of `R` rows with sixteen columns: every lane pair holds two halves of a column's sum.
-pub struct Sums<const R: usize>([[i32x8; PANEL / COLUMNS]; R]);
-
-impl<const R: usize> Sums<R> {
-    pub const ZERO: Self = Self([[i32x8::ZERO; PANEL / COLUMNS]; R]);
-
-    /// Adds the products of rows of equal lengths with a packed part.
-    #[inline(always)]
-    pub fn add(&mut self, rows: [&[i8]; R], weight: &[i8]) {
-        let mut groups = rows.map(|row| row.as_chunks::<GROUP>().0.iter());
-        for weight in weight.as_chunks::<{ GROUP * PANEL }>().0 {
-            let (weight, _) = weight.as_chunks::<16>();
-            let mut columns = [i16x16::ZERO; PANEL / COLUMNS];
-            for (column, &weight) in columns.iter_mut().zip(weight) {
-                *column = i16x16::from_i8x16(i8x16::new(weight));
-            }
-            for (acc, groups) in self.0.iter_mut().zip(&mut groups) {
-                let Some(&codes) = groups.next() else { continue };
-                let codes = i16x16::from_i8x16(broadcast(codes));
-                for (acc, &column) in acc.iter_mut().zip(&columns) {
-                    *acc += codes.dot(column);
-                }
+/// Dot products of `R` rows with the sixteen columns of a packed part: `codes(row, group)`, four times, up to a row's end.
+#[inline(always)]
+fn sums<const R: usize>(weight: &[i8], codes: impl Fn(usize, usize) -> Option<i16x16>) -> [[i32; PANEL]; R] {
+    // Every lane pair holds two halves of a column's sum.
+    let mut sums = [[i32x8::ZERO; PANEL / COLUMNS]; R];
+    for (index, weight) in weight.as_chunks::<{ GROUP * PANEL }>().0.iter().enumerate() {
+        let (weight, _) = weight.as_chunks::<16>();
+        let mut columns = [i16x16::ZERO; PANEL / COLUMNS];
+        for (column, &weight) in columns.iter_mut().zip(weight) {
+            *column = i16x16::from_i8x16(i8x16::new(weight));
+        }
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let Some(codes) = codes(r, index) else { continue };
+            for (sum, &column) in sums.iter_mut().zip(&columns) {
+                *sum += codes.dot(column);
             }
         }
     }
-
-    /// All of it times `2^bits`.
-    #[inline(always)]
-    pub fn shift_left(&mut self, bits: u32) {
-        self.0.iter_mut().flatten().for_each(|acc| *acc <<= bits);
-    }
-
-    #[inline(always)]
-    pub fn finish(self) -> [[i32; PANEL]; R] {
-        let mut sums = [[0; PANEL]; R];
-        sums.iter_mut().zip(self.0).for_each(|(sums, acc)| *sums = sum_pairs(acc));
-        sums
-    }
+    sums.map(sum_pairs)
 }
 
 /// Four codes, four times.
 #[inline(always)]
-fn broadcast(codes: [i8; GROUP]) -> i8x16 {
-    bytemuck::cast(i32x4::splat(bytemuck::cast(codes)))
+fn widen(codes: &[i8; GROUP]) -> i16x16 {
+    let four: i8x16 = bytemuck::cast(i32x4::splat(bytemuck::cast(*codes)));
+    i16x16::from_i8x16(four)
 }
 
 #[inline(always)]

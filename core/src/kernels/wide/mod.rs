@@ -5,39 +5,31 @@
 
 mod attention;
 mod dot;
-mod gemm;
-mod product;
 
 use super::lanes::activation::{gate, look_up};
 use super::lanes::layer_norm::layer_norm_rows;
 use super::lanes::multiply::upper_each;
 use super::lanes::quantize::{Portable, quantize_rows};
-use super::lanes::residual::{decode, encode};
+use super::lanes::residual::decode;
 use super::lanes::rotary;
 use super::lanes::turn::{turn, turn_gated, turn_square};
+use super::portable::{self, ENCODE, SHIFTS_LANES};
 use super::scalar::{self, common_unit, contact, wide_sums};
-use crate::quant::Site;
+use dot::Pairs;
 
-/// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
-const SHIFTS_LANES: bool = cfg!(any(target_feature = "avx2", target_feature = "neon"));
-
-/// How a residual stream is encoded.
-pub(super) const ENCODE: fn(&Site, &[i32], &mut [u8], usize) = if SHIFTS_LANES {
-    |site, x, codes, code_row| encode(site, x, codes, code_row, upper_each::<8>)
-} else {
-    scalar::residual::encode
-};
+/// Rows whose accumulators stay in registers: each takes four vectors of eight lanes.
+const ROWS: usize = if cfg!(target_feature = "avx512vl") { 4 } else { 2 };
 
 /// Portable SIMD as a backend.
 pub static BACKEND: super::backend::Backend = super::backend::Backend {
     name: "wide",
-    gemm: gemm::gemm,
+    gemm: |layer, codes, scales, then, out| portable::gemm::<_, ROWS>(Pairs, layer, codes, scales, then, out),
     quantize_rows: |rows, outliers, codes, scales| quantize_rows(Portable, rows, outliers, codes, scales),
     layer_norm_rows: |x, gain, bias, epsilons, y| {
         layer_norm_rows(x, gain, bias, epsilons, y, upper_each::<8>)
     },
     gate: |x, gates| gate(x, gates, look_up::<8>),
-    product: product::product,
+    product: |rows, panels, width, out| portable::product::<_, ROWS>(Pairs, rows, panels, width, out),
     common_unit: common_unit::common_unit,
     rotary: |row, cos_sin| rotary::rotary(row, cos_sin, rotary::turn_pairs),
     attention: attention::attention,
