@@ -3,7 +3,7 @@
 use super::rows::codec;
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
-use crate::kernels::linear::{Coded, Then};
+use crate::kernels::linear::{Coded, GROUP, PANEL, Then, panel_groups};
 use crate::kernels::testing::{CODES, Codes, Layer, Random, any_magnitude};
 use crate::quant::{Codec, Site};
 use proptest::prelude::*;
@@ -21,6 +21,8 @@ pub struct GemmCase {
     pub end: End,
     /// How [`End::Encode`] stores, and the largest exponent of a channel.
     pub codec: (Codec, u8),
+    /// Any columns for high limbs, instead of copies of their channels' own.
+    pub uncopied: bool,
     /// Any mantissa, shift, exponent and bias, instead of those of a real layer.
     pub wild: bool,
     /// Values that `out` is longer than its rows; scales that are missing.
@@ -60,13 +62,13 @@ pub fn gemm_case() -> impl Strategy<Value = GemmCase> {
     let shape = (prop_oneof![0..10usize, 0..40usize], inputs, outputs, prop_oneof![0..3usize, 0..300usize]);
     let codes = (prop::sample::select(&CODES[..]), prop::sample::select(&CODES[..]));
     let end = (prop::sample::select(&ENDS[..]), codec());
-    (any::<u64>(), shape, codes, end, any::<bool>(), 0..20usize, 0..3usize).prop_map(
+    (any::<u64>(), shape, codes, end, any::<[bool; 2]>(), 0..20usize, 0..3usize).prop_map(
         |(
             seed,
             (rows, inputs, outputs, outliers),
             (codes, weights),
             (end, codec),
-            wild,
+            [uncopied, wild],
             surplus,
             missing,
         )| {
@@ -80,6 +82,7 @@ pub fn gemm_case() -> impl Strategy<Value = GemmCase> {
                 weights,
                 end,
                 codec,
+                uncopied,
                 wild,
                 surplus,
                 missing,
@@ -93,6 +96,13 @@ impl GemmCase {
         let matrix = random.many(self.outputs * self.inputs, |r| self.weights.draw(r));
         let outliers = random.channels(self.outliers, self.inputs);
         let mut layer = Layer::pack(&matrix, self.inputs, self.outputs, &outliers);
+        let high = outliers.len().div_ceil(GROUP) * GROUP * PANEL;
+        if self.uncopied && outliers.len() < self.inputs {
+            let panel_len = panel_groups(self.inputs, outliers.len()) * GROUP * PANEL;
+            for panel in layer.weight.chunks_exact_mut(panel_len) {
+                panel[..high].iter_mut().for_each(|weight| *weight = random.next() as i8);
+            }
+        }
         layer.mantissa = random.many(self.outputs, |r| r.next() as u16 | 1 << 15);
         layer.shift = random.many(self.outputs, |r| r.next() as i8);
         layer.bias = random.many(self.outputs, any_magnitude);
@@ -166,12 +176,41 @@ pub fn check_every_small_gemm(isa: Isa) {
                         weights,
                         end,
                         codec,
+                        uncopied: index == 0,
                         wild: false,
                         surplus: 0,
                         missing: 0,
                     },
                 );
             }
+        }
+    }
+}
+
+/// More rows than a pass is for, rows that are worked on in parts, and more codes than are held at a time.
+pub fn check_large_gemm(isa: Isa) {
+    for (rows, inputs, outliers) in
+        [(131, 20, 3), (7, 1100, 40), (7, 1100, 1100), (90, 1310, 0), (80, 1310, 9)]
+    {
+        for (uncopied, codes) in [(false, Codes::Extremes), (true, Codes::Any)] {
+            let seed = (rows * inputs) as u64;
+            let codec = (Codec::Wide { step: 3 }, 2);
+            let case = GemmCase {
+                seed,
+                rows,
+                inputs,
+                outputs: 33,
+                outliers,
+                codes,
+                weights: codes,
+                end: End::Store,
+                codec,
+                uncopied,
+                wild: false,
+                surplus: 0,
+                missing: 0,
+            };
+            check_gemm(isa, &case);
         }
     }
 }

@@ -91,6 +91,11 @@ macro_rules! twins {
             }
 
             #[test]
+            fn gemm_of_large_shapes() {
+                linear::check_large_gemm(isa());
+            }
+
+            #[test]
             fn product_of_every_small_shape() {
                 product::check_every_small_product(isa());
             }

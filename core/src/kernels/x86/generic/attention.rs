@@ -84,7 +84,8 @@ fn score<V: Vectors, const R: usize>(v: V, head: &Head, queries: &[i8], stride: 
     for (excess, query) in excess.iter_mut().zip(queries.chunks_exact(width)) {
         *excess = v.excess(query);
     }
-    let rows = Rows { codes: queries.as_chunks().0, count: R, groups, panel_groups: groups, high: 0 };
+    let rows =
+        Rows { codes: queries.as_chunks().0, count: R, groups, panel_groups: groups, high: 0, outliers: &[] };
     for block in head.blocks() {
         let panels: &[Group] = block.keys.as_chunks().0;
         let scales = block.of(head.key_scale);

@@ -32,7 +32,8 @@ pub fn gemm<V: Vectors>(
     let count = scales.len().min(codes.len() / row_len).min(out.len() / outputs);
     let (codes, _) = codes[..count * row_len].as_chunks();
     let (groups, high) = (row_len / GROUP, layer.high_groups());
-    let rows = Rows { codes, count, groups, panel_groups: layer.panel_groups(), high };
+    let rows =
+        Rows { codes, count, groups, panel_groups: layer.panel_groups(), high, outliers: layer.outliers() };
     let (panels, _) = layer.weight().as_chunks();
     let mut output = Outputs {
         v,

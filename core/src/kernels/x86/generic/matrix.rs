@@ -30,6 +30,8 @@ pub struct Rows<'c> {
     pub panel_groups: usize,
     /// Groups of high limbs, which come first.
     pub high: usize,
+    /// The channels whose high limbs these are, ascending; the others in those groups stand for none.
+    pub outliers: &'c [u16],
 }
 
 /// What becomes of sums.

@@ -17,7 +17,7 @@ pub fn product<V: Vectors>(v: V, rows: &[i8], panels: &[i8], width: usize, out: 
     let (codes, _) = rows[..count * width].as_chunks();
     let (panels, _) = panels[..columns * width].as_chunks();
     v.products(
-        Rows { codes, count, groups, panel_groups: groups, high: 0 },
+        Rows { codes, count, groups, panel_groups: groups, high: 0, outliers: &[] },
         panels,
         &mut Sums { out, columns, first: 0 },
     );

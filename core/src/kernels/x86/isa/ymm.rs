@@ -5,7 +5,6 @@ use crate::kernels::attention::Temperature;
 use crate::kernels::linear::PANEL;
 use crate::kernels::x86::generic::vectors::{Channels, RowScale, UPPER};
 use crate::kernels::x86::generic::weigh::{KEYS, Scores, Weighing, Weights};
-use crate::kernels::x86::steps::multiply::upper_256;
 use core::arch::asm;
 use core::arch::x86_64::*;
 
@@ -130,13 +129,17 @@ pub fn requantize<const RIGHT: bool>(
     let (shifts, bias) = (load(&channels.shift), load(&channels.bias));
     let (mut results, mut lost) = ([_mm256_setzero_si256(); 2], _mm256_setzero_si256());
     for half in 0..2 {
-        let mantissa = _mm256_mullo_epi32(mantissas[half], mantissa);
+        // Products below 2^31 in the lower halves of 64 bits: of even lanes, and of odd ones.
+        let even = _mm256_mul_epu32(mantissas[half], mantissa);
+        let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(mantissas[half]), mantissa);
         let shift = _mm256_sub_epi32(shifts[half], exponent);
         // Differences below 0 become 0: shifts have 16 bits.
         let left = if RIGHT { _mm256_subs_epu16(upper, shift) } else { _mm256_sub_epi32(upper, shift) };
         let shifted = _mm256_sllv_epi32(acc[half], left);
         lost = _mm256_or_si256(lost, _mm256_xor_si256(_mm256_srav_epi32(shifted, left), acc[half]));
-        let values = upper_256(shifted, mantissa);
+        let even = _mm256_mul_epi32(shifted, even);
+        let odd = _mm256_mul_epi32(_mm256_shuffle_epi32::<0b11_11_01_01>(shifted), odd);
+        let values = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
         let values = if RIGHT { _mm256_srav_epi32(values, _mm256_subs_epu16(shift, upper)) } else { values };
         let values = _mm256_add_epi32(values, bias[half]);
         results[half] = _mm256_srai_epi32::<1>(values);

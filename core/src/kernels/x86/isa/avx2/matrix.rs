@@ -1,9 +1,11 @@
 //! Matrix products of 16-bit codes (`vpmaddwd`): weights are widened once for many rows, codes once for all weights, so that the inner
 //! loop only loads, multiplies and adds.
 //!
-//! A high limb is widened to what it stands for, 128 times its code, and where one column serves both limbs of a channel these become one
-//! code of 15 bits. Sums are exact in 32 bits (modulo 2^32, as the specification's), so that they are the same integers.
+//! Both limbs of an outlier channel become one code of 15 bits, since the column of its high limb is a copy of its own; where it isn't, the
+//! high limb is multiplied with the difference, too. Sums are exact in 32 bits (modulo 2^32, as the specification's), so that they are the same
+//! integers.
 
+use super::outliers;
 use super::widen::columns;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use crate::kernels::x86::generic::matrix::{Output, PASS_ROWS, Rows, bring_near};
@@ -12,6 +14,7 @@ use crate::kernels::x86::isa::ymm::{self, Pair};
 use core::arch::asm;
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
+use core::ops::Range;
 
 /// Rows of a tile: with two vectors of sums each, and the operands of their products, they fill the sixteen registers.
 pub const TILE_ROWS: usize = 6;
@@ -31,16 +34,16 @@ pub type WideCodes = [i16; GROUP];
 /// A group of a panel, widened: the first two inputs of its sixteen columns, in pairs, then the other two.
 #[derive(Clone, Copy)]
 #[repr(align(64))]
-pub struct WideGroup(#[expect(dead_code, reason = "read by the loop in assembly")] [i16; GROUP * PANEL]);
+pub struct WideGroup(#[expect(dead_code, reason = "the loop in assembly reads it")] pub [__m256i; 4]);
 
 /// Products of all rows with all panels, `[panels, panel_groups, 16, 4]`. None are made where a row's codes have no room: false.
 #[target_feature(enable = "avx2")]
 pub fn products(rows: Rows, panels: &[Group], output: &mut impl Output) -> bool {
-    let depth = rows.panel_groups;
-    if depth == 0 || depth > CODES {
+    let stride = Shape::of(rows).codes();
+    if stride == 0 || stride > CODES {
         return false;
     }
-    if rows.count * depth <= FEW_CODES {
+    if rows.count * stride <= FEW_CODES {
         with_room::<FEW_CODES>(rows, panels, output);
     } else {
         with_room::<CODES>(rows, panels, output);
@@ -62,55 +65,140 @@ fn multiply_all(
     output: &mut impl Output,
     codes: &mut [MaybeUninit<WideCodes>],
 ) {
-    let depth = rows.panel_groups;
+    let shape = Shape::of(rows);
+    let stride = shape.codes();
     let mut part = [const { MaybeUninit::uninit() }; PART];
     let mut sums = [const { MaybeUninit::uninit() }; PASS_ROWS];
     // Passes of equal length: none has so few rows that widening weights is what it does.
-    let passes = rows.count.div_ceil((codes.len() / depth).clamp(1, PASS_ROWS));
+    let passes = rows.count.div_ceil((codes.len() / stride).clamp(1, PASS_ROWS));
     for pass in 0..passes {
         let (first, end) = (pass * rows.count / passes, (pass + 1) * rows.count / passes);
         let count = end - first;
-        for (row, wide) in (first..end).zip(codes.chunks_exact_mut(depth)) {
-            widen_row(rows, row, wide);
+        for (row, wide) in (first..end).zip(codes.chunks_exact_mut(stride)) {
+            widen_row(rows, shape, row, wide);
         }
         output.rows(first, count);
-        let tiles = count.div_ceil(TILE_ROWS);
-        for (index, panel) in panels.chunks_exact(depth).enumerate() {
+        for (index, panel) in panels.chunks_exact(rows.panel_groups).enumerate() {
             output.panels(index, 1);
-            for from in (0..depth).step_by(PART) {
-                let groups = &panel[from..depth.min(from + PART)];
-                let part = widen_groups(groups, depth, &mut part);
-                let mut end = 0;
-                for tile in 0..tiles {
-                    let start = end;
-                    end += count / tiles + usize::from(tile < count % tiles);
-                    let codes = &codes[start * depth + from..end * depth];
-                    // SAFETY: each row has `depth` codes, all of them widened, and as many groups of the part are; sums are read after those with
-                    // a panel's first part are written.
-                    let sums = unsafe { multiply(codes, depth, part, from == 0, &mut sums[start..end]) };
-                    if from + PART >= depth {
-                        output.take(first + start, 0, sums, &[0; TILE_ROWS]);
-                    }
-                }
+            let (high, low) = panel.split_at(shape.high);
+            let copied = outliers::are_copied(high, low, rows.outliers);
+            for (from, groups) in (0..).step_by(PART).zip(low.chunks(PART)) {
+                let part = widen_groups(groups, panel.len(), &mut part);
+                let codes = &codes[shape.high + from..];
+                let take = copied && from + groups.len() == low.len();
+                // SAFETY: all codes of these rows are widened, and as many groups of the part are; sums are read after those with the first part are
+                // written.
+                unsafe {
+                    multiply_rows(
+                        codes,
+                        stride,
+                        part,
+                        from == 0,
+                        first..end,
+                        &mut sums,
+                        take.then_some(&mut *output),
+                    )
+                };
+            }
+            if copied {
+                continue;
+            }
+            for (from, groups) in (0..).step_by(PART).zip(high.chunks(PART)) {
+                let part =
+                    outliers::widen_differences(groups, low, &rows.outliers[GROUP * from..], &mut part);
+                let take = from + groups.len() == high.len();
+                // SAFETY: as above; there is a first part of the low limbs, which outliers have, too.
+                unsafe {
+                    multiply_rows(
+                        &codes[from..],
+                        stride,
+                        part,
+                        false,
+                        first..end,
+                        &mut sums,
+                        take.then_some(&mut *output),
+                    )
+                };
             }
         }
     }
 }
 
-/// A row's codes as a panel's columns are: a column for both limbs of each channel, or high limbs' columns before the others.
-#[target_feature(enable = "avx2")]
-fn widen_row(rows: Rows, row: usize, wide: &mut [MaybeUninit<WideCodes>]) {
-    let (high, low) = rows.codes[row * rows.groups..][..rows.groups].split_at(rows.high);
-    if rows.panel_groups == rows.groups {
-        let (wide_high, wide_low) = wide.split_at_mut(rows.high);
-        widen(high.as_flattened(), wide_high, |code| code << LIMB_BITS);
-        widen(low.as_flattened(), wide_low, |code| code);
-    } else {
-        let codes = high.as_flattened().iter().zip(low.as_flattened());
-        for (wide, (&high, &low)) in flattened(wide).iter_mut().zip(codes) {
-            wide.write((i16::from(high) << LIMB_BITS) + i16::from(low));
+/// Groups of a row of widened codes.
+#[derive(Clone, Copy)]
+struct Shape {
+    /// High limbs that have columns of their own.
+    high: usize,
+    /// Codes of both limbs.
+    low: usize,
+}
+
+impl Shape {
+    fn of(rows: Rows) -> Self {
+        let low = rows.groups - rows.high;
+        Self { high: rows.panel_groups - low, low }
+    }
+
+    const fn codes(self) -> usize {
+        self.high + self.low
+    }
+}
+
+/// Multiplies a pass's rows, tile by tile, with a part of a panel, and hands their sums to `output`, if that was the last part.
+///
+/// # Safety
+/// As for [`multiply`], for as many rows as `range` has.
+#[inline(always)]
+unsafe fn multiply_rows(
+    codes: &[MaybeUninit<WideCodes>],
+    stride: usize,
+    part: &[MaybeUninit<WideGroup>],
+    zero: bool,
+    range: Range<usize>,
+    sums: &mut [MaybeUninit<[i32; PANEL]>; PASS_ROWS],
+    mut output: Option<&mut impl Output>,
+) {
+    let count = range.len();
+    let tiles = count.div_ceil(TILE_ROWS);
+    let mut end = 0;
+    for tile in 0..tiles {
+        let start = end;
+        end += count / tiles + usize::from(tile < count % tiles);
+        // SAFETY: the caller's.
+        let sums = unsafe { multiply(&codes[start * stride..], stride, part, zero, &mut sums[start..end]) };
+        if let Some(output) = &mut output {
+            output.take(range.start + start, 0, sums, &[0; TILE_ROWS]);
         }
     }
+}
+
+/// A row's codes: high limbs that have columns of their own, worth 128 times their codes, then both limbs of every channel.
+#[target_feature(enable = "avx2")]
+fn widen_row(rows: Rows, shape: Shape, row: usize, wide: &mut [MaybeUninit<WideCodes>]) {
+    let (high, low) = rows.codes[row * rows.groups..][..rows.groups].split_at(rows.high);
+    let (high, low) = (high.as_flattened(), low.as_flattened());
+    let (wide_high, wide_low) = wide.split_at_mut(shape.high);
+    if rows.high > shape.high {
+        for (wide, (&high, &low)) in flattened(wide_low).iter_mut().zip(high.iter().zip(low)) {
+            wide.write(both(high, low));
+        }
+        return;
+    }
+    widen(high, wide_high, |code| code << LIMB_BITS);
+    widen(low, wide_low, |code| code);
+    let wide_low = flattened(wide_low);
+    for (&channel, &high) in rows.outliers.iter().zip(high) {
+        let channel = usize::from(channel);
+        if let (Some(wide), Some(&low)) = (wide_low.get_mut(channel), low.get(channel)) {
+            wide.write(both(high, low));
+        }
+    }
+}
+
+/// Both limbs of a channel as one code.
+#[inline(always)]
+fn both(high: i8, low: i8) -> i16 {
+    (i16::from(high) << LIMB_BITS) + i16::from(low)
 }
 
 /// Codes of 16 bits.
@@ -128,7 +216,7 @@ fn flattened(wide: &mut [MaybeUninit<WideCodes>]) -> &mut [MaybeUninit<i16>] {
     unsafe { core::slice::from_raw_parts_mut(wide.as_mut_ptr().cast(), wide.len() * GROUP) }
 }
 
-/// Widens groups, all of which `part` has room for, and returns them. What lies `depth` groups on, the next panel, is brought near.
+/// Widens groups, all of which `part` has room for, and returns them. What lies `depth` groups on, in the next panel, is brought near.
 #[target_feature(enable = "avx2")]
 pub fn widen_groups<'p>(
     groups: &[Group],
@@ -137,15 +225,8 @@ pub fn widen_groups<'p>(
 ) -> &'p [MaybeUninit<WideGroup>] {
     for (group, wide) in groups.iter().zip(part.iter_mut()) {
         bring_near((group as *const Group).wrapping_add(depth));
-        let to: *mut __m256i = wide.as_mut_ptr().cast();
         let [[a, b], [c, d]] = columns(group);
-        // SAFETY: a widened group has four vectors, and is aligned as two of them.
-        unsafe {
-            _mm256_store_si256(to, a);
-            _mm256_store_si256(to.add(1), b);
-            _mm256_store_si256(to.add(2), c);
-            _mm256_store_si256(to.add(3), d);
-        }
+        wide.write(WideGroup([a, b, c, d]));
     }
     &part[..groups.len()]
 }

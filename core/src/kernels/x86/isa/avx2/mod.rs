@@ -2,6 +2,7 @@
 
 mod attention;
 mod matrix;
+mod outliers;
 mod widen;
 
 use super::ymm::{self, Pair};
