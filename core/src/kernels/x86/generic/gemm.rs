@@ -1,14 +1,11 @@
 //! Linear layers.
 
-use super::matrix::{Output, PASS_ROWS, Rows};
+use super::matrix::{Output, PASS_ROWS, Rows, TAKEN_ROWS};
 use super::vectors::{Channels, RowScale, SHIFTS, UPPER, Vectors};
 use crate::fixed::TokenScale;
 use crate::kernels::lanes::activation::Outputs as Values;
 use crate::kernels::linear::{GROUP, Linear, PANEL, Panel, Then};
 use crate::kernels::scalar::gemm::{finish, gemm as defined};
-
-/// Most rows of a tile.
-const TILE_ROWS: usize = 14;
 
 /// Most panels whose epilogues are at hand.
 const PANELS_MAX: usize = 4;
@@ -46,7 +43,7 @@ pub fn gemm<V: Vectors>(
         exponents: [0; 2],
         first: [0; 2],
         epilogues: [Epilogue::NONE; PANELS_MAX],
-        y: [[0; PANEL]; TILE_ROWS],
+        y: [[0; PANEL]; TAKEN_ROWS],
     };
     v.products(rows, panels, &mut output);
 }
@@ -72,7 +69,7 @@ struct Outputs<'o, V, F> {
     first: [usize; 2],
     epilogues: [Epilogue<'o>; PANELS_MAX],
     /// A tile's outputs with one panel on their way.
-    y: [[i32; PANEL]; TILE_ROWS],
+    y: [[i32; PANEL]; TAKEN_ROWS],
 }
 
 impl<V: Vectors, F: Put> Output for Outputs<'_, V, F> {

@@ -14,6 +14,9 @@ const FEW_ROWS: usize = 3;
 /// Most rows that one pass over the panels is for: whole tiles.
 pub const PASS_ROWS: usize = 126;
 
+/// Most rows whose sums are taken at a time.
+pub const TAKEN_ROWS: usize = 32;
+
 /// Bytes of codes that one pass may read again for every panel: they stay in the second level cache.
 const PASS_BYTES: usize = 1 << 20;
 
@@ -42,7 +45,7 @@ pub trait Output {
     /// Sees the panels `first..first + count` before their sums.
     fn panels(&mut self, first: usize, count: usize);
 
-    /// Takes the sums of the rows from `row` on with one of the panels that it saw last; each row's are too large by its excess.
+    /// Takes the sums of the rows from `row` on, at most [`TAKEN_ROWS`], with one of the panels that it saw last; each row's are too large by its excess.
     fn take(&mut self, row: usize, panel: usize, sums: &[[i32; PANEL]], excess: &[i32]);
 }
 

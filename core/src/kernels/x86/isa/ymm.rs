@@ -159,8 +159,9 @@ pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperat
         let (weights, rest) = (weights.as_chunks_mut().0, keys % KEYS);
         let of_keys = scores.as_chunks().0;
         // A loop for each, so that none asks which it is.
-        *sum = match temperatures.map(|all| all[row]) {
-            Some(temperature) => {
+        *sum = match temperatures {
+            Some(all) => {
+                let temperature = all[row];
                 let shift = _mm_cvtsi32_si128(i32::from(temperature.shift.min(31)));
                 let factor = _mm256_set1_epi16(temperature.factor as i16);
                 weigh_row(of_keys, weights, |low, high| {

@@ -8,7 +8,7 @@
 use super::outliers;
 use super::widen::columns;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
-use crate::kernels::x86::generic::matrix::{Output, PASS_ROWS, Rows, bring_near};
+use crate::kernels::x86::generic::matrix::{Output, PASS_ROWS, Rows, TAKEN_ROWS, bring_near};
 use crate::kernels::x86::generic::vectors::Group;
 use crate::kernels::x86::isa::ymm::{self, Pair};
 use core::arch::asm;
@@ -156,7 +156,7 @@ unsafe fn multiply_rows(
     zero: bool,
     range: Range<usize>,
     sums: &mut [MaybeUninit<[i32; PANEL]>; PASS_ROWS],
-    mut output: Option<&mut impl Output>,
+    output: Option<&mut impl Output>,
 ) {
     let count = range.len();
     let tiles = count.div_ceil(TILE_ROWS);
@@ -165,10 +165,14 @@ unsafe fn multiply_rows(
         let start = end;
         end += count / tiles + usize::from(tile < count % tiles);
         // SAFETY: the caller's.
-        let sums = unsafe { multiply(&codes[start * stride..], stride, part, zero, &mut sums[start..end]) };
-        if let Some(output) = &mut output {
-            output.take(range.start + start, 0, sums, &[0; TILE_ROWS]);
-        }
+        unsafe { multiply(&codes[start * stride..], stride, part, zero, &mut sums[start..end]) };
+    }
+    let Some(output) = output else { return };
+    // More rows than a tile has, since asking what is to become of sums takes its time, too.
+    for start in (0..count).step_by(TAKEN_ROWS) {
+        let sums = &sums[start..count.min(start + TAKEN_ROWS)];
+        // SAFETY: all of them are written.
+        output.take(range.start + start, 0, unsafe { sums.assume_init_ref() }, &[0; TAKEN_ROWS]);
     }
 }
 
