@@ -211,7 +211,10 @@ pub fn dots<V: Vectors, const R: usize, const P: usize>(
     panels: &[Group],
     excess: &[i32; R],
 ) -> [[V::Sums; P]; R] {
-    let sums = excess.map(|excess| [v.less(excess); P]);
+    let mut sums = [[v.zero(); P]; R];
+    for (sums, &excess) in sums.iter_mut().zip(excess) {
+        *sums = [v.less(excess); P];
+    }
     add_groups(v, rows, panels, 0..rows.groups, 0, None, sums)
 }
 

@@ -118,7 +118,10 @@ impl Vectors for Avx512Vnni {
         panels: &[Group],
         excess: &[i32; R],
     ) -> [[__m512i; P]; R] {
-        let mut sums = excess.map(|excess| [self.less(excess); P]);
+        let mut sums = [[self.zero(); P]; R];
+        for (sums, &excess) in sums.iter_mut().zip(excess) {
+            *sums = [self.less(excess); P];
+        }
         let Rows { codes, groups, panel_groups, .. } = rows;
         let whole =
             groups > 0 && panel_groups == groups && codes.len() >= R * groups && panels.len() >= P * groups;
