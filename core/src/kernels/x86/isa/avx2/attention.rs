@@ -29,7 +29,7 @@ pub fn dots<const R: usize>(rows: Rows, panel: &[Group]) -> [Pair; R] {
     let mut codes = [const { MaybeUninit::<WideCodes>::uninit() }; QUERY_TILE * GROUPS];
     let mut part = [const { MaybeUninit::<WideGroup>::uninit() }; GROUPS];
     let codes = &mut codes[..count * depth];
-    widen(rows.codes.as_flattened(), codes, |code| code);
+    widen(rows.codes.as_flattened(), codes);
     let part = widen_groups(panel, depth, &mut part);
     for (dots, codes) in dots[..count].chunks_mut(ROWS).zip(codes.chunks(ROWS * depth.max(1))) {
         let mut sums = [const { MaybeUninit::uninit() }; ROWS];

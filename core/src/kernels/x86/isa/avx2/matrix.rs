@@ -74,9 +74,7 @@ fn multiply_all(
     for pass in 0..passes {
         let (first, end) = (pass * rows.count / passes, (pass + 1) * rows.count / passes);
         let count = end - first;
-        for (row, wide) in (first..end).zip(codes.chunks_exact_mut(stride)) {
-            widen_row(rows, shape, row, wide);
-        }
+        widen_rows(rows, shape, &rows.codes[first * rows.groups..end * rows.groups], codes);
         output.rows(first, count);
         for (index, panel) in panels.chunks_exact(rows.panel_groups).enumerate() {
             output.panels(index, 1);
@@ -176,25 +174,33 @@ unsafe fn multiply_rows(
     }
 }
 
-/// A row's codes: high limbs that have columns of their own, worth 128 times their codes, then both limbs of every channel.
+/// Rows of codes, each widened: high limbs that have columns of their own, then both limbs of every channel.
 #[target_feature(enable = "avx2")]
-fn widen_row(rows: Rows, shape: Shape, row: usize, wide: &mut [MaybeUninit<WideCodes>]) {
-    let (high, low) = rows.codes[row * rows.groups..][..rows.groups].split_at(rows.high);
-    let (high, low) = (high.as_flattened(), low.as_flattened());
-    let (wide_high, wide_low) = wide.split_at_mut(shape.high);
+fn widen_rows(rows: Rows, shape: Shape, codes: &[[i8; GROUP]], wide: &mut [MaybeUninit<WideCodes>]) {
     if rows.high > shape.high {
-        for (wide, (&high, &low)) in flattened(wide_low).iter_mut().zip(high.iter().zip(low)) {
-            wide.write(both(high, low));
+        let wide_rows = wide.chunks_exact_mut(shape.codes());
+        for (codes, wide) in codes.chunks_exact(rows.groups).zip(wide_rows) {
+            let (high, low) = codes.split_at(rows.high);
+            let limbs = high.as_flattened().iter().zip(low.as_flattened());
+            for (wide, (&high, &low)) in flattened(wide).iter_mut().zip(limbs) {
+                wide.write(both(high, low));
+            }
         }
         return;
     }
-    widen(high, wide_high, |code| code << LIMB_BITS);
-    widen(low, wide_low, |code| code);
-    let wide_low = flattened(wide_low);
-    for (&channel, &high) in rows.outliers.iter().zip(high) {
-        let channel = usize::from(channel);
-        if let (Some(wide), Some(&low)) = (wide_low.get_mut(channel), low.get(channel)) {
-            wide.write(both(high, low));
+    widen(codes.as_flattened(), wide);
+    if rows.high == 0 {
+        return;
+    }
+    let wide_rows = wide.chunks_exact_mut(shape.codes());
+    for (codes, wide) in codes.chunks_exact(rows.groups).zip(wide_rows) {
+        let (high, low) = codes.as_flattened().split_at(GROUP * rows.high);
+        let wide = flattened(&mut wide[shape.high..]);
+        for (&channel, &high) in rows.outliers.iter().zip(high) {
+            let channel = usize::from(channel);
+            if let (Some(wide), Some(&low)) = (wide.get_mut(channel), low.get(channel)) {
+                wide.write(both(high, low));
+            }
         }
     }
 }
@@ -207,9 +213,9 @@ fn both(high: i8, low: i8) -> i16 {
 
 /// Codes of 16 bits.
 #[inline(always)]
-pub fn widen(codes: &[i8], wide: &mut [MaybeUninit<WideCodes>], limb: impl Fn(i16) -> i16) {
+pub fn widen(codes: &[i8], wide: &mut [MaybeUninit<WideCodes>]) {
     for (wide, &code) in flattened(wide).iter_mut().zip(codes) {
-        wide.write(limb(code.into()));
+        wide.write(code.into());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::matrix::WideGroup;
 use super::widen::columns;
-use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use crate::kernels::x86::generic::vectors::Group;
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
@@ -18,7 +18,8 @@ pub fn are_copied(high: &[Group], low: &[Group], outliers: &[u16]) -> bool {
     same
 }
 
-/// Widens the differences of groups of high limbs from what they would be as copies, all of which `part` has room for, and returns them.
+/// Widens the differences of groups of high limbs from what they would be as copies, times 128, which 16 bits hold, and returns them; `part` has
+/// room for all.
 #[target_feature(enable = "avx2")]
 pub fn widen_differences<'p>(
     high: &[Group],
@@ -27,13 +28,14 @@ pub fn widen_differences<'p>(
     part: &'p mut [MaybeUninit<WideGroup>],
 ) -> &'p [MaybeUninit<WideGroup>] {
     for (at, (group, wide)) in high.iter().zip(part.iter_mut()).enumerate() {
+        const BITS: i32 = LIMB_BITS as i32;
         let [[a, b], [c, d]] = columns(group);
         let [[e, f], [g, h]] = columns(&copies(low, outliers, at));
         wide.write(WideGroup([
-            _mm256_sub_epi16(a, e),
-            _mm256_sub_epi16(b, f),
-            _mm256_sub_epi16(c, g),
-            _mm256_sub_epi16(d, h),
+            _mm256_slli_epi16::<BITS>(_mm256_sub_epi16(a, e)),
+            _mm256_slli_epi16::<BITS>(_mm256_sub_epi16(b, f)),
+            _mm256_slli_epi16::<BITS>(_mm256_sub_epi16(c, g)),
+            _mm256_slli_epi16::<BITS>(_mm256_sub_epi16(d, h)),
         ]));
     }
     &part[..high.len()]
