@@ -27,8 +27,8 @@ impl TokenScale {
     /// the result is `2^14 * 2^-45`.
     #[inline(always)]
     pub const fn covering(ordinary_max: u32, outlier_max: u32) -> Self {
-        let ordinary = smallest::<ORDINARY_MAX>(ordinary_max);
-        let outlier = smallest::<OUTLIER_MAX>(outlier_max);
+        let ordinary = Self::covering_ordinary(ordinary_max);
+        let outlier = Self::covering_outliers(outlier_max);
         // Mantissas are normalised, so the exponent decides first.
         let ordinary_rules = if ordinary.exponent == outlier.exponent {
             ordinary.mantissa >= outlier.mantissa
@@ -36,6 +36,18 @@ impl TokenScale {
             ordinary.exponent > outlier.exponent
         };
         if ordinary_rules { ordinary } else { outlier }
+    }
+
+    /// [`covering`](Self::covering) for a row without outliers.
+    #[inline(always)]
+    pub(crate) const fn covering_ordinary(max: u32) -> Self {
+        smallest::<ORDINARY_MAX>(max)
+    }
+
+    /// [`covering`](Self::covering) for a row of outliers alone.
+    #[inline(always)]
+    pub(crate) const fn covering_outliers(max: u32) -> Self {
+        smallest::<OUTLIER_MAX>(max)
     }
 
     /// `1 / scale`: what takes an activation to its code. The mantissa is rounded to nearest (and 2^31 cut to

@@ -25,7 +25,8 @@ pub trait Steps: Copy {
         largest
     }
 
-    /// The largest magnitude among the values whose mark is -1, and among those whose mark is 0.
+    /// The largest magnitude among the values whose mark is -1, and among those whose mark is 0 or all: an outlier's scale by a louder
+    /// ordinary value is less than that value's own, so that this one rules.
     #[inline(always)]
     fn largest_of_both(self, values: &[i32], marks: &[i8]) -> [u32; 2] {
         values.iter().zip(marks).fold([0; 2], |[marked, others], (value, &mark)| {
@@ -34,7 +35,7 @@ pub trait Steps: Copy {
         })
     }
 
-    /// The same for each of the first `count` rows: those of the marked values, and those of the others.
+    /// The same for each of the first `count` rows.
     #[inline(always)]
     fn largest_of_both_of_each(self, rows: Rows, count: usize, marks: &[i8]) -> [[u32; ROWS]; 2] {
         let mut largest = [[0; ROWS]; 2];
@@ -63,6 +64,12 @@ pub trait Steps: Copy {
         for ((high, low), &value) in high.iter_mut().zip(low).zip(values) {
             (*high, *low) = limbs(by.apply(value));
         }
+    }
+
+    /// Codes of the first `count` rows, which lie one after another.
+    #[inline(always)]
+    fn encode_rows(self, rows: Rows, count: usize, by: &Scales, outliers: &[u16], codes: &mut [i8]) {
+        encode_rows(self, rows, count, by, outliers, codes);
     }
 }
 
@@ -104,19 +111,16 @@ fn quantize_tile(
     codes: &mut [i8],
     scales: &mut [TokenScale],
 ) {
-    let (width, high_len) = (rows.width, outliers.len().div_ceil(GROUP) * GROUP);
-    let all_loud = !outliers.is_empty() && outliers.len() == width;
+    let width = rows.width;
     let by = if outliers.is_empty() {
-        Scales::covering(steps.largest_of_each(rows, scales.len()), [0; ROWS])
+        Scales::covering_ordinary(steps.largest_of_each(rows, scales.len()))
+    } else if outliers.len() == width {
+        Scales::covering_loud(steps.largest_of_each(rows, scales.len()))
     } else {
-        let [ordinary, loud] = if all_loud {
-            [[0; ROWS], steps.largest_of_each(rows, scales.len())]
-        } else {
-            // The first row's codes are yet to be written.
-            let marks = codes.get_mut(..width).unwrap_or_default();
-            mark_ordinary(outliers, marks);
-            steps.largest_of_both_of_each(rows, scales.len(), marks)
-        };
+        // The first row's codes are yet to be written.
+        let marks = codes.get_mut(..width).unwrap_or_default();
+        mark_ordinary(outliers, marks);
+        let [ordinary, loud] = steps.largest_of_both_of_each(rows, scales.len(), marks);
         Scales::covering(ordinary, loud)
     };
     // A whole tile has a length that compilers know.
@@ -124,26 +128,24 @@ fn quantize_tile(
         Some(scales) => by.copy_to(scales),
         None => by.copy_to(scales),
     }
-    let len = row_len(width, outliers.len());
-    if len == 0 {
-        return;
+    if row_len(width, outliers.len()) > 0 {
+        steps.encode_rows(rows, scales.len(), &by, outliers, codes);
     }
-    let done = if outliers.is_empty() && len == width {
-        steps.encode_together(rows, scales.len(), &by, codes)
-    } else {
-        0
-    };
-    for r in done..scales.len() {
+}
+
+/// [`Steps::encode_rows`], row by row.
+#[inline(always)]
+fn encode_rows(steps: impl Steps, rows: Rows, count: usize, by: &Scales, outliers: &[u16], codes: &mut [i8]) {
+    let (width, len) = (rows.width, row_len(rows.width, outliers.len()));
+    let done =
+        if outliers.is_empty() && len == width { steps.encode_together(rows, count, by, codes) } else { 0 };
+    for r in done..count {
         let values = rows.values.get(r * rows.stride..).and_then(|values| values.get(..width));
         let codes = codes.get_mut(r * len..).and_then(|codes| codes.get_mut(..len));
         let (Some(values), Some(codes)) = (values, codes) else { return };
         let by = by.inverse(r);
-        let (high, low) = codes.split_at_mut(high_len);
-        let (low, padding) = low.split_at_mut(width);
-        clear(padding);
-        let (high, padding) = high.split_at_mut(outliers.len());
-        clear(padding);
-        if all_loud {
+        let [high, low] = parts(codes, outliers.len(), width);
+        if !outliers.is_empty() && outliers.len() == width {
             steps.encode_limbs(values, by, high, low);
             continue;
         }
@@ -158,12 +160,20 @@ fn quantize_tile(
     }
 }
 
-/// Zeros; most rows need none, and no call.
+/// Where a row's high limbs go, and the others, without what pads them: zeros.
 #[inline(always)]
-fn clear(padding: &mut [i8]) {
-    if !padding.is_empty() {
-        padding.fill(0);
+pub fn parts(codes: &mut [i8], outliers: usize, width: usize) -> [&mut [i8]; 2] {
+    let (high, low) = codes.split_at_mut(outliers.div_ceil(GROUP) * GROUP);
+    [unpadded(high, outliers), unpadded(low, width)]
+}
+
+/// The first `count` codes, of so many groups as they need. The last group is cleared, whether or not it is full: it is yet to be written.
+#[inline(always)]
+fn unpadded(codes: &mut [i8], count: usize) -> &mut [i8] {
+    if let Some(last) = codes.last_chunk_mut::<GROUP>() {
+        *last = [0; GROUP];
     }
+    codes.get_mut(..count).unwrap_or_default()
 }
 
 /// -1 for each channel that is not an outlier, else 0.

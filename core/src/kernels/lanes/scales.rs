@@ -14,7 +14,7 @@ pub struct Scales {
     pub(in crate::kernels) left: [u32; ROWS],
     pub(in crate::kernels) right: [u32; ROWS],
     /// [`Lanes::half`]
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "AVX-512 alone reads it"))]
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code, reason = "x86 alone reads it"))]
     pub(in crate::kernels) half: [i32; ROWS],
 }
 
@@ -22,11 +22,28 @@ impl Scales {
     /// [`TokenScale::covering`] for each row.
     #[inline(always)]
     pub fn covering(ordinary: [u32; ROWS], loud: [u32; ROWS]) -> Self {
+        Self::of(|r| TokenScale::covering(ordinary[r], loud[r]))
+    }
+
+    /// The same where there are no outliers.
+    #[inline(always)]
+    pub fn covering_ordinary(largest: [u32; ROWS]) -> Self {
+        Self::of(|r| TokenScale::covering_ordinary(largest[r]))
+    }
+
+    /// The same where all are outliers.
+    #[inline(always)]
+    pub fn covering_loud(largest: [u32; ROWS]) -> Self {
+        Self::of(|r| TokenScale::covering_outliers(largest[r]))
+    }
+
+    #[inline(always)]
+    fn of(scale: impl Fn(usize) -> TokenScale) -> Self {
         let (mut mantissa, mut exponent) = ([0; ROWS], [0; ROWS]);
         let (mut inverse, mut half) = ([0; ROWS], [0; ROWS]);
         let (mut left, mut right) = ([0; ROWS], [0; ROWS]);
         for r in 0..ROWS {
-            let scale = TokenScale::covering(ordinary[r], loud[r]);
+            let scale = scale(r);
             (mantissa[r], exponent[r]) = (scale.mantissa, scale.exponent);
             inverse[r] = inverse_of(scale.mantissa);
             // A row of zeros is one by any multiplier; that of the quietest other row fits lanes.
@@ -96,6 +113,13 @@ mod tests {
                     let scales = Scales::covering([ordinary; ROWS], [loud; ROWS]);
                     let scale = TokenScale::covering(ordinary, loud);
                     assert_eq!(scales.get(7), scale);
+                    if loud == 0 {
+                        assert_eq!(Scales::covering_ordinary([ordinary; ROWS]).get(7), scale);
+                    } else if ordinary == 0 {
+                        assert_eq!(Scales::covering_loud([loud; ROWS]).get(7), scale);
+                    }
+                    // An outlier's scale by all values.
+                    assert_eq!(TokenScale::covering(ordinary, ordinary.max(loud)), scale);
                     if max > 0 {
                         let lanes = Lanes::new(scale.inverse(), max).expect("a covered value fits");
                         assert_eq!(scales.inverse(7), lanes, "{ordinary} {loud}");
