@@ -1,8 +1,9 @@
 //! Attention of one head.
 
+use super::loops::Loops;
 use super::matrix::Rows;
 use super::pairs::Pairs;
-use super::vectors::{Channels, Group, RowScale, SHIFTS, Vectors};
+use super::vectors::{Channels, Group, RowScale, SHIFTS};
 use super::weigh::{KEYS, Weighing};
 use crate::fixed::{Multiplier, requantize};
 use crate::kernels::attention::{Head, Logits, RowLogits, RowTile};
@@ -18,7 +19,7 @@ const PAIRS: usize = 255;
 
 /// The specification's [`attention`](crate::kernels::scalar::attention::attention), `R` rows at a time.
 #[inline(always)]
-pub fn attention<V: Vectors, const R: usize>(v: V, head: &Head, mut tile: RowTile) {
+pub fn attention<V: Loops, const R: usize>(v: V, head: &Head, mut tile: RowTile) {
     let (stride, width) = (tile.stride, head.width);
     let rows = tile.rows(width);
     let sized = tile.out_stride >= width
@@ -46,7 +47,7 @@ pub fn attention<V: Vectors, const R: usize>(v: V, head: &Head, mut tile: RowTil
 
 /// The first `R` rows of a tile, which has as many; returns how many that are.
 #[inline(always)]
-fn attend<V: Vectors, const R: usize>(v: V, head: &Head, tile: RowTile) -> usize {
+fn attend<V: Loops, const R: usize>(v: V, head: &Head, tile: RowTile) -> usize {
     let stride = tile.stride;
     score::<V, R>(v, head, tile.queries, stride, tile.scores);
     let rows = Weighing {
@@ -77,7 +78,7 @@ fn attend<V: Vectors, const R: usize>(v: V, head: &Head, tile: RowTile) -> usize
 
 /// The scores of `R` queries, `[R, stride]`.
 #[inline(always)]
-fn score<V: Vectors, const R: usize>(v: V, head: &Head, queries: &[i8], stride: usize, scores: &mut [i32]) {
+fn score<V: Loops, const R: usize>(v: V, head: &Head, queries: &[i8], stride: usize, scores: &mut [i32]) {
     let (width, groups) = (head.width, head.width / GROUP);
     let queries = &queries[..R * width];
     let mut excess = [0; R];
@@ -104,7 +105,7 @@ fn score<V: Vectors, const R: usize>(v: V, head: &Head, queries: &[i8], stride: 
 
 /// The scores of `P` panels; returns how many keys they hold.
 #[inline(always)]
-fn score_panels<V: Vectors, const R: usize, const P: usize>(
+fn score_panels<V: Loops, const R: usize, const P: usize>(
     v: V,
     rows: Rows,
     panels: &[Group],
@@ -123,7 +124,7 @@ fn score_panels<V: Vectors, const R: usize, const P: usize>(
             // SAFETY: the last row's last panel ends within the scores.
             let place = unsafe { scores.as_mut_ptr().add(row * stride + panel * PANEL) };
             // SAFETY: as above; arrays are aligned as what is in them.
-            unsafe { *place.cast() = v.finish_scaled(sums[panel], &scales) };
+            unsafe { *place.cast() = v.scaled(sums[panel], &scales) };
         }
     }
     P * PANEL
@@ -144,7 +145,7 @@ fn wide_scales(scales: &[i16]) -> [i32; PANEL] {
 /// The specification's [`weigh`](scalar::attention::weigh) for `R` rows, and their weights times the keys' value scales where the scores were;
 /// returns the sums.
 #[inline(always)]
-fn weigh<V: Vectors, const R: usize>(v: V, logits: Logits, mut rows: Weighing) -> [u32; R] {
+fn weigh<V: Loops, const R: usize>(v: V, logits: Logits, mut rows: Weighing) -> [u32; R] {
     let temperatures = match logits {
         Logits::Plain(temperatures) => temperatures.first_chunk::<R>(),
         Logits::Biased { .. } => None,
@@ -188,7 +189,7 @@ fn scale_scores(scores: &mut [i32], factor: Multiplier) {
 
 /// The context of `R` rows in the `W * 16` channels from `first` on, as far as the head has them; returns how many that are.
 #[inline(always)]
-fn contexts<'o, V: Vectors, const R: usize, const W: usize>(
+fn contexts<'o, V: Loops, const R: usize, const W: usize>(
     v: V,
     head: &Head,
     first: usize,
@@ -241,7 +242,7 @@ fn all_reduced(totals: &[i64; PANEL], reduce: u32) -> [i32; PANEL] {
 
 /// `sum over keys of scaled weight * value`, two keys at a time.
 #[inline(always)]
-fn sum_values<V: Vectors, const R: usize, const W: usize>(
+fn sum_values<V: Loops, const R: usize, const W: usize>(
     v: V,
     head: &Head,
     first: usize,
@@ -273,7 +274,7 @@ fn sum_values<V: Vectors, const R: usize, const W: usize>(
 
 /// Moves sums into totals of 64 bits.
 #[inline(always)]
-fn drain<V: Vectors, const R: usize, const W: usize>(
+fn drain<V: Loops, const R: usize, const W: usize>(
     v: V,
     sums: &mut [[V::Context; W]; R],
     totals: &mut [[[i64; PANEL]; W]; R],

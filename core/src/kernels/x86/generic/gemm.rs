@@ -1,7 +1,8 @@
 //! Linear layers.
 
+use super::loops::Loops;
 use super::matrix::{Output, PASS_ROWS, Rows, TAKEN_ROWS};
-use super::vectors::{Channels, RowScale, SHIFTS, UPPER, Vectors};
+use super::vectors::{Channels, RowScale, SHIFTS, UPPER};
 use crate::fixed::TokenScale;
 use crate::kernels::lanes::activation::Outputs as Values;
 use crate::kernels::linear::{GROUP, Linear, PANEL, Panel, Then};
@@ -13,7 +14,7 @@ const PANELS_MAX: usize = 4;
 /// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm). `put` is [`put`](crate::kernels::lanes::activation::put)
 /// with these instructions' tables.
 #[inline(always)]
-pub fn gemm<V: Vectors>(
+pub fn gemm<V: Loops>(
     v: V,
     layer: &Linear,
     codes: &[i8],
@@ -72,7 +73,7 @@ struct Outputs<'o, V, F> {
     y: [[i32; PANEL]; TAKEN_ROWS],
 }
 
-impl<V: Vectors, F: Put> Output for Outputs<'_, V, F> {
+impl<V: Loops, F: Put> Output for Outputs<'_, V, F> {
     #[inline(always)]
     fn rows(&mut self, first: usize, count: usize) {
         self.first[0] = first;
@@ -129,7 +130,7 @@ struct Tile<'t> {
 impl Tile<'_> {
     /// The layer's outputs; a row's are `stride` from those of the one before.
     #[inline(always)]
-    fn requantize(&self, v: impl Vectors, epilogue: &Epilogue, out: &mut [i32], stride: usize) {
+    fn requantize(&self, v: impl Loops, epilogue: &Epilogue, out: &mut [i32], stride: usize) {
         let Epilogue { panel, channels, lowest, highest } = epilogue;
         let usual = |[least, largest]: [i32; 2]| {
             SHIFTS.contains(&(lowest - largest)) && SHIFTS.contains(&(highest - least))
@@ -159,10 +160,10 @@ impl Tile<'_> {
     }
 }
 
-/// [`Vectors::requantize`] for each row, given with its sums and their excess; its outputs are `stride` from those of the one before.
+/// [`Vectors::requantize`](super::vectors::Vectors::requantize) for each row, given with its sums and their excess; its outputs are `stride` from those of the one before.
 /// False if it is for any.
 #[inline(always)]
-fn requantize_rows<'r, V: Vectors, const RIGHT: bool>(
+fn requantize_rows<'r, V: Loops, const RIGHT: bool>(
     v: V,
     rows: impl ExactSizeIterator<Item = ((&'r [i32; PANEL], &'r i32), &'r RowScale)>,
     channels: &Channels,

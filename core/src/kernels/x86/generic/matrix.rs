@@ -203,7 +203,7 @@ fn add_groups<V: Vectors, const R: usize, const P: usize>(
     acc
 }
 
-/// [`Vectors::dots`] in whatever instructions.
+/// [`Loops::dots`](super::loops::Loops::dots) in whatever instructions.
 #[inline(always)]
 pub fn dots<V: Vectors, const R: usize, const P: usize>(
     v: V,

@@ -27,7 +27,7 @@ impl Pairs<'_> {
         self.weights.len() >= (rows - 1) * self.stride + self.count
     }
 
-    /// [`Vectors::add_pairs`], in whatever instructions.
+    /// [`Loops::add_pairs`](super::loops::Loops::add_pairs), in whatever instructions.
     #[inline(always)]
     pub fn add<V: Vectors, const R: usize, const W: usize>(self, v: V, sums: &mut [[V::Context; W]; R]) {
         if !self.have_weights(R) {

@@ -1,13 +1,13 @@
 //! Products of two matrices of codes.
 
+use super::loops::Loops;
 use super::matrix::{Output, Rows};
-use super::vectors::Vectors;
 use crate::kernels::linear::{GROUP, PANEL};
 use crate::kernels::scalar;
 
 /// The specification's [`product`](crate::kernels::scalar::product::product).
 #[inline(always)]
-pub fn product<V: Vectors>(v: V, rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
+pub fn product<V: Loops>(v: V, rows: &[i8], panels: &[i8], width: usize, out: &mut [i32]) {
     if !width.is_multiple_of(GROUP) || width == 0 {
         return scalar::product::product(rows, panels, width, out);
     }

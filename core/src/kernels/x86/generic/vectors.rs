@@ -1,10 +1,6 @@
-//! What the shapes of the matrix kernels need of an instruction set.
+//! The primitives of an instruction set, of which the kernels are made.
 
-use super::matrix::{Output, Rows, products};
-use super::pairs::Pairs;
-use super::weigh::Weighing;
 use crate::fixed::TokenScale;
-use crate::kernels::attention::Temperature;
 use crate::kernels::linear::{GROUP, PANEL};
 use core::ops::RangeInclusive;
 
@@ -25,8 +21,6 @@ pub trait Vectors: Copy {
     const VALUES: usize;
     /// Sums of products of one row with the sixteen columns of a panel.
     type Sums: Copy;
-    /// The same of [`dots`](Self::dots).
-    type Dots: Copy;
     /// A group of a panel, ready to be multiplied.
     type Columns: Copy;
     /// Four codes of a row, for every column.
@@ -73,23 +67,6 @@ pub trait Vectors: Copy {
     /// The sums of the columns, [`excess`](Self::excess) included.
     fn finish(self, sums: Self::Sums) -> [i32; PANEL];
 
-    /// Products of one row times a scale for each column.
-    fn finish_scaled(self, dots: Self::Dots, scales: &[i32; PANEL]) -> [i32; PANEL];
-
-    /// Products of all rows with all panels: [`products`].
-    #[inline(always)]
-    fn products(self, rows: Rows, panels: &[Group], output: &mut impl Output) {
-        products(self, rows, panels, output);
-    }
-
-    /// The products of `R` rows, all of them low limbs, with as many groups of `P` panels, less each row's excess. Groups are an even number.
-    fn dots<const R: usize, const P: usize>(
-        self,
-        rows: Rows,
-        panels: &[Group],
-        excess: &[i32; R],
-    ) -> [[Self::Dots; P]; R];
-
     /// `requantize(acc - excess, mantissa, shift) + bias` for sixteen columns, for shifts of 2 to 62. False where a column exceeds its lanes; its
     /// output is another then.
     ///
@@ -113,18 +90,8 @@ pub trait Vectors: Copy {
     /// Adds the products of a pair of weights with sixteen channels' pairs of values.
     fn add_values(self, context: Self::Context, values: Self::Values, weights: [i16; 2]) -> Self::Context;
 
-    /// Adds the products of some pairs of keys with the weights of `R` rows, for `W` vectors of sixteen channels.
-    #[inline(always)]
-    fn add_pairs<const R: usize, const W: usize>(self, pairs: Pairs, sums: &mut [[Self::Context; W]; R]) {
-        pairs.add(self, sums);
-    }
-
     /// The sums of the channels.
     fn context(self, context: Self::Context) -> [i32; PANEL];
-
-    /// The weights of `R` rows of scores (or, without temperatures, of logits), of which those that are no key's are the least there is; returns
-    /// their sums. A temperature's shift is at least 1.
-    fn weigh<const R: usize>(self, rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R];
 }
 
 /// The shifts that [`Vectors::requantize`] does.

@@ -3,6 +3,7 @@
 use super::ymm::{self, Pair};
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use crate::kernels::x86::generic::loops::Loops;
 use crate::kernels::x86::generic::matrix::{Rows, dots};
 use crate::kernels::x86::generic::vectors::{Group, Vectors};
 use core::arch::asm;
@@ -21,7 +22,6 @@ impl Vectors for AvxVnni {
     const PANELS_OF_FEW_ROWS: usize = 2;
     const VALUES: usize = 1;
     type Sums = Pair;
-    type Dots = Pair;
     type Columns = Pair;
     type Codes = __m256i;
 
@@ -101,12 +101,6 @@ impl Vectors for AvxVnni {
     }
 
     #[inline(always)]
-    fn finish_scaled(self, sums: Pair, scales: &[i32; PANEL]) -> [i32; PANEL] {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::store(ymm::times(sums, ymm::load(scales))) }
-    }
-
-    #[inline(always)]
     fn add_values(self, context: Pair, values: Pair, weights: [i16; 2]) -> Pair {
         // SAFETY: the machine has the features.
         unsafe {
@@ -115,6 +109,10 @@ impl Vectors for AvxVnni {
         }
     }
 
+    ymm::without_codes!();
+}
+
+impl Loops for AvxVnni {
     #[inline(always)]
     fn dots<const R: usize, const P: usize>(
         self,
@@ -125,7 +123,7 @@ impl Vectors for AvxVnni {
         dots(self, rows, panels, excess)
     }
 
-    ymm::without_codes!();
+    ymm::loops_without_codes!();
 }
 
 /// `vpdpwssd`, which compilers make two instructions of.

@@ -50,6 +50,24 @@ macro_rules! without_codes {
             // SAFETY: the machine has the features.
             unsafe { $crate::kernels::x86::isa::ymm::store(context) }
         }
+    };
+}
+pub(super) use without_codes;
+
+/// The loops that don't know how products of codes are summed, for a type that is the proof of AVX2.
+macro_rules! loops_without_codes {
+    () => {
+        type Dots = $crate::kernels::x86::isa::ymm::Pair;
+
+        #[inline(always)]
+        fn scaled(
+            self,
+            dots: $crate::kernels::x86::isa::ymm::Pair,
+            scales: &[i32; $crate::kernels::linear::PANEL],
+        ) -> [i32; $crate::kernels::linear::PANEL] {
+            // SAFETY: the machine has the features.
+            unsafe { $crate::kernels::x86::isa::ymm::scaled(dots, scales) }
+        }
 
         #[inline(always)]
         fn weigh<const R: usize>(
@@ -62,7 +80,7 @@ macro_rules! without_codes {
         }
     };
 }
-pub(super) use without_codes;
+pub(super) use loops_without_codes;
 
 /// Zeros.
 #[inline]
@@ -94,11 +112,12 @@ pub fn less(a: Pair, b: i32) -> Pair {
     a.map(|a| _mm256_sub_epi32(a, _mm256_set1_epi32(b)))
 }
 
-/// `a * b`, the lower half.
+/// Numbers times a scale for each, the lower halves.
 #[inline]
 #[target_feature(enable = "avx2")]
-pub fn times(a: Pair, b: Pair) -> Pair {
-    [_mm256_mullo_epi32(a[0], b[0]), _mm256_mullo_epi32(a[1], b[1])]
+pub fn scaled(numbers: Pair, scales: &[i32; PANEL]) -> [i32; PANEL] {
+    let scales = load(scales);
+    store([_mm256_mullo_epi32(numbers[0], scales[0]), _mm256_mullo_epi32(numbers[1], scales[1])])
 }
 
 /// Values in pairs of 16 bits: those of `values[..32]`, or `values[..16]` and zeros.
@@ -148,7 +167,7 @@ pub fn requantize<const RIGHT: bool>(
     _mm256_testz_si256(lost, lost) == 1
 }
 
-/// [`Vectors::weigh`](crate::kernels::x86::generic::vectors::Vectors::weigh).
+/// [`Vectors::weigh`](crate::kernels::x86::generic::loops::Loops::weigh).
 #[inline]
 #[target_feature(enable = "avx2")]
 pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {

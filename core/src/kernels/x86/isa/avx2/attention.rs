@@ -42,7 +42,7 @@ pub fn dots<const R: usize>(rows: Rows, panel: &[Group]) -> [Pair; R] {
     dots
 }
 
-/// [`Vectors::add_pairs`](crate::kernels::x86::generic::vectors::Vectors::add_pairs) for four rows and sixteen channels, in one piece of assembly
+/// [`Vectors::add_pairs`](crate::kernels::x86::generic::loops::Loops::add_pairs) for four rows and sixteen channels, in one piece of assembly
 /// since compilers would keep sums in memory. Nothing is added where a pair has fewer: false.
 #[target_feature(enable = "avx2")]
 pub fn add_pairs(pairs: Pairs, sums: &mut [Pair; ROWS]) -> bool {

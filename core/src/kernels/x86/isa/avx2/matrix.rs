@@ -241,7 +241,7 @@ pub fn widen_groups<'p>(
     &part[..groups.len()]
 }
 
-/// A row's part of [`tile`]'s loop: the products of a pair of its codes with both vectors of columns.
+/// A row's part of `tile`'s loop: the products of a pair of its codes with both vectors of columns.
 macro_rules! row {
     ($first:literal, $second:literal, $row:literal, $pair:literal) => {
         concat!(

@@ -1,6 +1,7 @@
 //! AVX2: pairs of 16-bit products in 256-bit vectors (`vpmaddwd`).
 
 mod attention;
+mod loops;
 mod matrix;
 mod outliers;
 mod widen;
@@ -8,16 +9,11 @@ mod widen;
 use super::ymm::{self, Pair};
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
-use crate::kernels::x86::generic::matrix::{Output, Rows, products};
-use crate::kernels::x86::generic::pairs::Pairs;
 use crate::kernels::x86::generic::vectors::{Group, Vectors};
 use core::arch::x86_64::*;
 
 /// The backend; to be used where the machine has these instructions.
 pub static BACKEND: Backend = backend!("avx2", Avx2, 8, avx2, "avx2");
-
-/// Fewer rows are not worth weights that are widened for all of them.
-const MANY_ROWS: usize = 4;
 
 /// The proof that the machine has the features.
 #[derive(Clone, Copy)]
@@ -30,7 +26,6 @@ impl Vectors for Avx2 {
     const VALUES: usize = 1;
     /// Every pair of lanes holds two halves of a column's sum.
     type Sums = [__m256i; 4];
-    type Dots = Pair;
     /// Codes widened to 16 bits.
     type Columns = [__m256i; 4];
     type Codes = __m256i;
@@ -92,12 +87,6 @@ impl Vectors for Avx2 {
     }
 
     #[inline(always)]
-    fn finish_scaled(self, dots: Pair, scales: &[i32; PANEL]) -> [i32; PANEL] {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::store(ymm::times(dots, ymm::load(scales))) }
-    }
-
-    #[inline(always)]
     fn add_values(self, context: Pair, values: Pair, weights: [i16; 2]) -> Pair {
         // SAFETY: the machine has the features.
         unsafe {
@@ -106,55 +95,6 @@ impl Vectors for Avx2 {
                 _mm256_add_epi32(context[0], _mm256_madd_epi16(values[0], weights)),
                 _mm256_add_epi32(context[1], _mm256_madd_epi16(values[1], weights)),
             ]
-        }
-    }
-
-    /// Pairs of channels, of which every lane has its own column's, so that no sums of neighbours are to be added.
-    #[inline(always)]
-    fn dots<const R: usize, const P: usize>(
-        self,
-        rows: Rows,
-        panels: &[Group],
-        _excess: &[i32; R],
-    ) -> [[Pair; P]; R] {
-        // SAFETY: the machine has the features.
-        let mut dots = [[unsafe { ymm::zero() }; P]; R];
-        let panels = panels.chunks_exact(rows.panel_groups.max(1));
-        for (panel, part) in panels.take(P).enumerate() {
-            // SAFETY: the machine has the features.
-            let of_panel: [Pair; R] = unsafe { attention::dots(rows, part) };
-            for (dots, of_row) in dots.iter_mut().zip(of_panel) {
-                dots[panel] = of_row;
-            }
-        }
-        dots
-    }
-
-    #[inline(always)]
-    fn add_pairs<const R: usize, const W: usize>(self, pairs: Pairs, sums: &mut [[Pair; W]; R]) {
-        if !R.is_multiple_of(attention::ROWS) {
-            return pairs.add(self, sums);
-        }
-        for (tile, sums) in sums.as_chunks_mut::<{ attention::ROWS }>().0.iter_mut().enumerate() {
-            let weights = pairs.weights.get(tile * attention::ROWS * pairs.stride..).unwrap_or_default();
-            let pairs = Pairs { weights, ..pairs };
-            let done = match <&mut [Pair; attention::ROWS]>::try_from(sums.as_flattened_mut()) {
-                // SAFETY: the machine has the features.
-                Ok(sums) => unsafe { attention::add_pairs(pairs, sums) },
-                Err(_) => false,
-            };
-            if !done {
-                pairs.add(self, sums);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn products(self, rows: Rows, panels: &[Group], output: &mut impl Output) {
-        // SAFETY: the machine has the features.
-        let done = rows.count >= MANY_ROWS && unsafe { matrix::products(rows, panels, output) };
-        if !done {
-            products(self, rows, panels, output);
         }
     }
 
