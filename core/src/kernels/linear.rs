@@ -154,11 +154,12 @@ impl<'a> Linear<'a> {
         (backend.gemm)(self, codes, scales, then, &mut out[..scales.len() * self.outputs()]);
     }
 
-    /// Places by which an accumulator can be shifted left without loss, whatever the codes and weights are.
+    /// Places by which an accumulator can be shifted left without loss, whatever the codes and weights are, also those that parts are padded
+    /// with.
     pub const fn room(&self) -> u32 {
-        // At least 1: see `check`.
-        let largest = 128 * 128 * (self.inputs + 128 * self.outliers.len()) as u32;
-        largest.leading_zeros().saturating_sub(1)
+        let (high, low) = (self.high_groups(), self.inputs.div_ceil(GROUP));
+        let largest = 128 * 128 * GROUP as u64 * (low as u64 + 128 * high as u64);
+        (largest.leading_zeros() - u32::BITS).saturating_sub(1)
     }
 
     /// Input channels.

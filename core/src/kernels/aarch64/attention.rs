@@ -126,7 +126,8 @@ fn score<P: Mix, const R: usize>(
                 vmovl_s16(vget_low_s16(b)),
                 vmovl_high_s16(b),
             ];
-            let dots = products.dots(queries, panel);
+            let mut dots = [[0; PANEL]; R];
+            products.dots(queries, panel, &mut dots);
             for (dots, scores) in dots.iter().zip(scores.chunks_exact_mut(stride)) {
                 let scores = scores.get_mut(first..).unwrap_or_default().as_chunks_mut().0;
                 for ((score, dot), &scale) in scores.iter_mut().zip(dots.as_chunks().0).zip(&scales) {

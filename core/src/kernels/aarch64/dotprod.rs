@@ -1,13 +1,13 @@
 //! The dot product instruction: sixteen products a time, four to a sum.
 
+use super::epilogue::Channels;
 use super::values::{KEYS, Values};
 use super::vector::load_i8;
-use super::{Channels, Mix, Weights, epilogue};
-use crate::fixed::TokenScale;
+use super::{Mix, OfValues, Weights};
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, PANEL, Panel};
-use crate::kernels::portable::{Products, groups};
+use crate::kernels::portable::{Products, RowScales, groups};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -29,22 +29,29 @@ impl Dotprod {
 }
 
 impl Products for Dotprod {
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+    type Channels<'p> = Channels;
+
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
         // SAFETY: `self` proves that the machine has the instructions.
-        unsafe { dots(rows, weight) }
+        unsafe { dots(rows, weight, sums) }
+    }
+
+    fn channels<'p>(self, panel: &Panel<'p>, room: u32) -> Channels {
+        // SAFETY: NEON is a feature of the target.
+        unsafe { Channels::new(panel, room) }
     }
 
     #[inline]
     fn finish<const R: usize>(
         self,
-        panel: &Panel,
-        room: u32,
+        channels: &Channels,
         sums: &[[i32; PANEL]; R],
-        scales: &[TokenScale; R],
-        y: &mut [[i32; PANEL]; R],
+        scales: &RowScales<R>,
+        out: &mut [i32],
+        stride: usize,
     ) {
         // SAFETY: NEON is a feature of the target.
-        unsafe { epilogue::finish(panel, room, sums, scales, y) }
+        unsafe { channels.finish(sums, scales, out, stride) }
     }
 }
 
@@ -58,7 +65,7 @@ impl Mix for Dotprod {
         }
     }
 
-    fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [Channels; R] {
+    fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [OfValues; R] {
         // SAFETY: `self` proves that the machine has the instructions.
         unsafe { mix(head, first, weights) }
     }
@@ -101,7 +108,7 @@ fn add_group<const R: usize, const LANE: usize>(
 /// [`Products::dots`], four groups at a time.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
-fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8], out: &mut [[i32; PANEL]; R]) {
     let (weights, last_weights) = weight.as_chunks::<{ 4 * GROUP * PANEL }>();
     let (rows, last_rows) = (groups(rows), rows.map(|row| row.as_chunks::<16>().1));
     let count = rows.first().map_or(0, |row| row.len().min(weights.len()));
@@ -120,13 +127,13 @@ fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
         let codes = codes.map(|codes| vreinterpretq_s8_s32(vdupq_n_s32(bytemuck::cast(codes))));
         add_group::<R, 0>(&mut sums, &codes, weight);
     }
-    sums.map(bytemuck::cast)
+    out.iter_mut().zip(sums).for_each(|(out, sums)| *out = bytemuck::cast(sums));
 }
 
 /// [`Mix::mix`]. A sum over keys of limbs times codes is at most 2^14 times their number, so it fits 32 bits.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
-fn mix<const R: usize>(head: &Head, first: usize, weights: [&[Weights]; R]) -> [Channels; R] {
+fn mix<const R: usize>(head: &Head, first: usize, weights: [&[Weights]; R]) -> [OfValues; R] {
     let mut sums =
         Limbs { high: [[vdupq_n_s32(0); 2]; R], low: [[vdupq_n_s32(0); 2]; R], ones: [vdupq_n_s32(0); 2] };
     for block in head.blocks() {
@@ -171,7 +178,7 @@ impl<const R: usize> Limbs<R> {
     /// `256 * high + low + 128 * ones`.
     #[target_feature(enable = "neon,dotprod")]
     #[inline]
-    fn finish(&self) -> [Channels; R] {
+    fn finish(&self) -> [OfValues; R] {
         core::array::from_fn(|r| {
             let (high, low, ones) = (self.high[r], self.low[r], self.ones);
             core::array::from_fn(|half| {

@@ -1,70 +1,64 @@
 //! The epilogue of some rows of a linear layer with one panel.
 
-use super::vector::{load_i8, load_i32, requantize, store_i32};
+use super::vector::{load_i8, padded, requantize};
 use crate::fixed::TokenScale;
 use crate::kernels::linear::{PANEL, Panel};
-use crate::kernels::scalar::gemm as specification;
+use crate::kernels::portable::RowScales;
 use core::arch::aarch64::*;
-use core::ops::RangeInclusive;
 
-/// Shifts less exponents that [`Channels::by_halves`] does, before what sums can be shifted left: the last place is rounded, and a shift is a
+/// The least and the largest shift less an exponent that [`Channels::by_halves`] does, before what sums can be shifted left: the last place is rounded, and a shift is a
 /// byte.
-const SHIFTS: RangeInclusive<i32> = 32..=96;
+const SHIFTS: [i32; 2] = [32, 96];
 
-/// [`Products::finish`](crate::kernels::portable::Products::finish).
-#[target_feature(enable = "neon")]
-#[inline]
-pub fn finish<const R: usize>(
-    panel: &Panel,
-    room: u32,
-    sums: &[[i32; PANEL]; R],
-    scales: &[TokenScale; R],
-    y: &mut [[i32; PANEL]; R],
-) {
-    let rows = sums.iter().zip(scales).zip(y);
-    let whole = (panel.mantissa.first_chunk(), panel.shift.first_chunk(), panel.bias.first_chunk());
-    let (Some(mantissa), Some(shift), Some(bias)) = whole else {
-        return rows.for_each(|((sums, &scale), y)| specification::finish(panel, sums, scale, y));
-    };
-    let channels = Channels::new(mantissa, shift, bias, room as i32);
-    for ((sums, &scale), y) in rows {
-        let exponent = i32::from(scale.exponent);
-        if SHIFTS.contains(&(channels.least - exponent)) && SHIFTS.contains(&(channels.largest - exponent)) {
-            channels.by_halves(sums, scale, y);
-        } else {
-            channels.by_wholes(sums, scale, y);
-        }
-    }
-}
-
-/// A panel's channels in vectors.
-struct Channels {
+/// A panel's channels in vectors, all of them the first where a panel has none.
+#[derive(Clone, Copy)]
+pub struct Channels {
     mantissa: [uint16x8_t; 2],
     /// Places that a sum's product is to be shifted left, before a row's exponent and what [`by_halves`](Self::by_halves) shifts.
     left: [int32x4_t; 4],
     bias: [int32x4_t; 4],
     /// Places to the left that lose nothing of any sum.
     room: i32,
-    /// The least shift, and the largest, of sums that are that far to the left.
-    least: i32,
-    largest: i32,
+    /// The least exponent of rows for which [`by_halves`](Self::by_halves) does, and the largest.
+    exponents: [i32; 2],
 }
 
 impl Channels {
     #[target_feature(enable = "neon")]
-    #[inline]
-    fn new(mantissa: &[u16; PANEL], shift: &[i8; PANEL], bias: &[i32; PANEL], room: i32) -> Self {
-        let shift = load_i8(shift);
+    pub fn new(panel: &Panel, room: u32) -> Self {
+        let first = panel.shift.first().copied().unwrap_or_default();
+        let (mut shifts, room) = ([first; PANEL], room as i32);
+        shifts.iter_mut().zip(panel.shift).for_each(|(to, &shift)| *to = shift);
+        let shift = load_i8(&shifts);
         let (a, b) = (vmovl_s8(vget_low_s8(shift)), vmovl_high_s8(shift));
         let wide =
             [vmovl_s16(vget_low_s16(a)), vmovl_high_s16(a), vmovl_s16(vget_low_s16(b)), vmovl_high_s16(b)];
+        let [least, largest] = [vminvq_s8(shift), vmaxvq_s8(shift)].map(|shift| i32::from(shift) + room);
         Self {
-            mantissa: bytemuck::cast(*mantissa),
+            mantissa: bytemuck::cast(padded::<_, PANEL>(panel.mantissa, 0)),
             left: wide.map(|shift| vnegq_s32(shift)),
-            bias: bytemuck::cast(*bias),
+            bias: bytemuck::cast(padded::<_, PANEL>(panel.bias, 0)),
             room,
-            least: i32::from(vminvq_s8(shift)) + room,
-            largest: i32::from(vmaxvq_s8(shift)) + room,
+            exponents: [largest - SHIFTS[1], least - SHIFTS[0]],
+        }
+    }
+
+    /// [`Products::finish`](crate::kernels::portable::Products::finish).
+    #[target_feature(enable = "neon")]
+    #[inline]
+    pub fn finish<const R: usize>(
+        &self,
+        sums: &[[i32; PANEL]; R],
+        scales: &RowScales<R>,
+        out: &mut [i32],
+        stride: usize,
+    ) {
+        // A copy, so that compilers load it once for all rows.
+        let channels = *self;
+        if self.exponents[0] <= scales.exponents[0] && scales.exponents[1] <= self.exponents[1] {
+            each_row(sums, scales, out, stride, |sums, scale, y| channels.by_halves(sums, scale, y));
+        } else {
+            each_row(sums, scales, out, stride, |sums, scale, y| channels.by_wholes(sums, scale, y));
         }
     }
 
@@ -90,11 +84,12 @@ impl Channels {
     fn by_halves(&self, sums: &[i32; PANEL], scale: TokenScale, y: &mut [i32; PANEL]) {
         let (mantissa, room) = (self.mantissas(scale), vdupq_n_s32(self.room));
         let places = vdupq_n_s32(i32::from(scale.exponent) + 31 - self.room);
-        for (v, (y, sums)) in y.as_chunks_mut().0.iter_mut().zip(sums.as_chunks().0).enumerate() {
-            let upper = vqdmulhq_s32(vshlq_s32(load_i32(sums), room), mantissa[v]);
+        let sums: [int32x4_t; 4] = bytemuck::cast(*sums);
+        *y = bytemuck::cast([0, 1, 2, 3].map(|v: usize| {
+            let upper = vqdmulhq_s32(vshlq_s32(sums[v], room), mantissa[v]);
             let value = vrshlq_s32(upper, vaddq_s32(self.left[v], places));
-            store_i32(y, vqaddq_s32(value, self.bias[v]));
-        }
+            vqaddq_s32(value, self.bias[v])
+        }));
     }
 
     /// For any shift, from whole products. The mantissas are positive, so 63 places to the right leave nothing, too.
@@ -102,10 +97,28 @@ impl Channels {
     #[inline]
     fn by_wholes(&self, sums: &[i32; PANEL], scale: TokenScale, y: &mut [i32; PANEL]) {
         let (mantissa, exponent) = (self.mantissas(scale), vdupq_n_s32(scale.exponent.into()));
-        for (v, (y, sums)) in y.as_chunks_mut().0.iter_mut().zip(sums.as_chunks().0).enumerate() {
+        let sums: [int32x4_t; 4] = bytemuck::cast(*sums);
+        *y = bytemuck::cast([0, 1, 2, 3].map(|v: usize| {
             let left = vaddq_s32(self.left[v], exponent);
             let left = vminq_s32(vmaxq_s32(left, vdupq_n_s32(-64)), vdupq_n_s32(31));
-            store_i32(y, vqaddq_s32(requantize(load_i32(sums), mantissa[v], left), self.bias[v]));
-        }
+            vqaddq_s32(requantize(sums[v], mantissa[v], left), self.bias[v])
+        }));
+    }
+}
+
+/// Finishes each row: `finish(sums, scale, outputs)`.
+#[inline(always)]
+fn each_row<const R: usize>(
+    sums: &[[i32; PANEL]; R],
+    scales: &RowScales<R>,
+    out: &mut [i32],
+    stride: usize,
+    finish: impl Fn(&[i32; PANEL], TokenScale, &mut [i32; PANEL]),
+) {
+    let mut rest = out;
+    for (sums, &scale) in sums.iter().zip(scales.scales) {
+        let Some((y, after)) = rest.split_first_chunk_mut() else { return };
+        finish(sums, scale, y);
+        rest = after.get_mut(stride.saturating_sub(PANEL)..).unwrap_or_default();
     }
 }

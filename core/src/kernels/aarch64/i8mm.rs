@@ -1,19 +1,18 @@
 //! The matrix instruction: two rows by two columns by eight inputs.
 
 use super::dotprod::Dotprod;
+use super::epilogue::Channels;
 use super::vector::{load_i8, padded};
-use super::{Channels, Mix, Weights, epilogue};
-use crate::fixed::TokenScale;
+use super::{Mix, OfValues, Weights};
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, PANEL, Panel};
-use crate::kernels::portable::{Products, groups};
+use crate::kernels::portable::{Products, RowScales, groups};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
-/// The backend; to be used where the machine has `smmla` and `sdot`. Four rows' sums are 16 of the 32 registers; with six rows, compilers
-/// move accumulators about.
-pub static BACKEND: Backend = backend!("i8mm", I8mm::new(), 4, super::dotprod::BACKEND);
+/// The backend; to be used where the machine has `smmla` and `sdot`.
+pub static BACKEND: Backend = backend!("i8mm", I8mm::new(), 6, super::dotprod::BACKEND);
 
 /// Proof of `smmla`, and of `sdot`.
 #[derive(Clone, Copy)]
@@ -30,27 +29,34 @@ impl I8mm {
 }
 
 impl Products for I8mm {
+    type Channels<'p> = Channels;
+
     /// Pairs of rows; a single one has no use for the other half of a matrix.
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
         if R.is_multiple_of(2) {
             // SAFETY: `self` proves that the machine has the instructions.
-            unsafe { dots(rows, weight) }
+            unsafe { dots(rows, weight, sums) }
         } else {
-            self.0.dots(rows, weight)
+            self.0.dots(rows, weight, sums)
         }
+    }
+
+    fn channels<'p>(self, panel: &Panel<'p>, room: u32) -> Channels {
+        // SAFETY: NEON is a feature of the target.
+        unsafe { Channels::new(panel, room) }
     }
 
     #[inline]
     fn finish<const R: usize>(
         self,
-        panel: &Panel,
-        room: u32,
+        channels: &Channels,
         sums: &[[i32; PANEL]; R],
-        scales: &[TokenScale; R],
-        y: &mut [[i32; PANEL]; R],
+        scales: &RowScales<R>,
+        out: &mut [i32],
+        stride: usize,
     ) {
         // SAFETY: NEON is a feature of the target.
-        unsafe { epilogue::finish(panel, room, sums, scales, y) }
+        unsafe { channels.finish(sums, scales, out, stride) }
     }
 }
 
@@ -60,7 +66,7 @@ impl Mix for I8mm {
     }
 
     /// By `sdot`: it would take more to bring eight keys of a channel together than matrices save.
-    fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [Channels; R] {
+    fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [OfValues; R] {
         self.0.mix(head, first, weights)
     }
 }
@@ -112,18 +118,94 @@ fn add_groups<'c, const R: usize>(
     }
 }
 
+/// Rows whose sums, eight vectors for each two, are 24 of the 32 registers; the others are three pairs of codes and five vectors of weights.
+const ROWS: usize = 6;
+
+/// The products of six rows with the eight columns of half a panel: the columns' two groups are brought together first.
+macro_rules! half {
+    ($after:literal, $second:literal; $($a:literal $b:literal $c:literal $d:literal from $row:literal),*) => {
+        concat!(
+            "ldp q3, q4, [{weights}], #", $after, "\n",
+            "ldp q5, q6, [{weights}, #", $second, "]\n",
+            "zip1 v7.4s, v3.4s, v5.4s\n",
+            "zip2 v3.4s, v3.4s, v5.4s\n",
+            "zip1 v5.4s, v4.4s, v6.4s\n",
+            "zip2 v4.4s, v4.4s, v6.4s\n",
+            $(
+                "smmla ", $a, ".4s, ", $row, ".16b, v7.16b\n",
+                "smmla ", $b, ".4s, ", $row, ".16b, v3.16b\n",
+                "smmla ", $c, ".4s, ", $row, ".16b, v5.16b\n",
+                "smmla ", $d, ".4s, ", $row, ".16b, v4.16b\n",
+            )*
+        )
+    };
+}
+
+/// Adds the products of six rows with pairs of groups, which are as many as of each row, as [`add_groups`] does. In one piece, since
+/// compilers would keep sums in memory.
+#[target_feature(enable = "neon,i8mm")]
+#[inline]
+fn add_to_six(
+    sums: &mut [[int32x4_t; 4]; ROWS],
+    rows: [&[[i8; 2 * GROUP]]; ROWS],
+    weights: &[[i8; 2 * GROUP * PANEL]],
+) {
+    if weights.is_empty() || rows.iter().any(|row| row.len() < weights.len()) {
+        return;
+    }
+    // SAFETY: the function has the features. The loop ends after all weights and as much of each row, which is there, and writes nothing
+    // but its operands.
+    unsafe {
+        asm!(
+            "2:",
+            "ldr d0, [{a}], #8",
+            "ldr d1, [{c}], #8",
+            "ldr d2, [{e}], #8",
+            "ld1 {{v0.d}}[1], [{b}], #8",
+            "ld1 {{v1.d}}[1], [{d}], #8",
+            "ld1 {{v2.d}}[1], [{f}], #8",
+            half!(32, 32; "v8" "v9" "v10" "v11" from "v0", "v16" "v17" "v18" "v19" from "v1", "v24" "v25" "v26" "v27" from "v2"),
+            half!(96, -32; "v12" "v13" "v14" "v15" from "v0", "v20" "v21" "v22" "v23" from "v1", "v28" "v29" "v30" "v31" from "v2"),
+            "subs {count}, {count}, #1",
+            "b.ne 2b",
+            weights = inout(reg) weights.as_ptr() => _,
+            count = inout(reg) weights.len() => _,
+            a = inout(reg) rows[0].as_ptr() => _,
+            b = inout(reg) rows[1].as_ptr() => _,
+            c = inout(reg) rows[2].as_ptr() => _,
+            d = inout(reg) rows[3].as_ptr() => _,
+            e = inout(reg) rows[4].as_ptr() => _,
+            f = inout(reg) rows[5].as_ptr() => _,
+            inout("v8") sums[0][0], inout("v9") sums[0][1], inout("v10") sums[0][2], inout("v11") sums[0][3],
+            inout("v12") sums[1][0], inout("v13") sums[1][1], inout("v14") sums[1][2], inout("v15") sums[1][3],
+            inout("v16") sums[2][0], inout("v17") sums[2][1], inout("v18") sums[2][2], inout("v19") sums[2][3],
+            inout("v20") sums[3][0], inout("v21") sums[3][1], inout("v22") sums[3][2], inout("v23") sums[3][3],
+            inout("v24") sums[4][0], inout("v25") sums[4][1], inout("v26") sums[4][2], inout("v27") sums[4][3],
+            inout("v28") sums[5][0], inout("v29") sums[5][1], inout("v30") sums[5][2], inout("v31") sums[5][3],
+            out("v0") _, out("v1") _, out("v2") _, out("v3") _, out("v4") _, out("v5") _, out("v6") _, out("v7") _,
+            options(readonly, nostack),
+        );
+    }
+}
+
 /// [`Products::dots`] for an even number of rows, two groups at a time.
 #[target_feature(enable = "neon,i8mm")]
 #[inline]
-fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8], out: &mut [[i32; PANEL]; R]) {
     let (weights, last_weight) = weight.as_chunks::<{ 2 * GROUP * PANEL }>();
     let (rows, last_rows) = (groups(rows), rows.map(|row| row.as_chunks::<8>().1));
     let count = rows.first().map_or(0, |row| row.len().min(weights.len()));
     let (weights, rows) = (&weights[..count], rows.map(|row| &row[..count]));
     let mut sums = [[vdupq_n_s32(0); 4]; R];
-    for (index, weight) in weights.iter().enumerate() {
-        let [a, b] = bytemuck::cast_ref::<_, [[i8; GROUP * PANEL]; 2]>(weight);
-        add_groups(&mut sums, |r| &rows[r][index], [a, b]);
+    if let (Some(sums), Some(rows)) = (sums.first_chunk_mut(), rows.first_chunk())
+        && R == ROWS
+    {
+        add_to_six(sums, *rows, weights);
+    } else {
+        for (index, weight) in weights.iter().enumerate() {
+            let [a, b] = bytemuck::cast_ref::<_, [[i8; GROUP * PANEL]; 2]>(weight);
+            add_groups(&mut sums, |r| &rows[r][index], [a, b]);
+        }
     }
     if let Some(weight) = last_weight.first_chunk() {
         let codes = last_rows.map(|row| padded(row, 0));
@@ -137,5 +219,5 @@ fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
         let columns = [split(0), split(1), split(2), split(3)];
         *pair = [columns.map(|[first, _]| first), columns.map(|[_, second]| second)];
     }
-    sums.map(bytemuck::cast)
+    out.iter_mut().zip(sums).for_each(|(out, sums)| *out = bytemuck::cast(sums));
 }

@@ -58,7 +58,7 @@ pub(super) const CANDIDATES: &[Candidate] = &[
 ];
 
 /// Sums of eight channels.
-type Channels = [int64x2_t; 4];
+type OfValues = [int64x2_t; 4];
 
 /// What sixteen keys weigh in one row, as an instruction set reads it.
 type Weights = [[i8; 16]; 2];
@@ -70,5 +70,5 @@ trait Mix: Products {
 
     /// `sum over keys of scaled weight * value` for `R` rows and the eight channels from `first` on. Every block holds a
     /// multiple of sixteen rows, and `weights` has as many chunks as its keys need; keys beyond the last weigh nothing.
-    fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [Channels; R];
+    fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [OfValues; R];
 }

@@ -1,13 +1,13 @@
 //! What every 64-bit ARM machine has: products of eight bits widened to sixteen, and their sums to 32.
 
+use super::epilogue::Channels;
 use super::values::{KEYS, Values};
 use super::vector::{load_i8, padded};
-use super::{Channels, Mix, Weights, epilogue};
-use crate::fixed::TokenScale;
+use super::{Mix, OfValues, Weights};
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL, Panel};
-use crate::kernels::portable::{Products, groups};
+use crate::kernels::portable::{Products, RowScales, groups};
 use crate::kernels::wide;
 use core::arch::aarch64::*;
 
@@ -31,10 +31,12 @@ impl Neon {
 }
 
 impl Products for Neon {
+    type Channels<'p> = Channels;
+
     #[inline]
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
         // SAFETY: NEON is a feature of the target.
-        unsafe { dots(rows, weight) }
+        unsafe { dots(rows, weight, sums) }
     }
 
     #[inline]
@@ -43,22 +45,28 @@ impl Products for Neon {
         high: [&[i8]; R],
         low: [&[i8]; R],
         weight: &[i8],
-    ) -> [[i32; PANEL]; R] {
+        sums: &mut [[i32; PANEL]; R],
+    ) {
         // SAFETY: NEON is a feature of the target.
-        unsafe { dots_of_limbs(high, low, weight) }
+        unsafe { dots_of_limbs(high, low, weight, sums) }
+    }
+
+    fn channels<'p>(self, panel: &Panel<'p>, room: u32) -> Channels {
+        // SAFETY: NEON is a feature of the target.
+        unsafe { Channels::new(panel, room) }
     }
 
     #[inline]
     fn finish<const R: usize>(
         self,
-        panel: &Panel,
-        room: u32,
+        channels: &Channels,
         sums: &[[i32; PANEL]; R],
-        scales: &[TokenScale; R],
-        y: &mut [[i32; PANEL]; R],
+        scales: &RowScales<R>,
+        out: &mut [i32],
+        stride: usize,
     ) {
         // SAFETY: NEON is a feature of the target.
-        unsafe { epilogue::finish(panel, room, sums, scales, y) }
+        unsafe { channels.finish(sums, scales, out, stride) }
     }
 }
 
@@ -68,7 +76,7 @@ impl Mix for Neon {
         scaled.map(|scaled| unsafe { vreinterpretq_s8_s16(scaled) })
     }
 
-    fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [Channels; R] {
+    fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [OfValues; R] {
         // SAFETY: NEON is a feature of the target.
         unsafe { mix(head, first, weights) }
     }
@@ -77,44 +85,84 @@ impl Mix for Neon {
 /// [`Products::dots`], eight columns at a time, so that four rows' sums stay in registers.
 #[target_feature(enable = "neon")]
 #[inline]
-fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
-    let weights = weight.as_chunks().0;
-    let rows = groups(rows);
-    let count = rows.first().map_or(0, |row| row.len().min(weights.len()));
-    let (weights, rows) = (&weights[..count], rows.map(|row| &row[..count]));
-    let (first, last) = (half(rows, weights, 0), half(rows, weights, 2));
-    core::array::from_fn(|r| bytemuck::cast([first[r][0], first[r][1], last[r][0], last[r][1]]))
+fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
+    dots_of_half::<R, 0>(rows, weight, sums);
+    dots_of_half::<R, 1>(rows, weight, sums);
 }
 
-/// Dot products with two of the four vectors of a group, from `first` on. The products of a vector fill two, and two products are
-/// added to each lane of the sums: as many of -128 and -128 would not fit sixteen bits.
+/// Dot products with the first half of the columns, or the second, four groups at a time.
 #[target_feature(enable = "neon")]
 #[inline]
-fn half<const R: usize>(
-    rows: [&[[i8; GROUP]]; R],
-    weights: &[[i8; GROUP * PANEL]],
-    first: usize,
-) -> [[int32x4_t; 2]; R] {
+fn dots_of_half<const R: usize, const HALF: usize>(
+    rows: [&[i8]; R],
+    weight: &[i8],
+    out: &mut [[i32; PANEL]; R],
+) {
     let mut sums = [[[vdupq_n_s32(0); 2]; 2]; R];
+    let (weights, last_weights) = weight.as_chunks::<{ 4 * GROUP * PANEL }>();
+    let (rows, last_rows) = (groups(rows), rows.map(|row| row.as_chunks::<16>().1));
+    // Of one length, so that the loop need not check.
+    let count = rows.first().map_or(0, |row| row.len().min(weights.len()));
+    let (weights, rows) = (&weights[..count], rows.map(|row| &row[..count]));
     for (index, weight) in weights.iter().enumerate() {
-        let codes: [int8x16_t; R] =
-            core::array::from_fn(|r| vreinterpretq_s8_s32(vdupq_n_s32(bytemuck::cast(rows[r][index]))));
-        for (v, weight) in weight.as_chunks().0.iter().skip(first).take(2).enumerate() {
-            let columns = load_i8(weight);
-            for (sums, &codes) in sums.iter_mut().zip(&codes) {
-                let [low, high] = &mut sums[v];
-                *low = vpadalq_s16(*low, vmull_s8(vget_low_s8(columns), vget_low_s8(codes)));
-                *high = vpadalq_s16(*high, vmull_high_s8(columns, codes));
-            }
+        let codes: [_; R] = core::array::from_fn(|r| load_i8(&rows[r][index]));
+        let [a, b, c, d] = bytemuck::cast_ref::<_, [[[[i8; 16]; 2]; 2]; 4]>(weight);
+        add_to_pairs(&mut sums, codes.map(lane::<0>), &a[HALF]);
+        add_to_pairs(&mut sums, codes.map(lane::<1>), &b[HALF]);
+        add_to_pairs(&mut sums, codes.map(lane::<2>), &c[HALF]);
+        add_to_pairs(&mut sums, codes.map(lane::<3>), &d[HALF]);
+    }
+    let (last_weights, last_rows) = (last_weights.as_chunks().0, groups(last_rows));
+    let count = last_rows.first().map_or(0, |row| row.len().min(last_weights.len()));
+    let (last_weights, last_rows) = (&last_weights[..count], last_rows.map(|row| &row[..count]));
+    for (index, weight) in last_weights.iter().enumerate() {
+        let codes: [_; R] = core::array::from_fn(|r| {
+            vreinterpretq_s8_s32(vdupq_n_s32(bytemuck::cast::<[i8; GROUP], _>(last_rows[r][index])))
+        });
+        let weight = bytemuck::cast_ref::<[i8; GROUP * PANEL], [[[i8; 16]; 2]; 2]>(weight);
+        add_to_pairs(&mut sums, codes, &weight[HALF]);
+    }
+    for (out, [[a, b], [c, d]]) in out.iter_mut().zip(sums) {
+        let halves: &mut [[i32; PANEL / 2]; 2] = bytemuck::cast_mut(out);
+        halves[HALF] = bytemuck::cast([vpaddq_s32(a, b), vpaddq_s32(c, d)]);
+    }
+}
+
+/// Four codes of sixteen, four times.
+#[inline(always)]
+fn lane<const LANE: i32>(codes: int8x16_t) -> int8x16_t {
+    // SAFETY: NEON is a feature of the target.
+    unsafe { vreinterpretq_s8_s32(vdupq_laneq_s32::<LANE>(vreinterpretq_s32_s8(codes))) }
+}
+
+/// Adds the products of four inputs with eight columns. The products of a vector fill two, and two products are added to each lane of the
+/// sums: as many of -128 and -128 would not fit sixteen bits.
+#[target_feature(enable = "neon")]
+#[inline]
+fn add_to_pairs<const R: usize>(
+    sums: &mut [[[int32x4_t; 2]; 2]; R],
+    codes: [int8x16_t; R],
+    weights: &[[i8; 16]; 2],
+) {
+    for (v, weight) in weights.iter().enumerate() {
+        let columns = load_i8(weight);
+        for (sums, &codes) in sums.iter_mut().zip(&codes) {
+            let [low, high] = &mut sums[v];
+            *low = vpadalq_s16(*low, vmull_s8(vget_low_s8(columns), vget_low_s8(codes)));
+            *high = vpadalq_s16(*high, vmull_high_s8(columns, codes));
         }
     }
-    sums.map(|sums| sums.map(|[low, high]| vpaddq_s32(low, high)))
 }
 
 /// [`Products::dots_of_limbs`]: a channel is one code of 15 bits, and 16-bit products are added to the sums of four columns at once.
 #[target_feature(enable = "neon")]
 #[inline]
-fn dots_of_limbs<const R: usize>(high: [&[i8]; R], low: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+fn dots_of_limbs<const R: usize>(
+    high: [&[i8]; R],
+    low: [&[i8]; R],
+    weight: &[i8],
+    out: &mut [[i32; PANEL]; R],
+) {
     const TWO: usize = 2 * GROUP;
     let ends = [high, low].map(|rows| rows.map(|row| row.as_chunks::<TWO>().1));
     let (high, low) = (groups::<TWO, R>(high), groups::<TWO, R>(low));
@@ -132,7 +180,7 @@ fn dots_of_limbs<const R: usize>(high: [&[i8]; R], low: [&[i8]; R], weight: &[i8
         let codes = core::array::from_fn(|r| join_limbs(&padded(ends[0][r], 0), &padded(ends[1][r], 0)));
         add_group::<R, 0, 1, 2, 3>(&mut sums, &codes, weight);
     }
-    sums.map(bytemuck::cast)
+    out.iter_mut().zip(sums).for_each(|(out, sums)| *out = bytemuck::cast(sums));
 }
 
 /// Eight codes of two limbs as one of 15 bits each.
@@ -179,7 +227,7 @@ fn add_input<const R: usize, const LANE: i32>(
 /// [`Mix::mix`], two keys and eight channels a vector of values.
 #[target_feature(enable = "neon")]
 #[inline]
-fn mix<const R: usize>(head: &Head, first: usize, weights: [&[Weights]; R]) -> [Channels; R] {
+fn mix<const R: usize>(head: &Head, first: usize, weights: [&[Weights]; R]) -> [OfValues; R] {
     let mut sums = [[vdupq_n_s64(0); 4]; R];
     for block in head.blocks() {
         let mut chunks = Values::of(&block, head.width, first).zip(block.first / KEYS..).peekable();

@@ -24,47 +24,83 @@ pub(in crate::kernels) const ENCODE: fn(&Site, &[i32], &mut [u8], usize) = if SH
     scalar::residual::encode
 };
 
-/// What an instruction set does with `R` rows and a panel. A value is the proof that the machine has the instructions.
+/// What an instruction set does with some rows and a panel. A value is the proof that the machine has the instructions.
 pub(in crate::kernels) trait Products: Copy {
-    /// Dot products of rows with the sixteen columns of a packed part: the specification's `dot_panel` for each row.
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R];
+    /// A panel's epilogues, ready for [`finish`](Self::finish).
+    type Channels<'p>;
 
-    /// Dot products of channels of two limbs, high and low ones, with a part whose columns serve both: `high * 128 + low`, modulo 2^32.
+    /// Writes dot products of rows with the sixteen columns of a packed part: the specification's `dot_panel` for each row.
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]);
+
+    /// Writes dot products of channels of two limbs, high and low ones, with a part whose columns serve both: `high * 128 + low`, modulo
+    /// 2^32.
     #[inline(always)]
     fn dots_of_limbs<const R: usize>(
         self,
         high: [&[i8]; R],
         low: [&[i8]; R],
         weight: &[i8],
-    ) -> [[i32; PANEL]; R] {
-        let mut sums = self.dots(low, weight);
-        add_high(&mut sums, self.dots(high, weight));
-        sums
+        sums: &mut [[i32; PANEL]; R],
+    ) {
+        let mut of_high = [[0; PANEL]; R];
+        self.dots(high, weight, &mut of_high);
+        self.dots(low, weight, sums);
+        add_high(sums, &of_high);
     }
 
-    /// The specification's [`finish`](scalar::gemm::finish) for each row. No sum loses anything if it is shifted left by `room` places.
-    #[inline(always)]
+    /// Makes a panel's epilogues ready. No sum loses anything if it is shifted left by `room` places.
+    fn channels<'p>(self, panel: &Panel<'p>, room: u32) -> Self::Channels<'p>;
+
+    /// The specification's [`finish`](scalar::gemm::finish) of each row's sums; a row's outputs are the first sixteen of `out`, `stride` from
+    /// those of the one before, or as many as there are of them. What is beyond a panel's channels may be anything.
     fn finish<const R: usize>(
         self,
-        panel: &Panel,
-        _room: u32,
+        channels: &Self::Channels<'_>,
         sums: &[[i32; PANEL]; R],
-        scales: &[TokenScale; R],
-        y: &mut [[i32; PANEL]; R],
-    ) {
-        for ((sums, &scale), y) in sums.iter().zip(scales).zip(y) {
-            if SHIFTS_LANES {
-                lanes::epilogue::finish(panel, sums, scale, y);
-            } else {
-                scalar::gemm::finish(panel, sums, scale, y);
-            }
+        scales: &RowScales<R>,
+        out: &mut [i32],
+        stride: usize,
+    );
+}
+
+/// The scales of some rows.
+pub(in crate::kernels) struct RowScales<'s, const R: usize> {
+    pub scales: &'s [TokenScale; R],
+    /// The least exponent, and the largest.
+    #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "ARM asks it once for all rows"))]
+    pub exponents: [i32; 2],
+}
+
+impl<'s, const R: usize> RowScales<'s, R> {
+    #[inline(always)]
+    fn new(scales: &'s [TokenScale; R]) -> Self {
+        let exponents = scales.iter().map(|scale| i32::from(scale.exponent));
+        let exponents = exponents.fold([i32::MAX, i32::MIN], |[a, b], e| [a.min(e), b.max(e)]);
+        Self { scales, exponents }
+    }
+}
+
+/// [`Products::finish`] in loops for any instructions.
+#[inline(always)]
+pub(in crate::kernels) fn finish<const R: usize>(
+    panel: &Panel,
+    sums: &[[i32; PANEL]; R],
+    scales: &RowScales<R>,
+    out: &mut [i32],
+    stride: usize,
+) {
+    for ((sums, &scale), out) in sums.iter().zip(scales.scales).zip(out.chunks_mut(stride.max(1))) {
+        if SHIFTS_LANES {
+            lanes::epilogue::finish(panel, sums, scale, out);
+        } else {
+            scalar::gemm::finish(panel, sums, scale, out);
         }
     }
 }
 
 /// Adds sums of high limbs' products to those of low limbs.
 #[inline(always)]
-fn add_high<const R: usize>(sums: &mut [[i32; PANEL]; R], high: [[i32; PANEL]; R]) {
+fn add_high<const R: usize>(sums: &mut [[i32; PANEL]; R], high: &[[i32; PANEL]; R]) {
     for (sum, high) in sums.as_flattened_mut().iter_mut().zip(high.as_flattened()) {
         *sum = sum.wrapping_add(high << LIMB_BITS);
     }

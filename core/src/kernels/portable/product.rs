@@ -50,7 +50,8 @@ impl<P: Products> Strip<'_, P> {
         let mut rows = self.rows.get(row * self.width..).unwrap_or_default().chunks_exact(self.width);
         let rows: [&[i8]; R] = core::array::from_fn(|_| rows.next().unwrap_or_default());
         let out = self.out.get_mut(row * self.columns..).unwrap_or_default();
-        let sums = self.products.dots(rows, self.panel);
+        let mut sums = [[0; PANEL]; R];
+        self.products.dots(rows, self.panel, &mut sums);
         for (sums, out) in sums.iter().zip(out.chunks_exact_mut(self.columns)) {
             if let Some(out) = out.get_mut(self.column..).and_then(|out| out.first_chunk_mut()) {
                 *out = *sums;

@@ -1,8 +1,8 @@
 //! Pairs of 16-bit products (`i32x4.dot_i16x8_s`), as in portable SIMD, but with the columns' pairs brought together before they are
 //! multiplied: a row then has four accumulators, not eight, and four rows fit the registers of the machines that run it.
 
-use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
-use crate::kernels::portable::{self, Products, groups};
+use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL, Panel};
+use crate::kernels::portable::{self, Products, RowScales, groups};
 use crate::kernels::{Backend, wide};
 use core::arch::wasm32::*;
 
@@ -24,10 +24,12 @@ pub static BACKEND: Backend = Backend {
 struct Simd128;
 
 impl Products for Simd128 {
+    type Channels<'p> = Panel<'p>;
+
     #[inline(always)]
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
         let rows = groups(rows);
-        dots(|r, index| rows[r].get(index).copied().map(widen), weight)
+        *sums = dots(|r, index| rows[r].get(index).copied().map(widen), weight);
     }
 
     /// The limbs of a channel are one code of 15 bits.
@@ -37,13 +39,30 @@ impl Products for Simd128 {
         high: [&[i8]; R],
         low: [&[i8]; R],
         weight: &[i8],
-    ) -> [[i32; PANEL]; R] {
+        sums: &mut [[i32; PANEL]; R],
+    ) {
         let (high, low) = (groups(high), groups(low));
         let limbs = |r: usize, index: usize| {
             let (high, low) = (*high[r].get(index)?, *low[r].get(index)?);
             Some(i16x8_add(i16x8_shl(widen(high), LIMB_BITS), widen(low)))
         };
-        dots(limbs, weight)
+        *sums = dots(limbs, weight);
+    }
+
+    fn channels<'p>(self, panel: &Panel<'p>, _room: u32) -> Panel<'p> {
+        *panel
+    }
+
+    #[inline(always)]
+    fn finish<const R: usize>(
+        self,
+        panel: &Panel,
+        sums: &[[i32; PANEL]; R],
+        scales: &RowScales<R>,
+        out: &mut [i32],
+        stride: usize,
+    ) {
+        portable::finish(panel, sums, scales, out, stride);
     }
 }
 

@@ -78,7 +78,8 @@ fn score<const R: usize>(head: &Head, queries: &[i8], stride: usize, scores: &mu
         for (index, (panel, scales)) in
             block.keys.chunks_exact(PANEL * width).zip(scales.chunks(PANEL)).enumerate()
         {
-            let dots = Pairs.dots(queries, panel);
+            let mut dots = [[0; PANEL]; R];
+            Pairs.dots(queries, panel, &mut dots);
             let first = block.first + index * PANEL;
             for (dots, scores) in dots.iter().zip(scores.chunks_exact_mut(stride)) {
                 let scores = scores.get_mut(first..).unwrap_or_default();

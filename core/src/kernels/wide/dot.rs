@@ -1,7 +1,7 @@
 //! Dot products of rows of codes with packed panels, two inputs at a time.
 
-use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
-use crate::kernels::portable::{Products, groups};
+use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL, Panel};
+use crate::kernels::portable::{self, Products, RowScales, groups};
 use wide::{i8x16, i16x16, i32x4, i32x8, u64x4};
 
 /// Columns that one vector of products covers.
@@ -12,10 +12,12 @@ const COLUMNS: usize = 4;
 pub struct Pairs;
 
 impl Products for Pairs {
+    type Channels<'p> = Panel<'p>;
+
     #[inline(always)]
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
         let rows = groups(rows);
-        sums(weight, |r: usize, index: usize| rows[r].get(index).map(widen))
+        *sums = add(weight, |r: usize, index: usize| rows[r].get(index).map(widen));
     }
 
     /// The limbs of a channel are one code of 15 bits.
@@ -25,19 +27,36 @@ impl Products for Pairs {
         high: [&[i8]; R],
         low: [&[i8]; R],
         weight: &[i8],
-    ) -> [[i32; PANEL]; R] {
+        sums: &mut [[i32; PANEL]; R],
+    ) {
         let (high, low) = (groups(high), groups(low));
         let limbs = |r: usize, index: usize| {
             let (high, low) = (high[r].get(index)?, low[r].get(index)?);
             Some((widen(high) << LIMB_BITS) + widen(low))
         };
-        sums(weight, limbs)
+        *sums = add(weight, limbs);
+    }
+
+    fn channels<'p>(self, panel: &Panel<'p>, _room: u32) -> Panel<'p> {
+        *panel
+    }
+
+    #[inline(always)]
+    fn finish<const R: usize>(
+        self,
+        panel: &Panel,
+        sums: &[[i32; PANEL]; R],
+        scales: &RowScales<R>,
+        out: &mut [i32],
+        stride: usize,
+    ) {
+        portable::finish(panel, sums, scales, out, stride);
     }
 }
 
 /// Dot products of `R` rows with the sixteen columns of a packed part: `codes(row, group)`, four times, up to a row's end.
 #[inline(always)]
-fn sums<const R: usize>(weight: &[i8], codes: impl Fn(usize, usize) -> Option<i16x16>) -> [[i32; PANEL]; R] {
+fn add<const R: usize>(weight: &[i8], codes: impl Fn(usize, usize) -> Option<i16x16>) -> [[i32; PANEL]; R] {
     // Every lane pair holds two halves of a column's sum.
     let mut sums = [[i32x8::ZERO; PANEL / COLUMNS]; R];
     for (index, weight) in weight.as_chunks::<{ GROUP * PANEL }>().0.iter().enumerate() {

@@ -1,36 +1,33 @@
 //! The loops of which kernels are made: over any primitives, or an instruction set's own.
 
-use super::matrix::{Output, Rows, dots, products};
+use super::matrix::{Output, Rows, products};
 use super::pairs::Pairs;
-use super::score::{Keys, Scores, score};
 use super::vectors::{Group, Vectors};
 use super::weigh::Weighing;
 use crate::kernels::attention::Temperature;
+use crate::kernels::linear::PANEL;
 
 /// An instruction set with its loops, for which compilers often keep sums in memory.
 pub trait Loops: Vectors {
+    /// Sums of [`dots`](Self::dots) of one row with the sixteen columns of a panel.
+    type Dots: Copy;
+
     /// Products of all rows with all panels: [`products`].
     #[inline(always)]
     fn products(self, rows: Rows, panels: &[Group], output: &mut impl Output) {
         products(self, rows, panels, output);
     }
 
-    /// The scores of `R` queries, all of them low limbs, with a block of keys: [`score`].
-    #[inline(always)]
-    fn score<const R: usize>(self, queries: Rows, excess: &[i32; R], keys: Keys, scores: Scores) {
-        score(self, queries, excess, keys, scores);
-    }
-
-    /// The products of `R` rows, all of them low limbs, with as many groups of `P` panels, less each row's excess: [`dots`].
-    #[inline(always)]
+    /// The products of `R` rows, all of them low limbs, with as many groups of `P` panels, less each row's excess. Groups are an even number.
     fn dots<const R: usize, const P: usize>(
         self,
         rows: Rows,
         panels: &[Group],
         excess: &[i32; R],
-    ) -> [[Self::Sums; P]; R] {
-        dots(self, rows, panels, excess)
-    }
+    ) -> [[Self::Dots; P]; R];
+
+    /// Products of one row times a scale for each column.
+    fn scaled(self, dots: Self::Dots, scales: &[i32; PANEL]) -> [i32; PANEL];
 
     /// Adds the products of some pairs of keys with the weights of `R` rows, for `W` vectors of sixteen channels.
     #[inline(always)]

@@ -67,9 +67,6 @@ pub trait Vectors: Copy {
     /// The sums of the columns, [`excess`](Self::excess) included.
     fn finish(self, sums: Self::Sums) -> [i32; PANEL];
 
-    /// The sums of the columns times a scale for each.
-    fn finish_scaled(self, sums: Self::Sums, scales: &[i32; PANEL]) -> [i32; PANEL];
-
     /// `requantize(acc - excess, mantissa, shift) + bias` for sixteen columns, for shifts of 2 to 62. False where a column exceeds its lanes; its
     /// output is another then.
     ///

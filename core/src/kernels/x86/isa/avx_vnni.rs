@@ -4,6 +4,7 @@ use super::ymm::{self, Pair};
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use crate::kernels::x86::generic::loops::Loops;
+use crate::kernels::x86::generic::matrix::{Rows, dots};
 use crate::kernels::x86::generic::vectors::{Group, Vectors};
 use core::arch::asm;
 use core::arch::x86_64::*;
@@ -100,12 +101,6 @@ impl Vectors for AvxVnni {
     }
 
     #[inline(always)]
-    fn finish_scaled(self, sums: Pair, scales: &[i32; PANEL]) -> [i32; PANEL] {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::scaled(sums, scales) }
-    }
-
-    #[inline(always)]
     fn add_values(self, context: Pair, values: Pair, weights: [i16; 2]) -> Pair {
         // SAFETY: the machine has the features.
         unsafe {
@@ -118,6 +113,16 @@ impl Vectors for AvxVnni {
 }
 
 impl Loops for AvxVnni {
+    #[inline(always)]
+    fn dots<const R: usize, const P: usize>(
+        self,
+        rows: Rows,
+        panels: &[Group],
+        excess: &[i32; R],
+    ) -> [[Pair; P]; R] {
+        dots(self, rows, panels, excess)
+    }
+
     ymm::loops_without_codes!();
 }
 

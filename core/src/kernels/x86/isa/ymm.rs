@@ -57,6 +57,18 @@ pub(super) use without_codes;
 /// The loops that don't know how products of codes are summed, for a type that is the proof of AVX2.
 macro_rules! loops_without_codes {
     () => {
+        type Dots = $crate::kernels::x86::isa::ymm::Pair;
+
+        #[inline(always)]
+        fn scaled(
+            self,
+            dots: $crate::kernels::x86::isa::ymm::Pair,
+            scales: &[i32; $crate::kernels::linear::PANEL],
+        ) -> [i32; $crate::kernels::linear::PANEL] {
+            // SAFETY: the machine has the features.
+            unsafe { $crate::kernels::x86::isa::ymm::scaled(dots, scales) }
+        }
+
         #[inline(always)]
         fn weigh<const R: usize>(
             self,

@@ -6,7 +6,7 @@ use crate::kernels::linear::{GROUP, PANEL};
 use crate::kernels::scalar::attention::WIDTH_MAX;
 use crate::kernels::x86::generic::matrix::Rows;
 use crate::kernels::x86::generic::pairs::Pairs;
-use crate::kernels::x86::generic::score::{Keys, Scores};
+use crate::kernels::x86::generic::vectors::Group;
 use crate::kernels::x86::isa::ymm::{self, Pair};
 use core::arch::asm;
 use core::mem::MaybeUninit;
@@ -17,44 +17,32 @@ pub const ROWS: usize = 4;
 /// Most groups of a head.
 const GROUPS: usize = WIDTH_MAX / GROUP;
 
-/// [`Loops::score`](crate::kernels::x86::generic::loops::Loops::score) for up to [`QUERY_TILE`] queries: each panel is widened once for all of
-/// them. None are made where something is missing: false.
+/// The products of `R` rows, all of them low limbs, with the groups of a panel; none where they have no room.
+#[inline]
 #[target_feature(enable = "avx2")]
-pub fn score(queries: Rows, keys: Keys, scores: &mut Scores) -> bool {
-    let (rows, depth) = (queries.count, queries.groups);
-    let panels = keys.count.div_ceil(PANEL);
-    let whole = (1..=GROUPS).contains(&depth)
-        && (1..=QUERY_TILE).contains(&rows)
-        && panels > 0
-        && keys.panels.len() >= panels * depth
-        && queries.codes.len() >= rows * depth
-        && scores.have_room(rows, (panels - 1) * PANEL);
-    if !whole {
-        return false;
+pub fn dots<const R: usize>(rows: Rows, panel: &[Group]) -> [Pair; R] {
+    let mut dots = [ymm::zero(); R];
+    let (count, depth) = (rows.count.min(R), rows.groups);
+    if depth > GROUPS || panel.len() != depth || count > QUERY_TILE || rows.codes.len() < count * depth {
+        return dots;
     }
     let mut codes = [const { MaybeUninit::<WideCodes>::uninit() }; QUERY_TILE * GROUPS];
     let mut part = [const { MaybeUninit::<WideGroup>::uninit() }; GROUPS];
-    let codes = &mut codes[..rows * depth];
-    widen(queries.codes.as_flattened(), codes);
-    for (panel, groups) in keys.panels.chunks_exact(depth).take(panels).enumerate() {
-        let key = panel * PANEL;
-        let part = widen_groups(groups, depth, &mut part);
-        let scales = keys.panel_scales(key);
-        for first in (0..rows).step_by(ROWS) {
-            let mut sums = [const { MaybeUninit::uninit() }; ROWS];
-            let sums = &mut sums[..ROWS.min(rows - first)];
-            // SAFETY: all of the codes and groups are widened.
-            let sums = unsafe { multiply(&codes[first * depth..], depth, part, true, sums) };
-            for (row, sums) in (first..).zip(sums) {
-                // SAFETY: all queries have room for all panels.
-                unsafe { *scores.place(row, key) = ymm::scaled(ymm::load(sums), &scales) };
-            }
+    let codes = &mut codes[..count * depth];
+    widen(rows.codes.as_flattened(), codes);
+    let part = widen_groups(panel, depth, &mut part);
+    for (dots, codes) in dots[..count].chunks_mut(ROWS).zip(codes.chunks(ROWS * depth.max(1))) {
+        let mut sums = [const { MaybeUninit::uninit() }; ROWS];
+        // SAFETY: all of the codes and groups are widened.
+        let sums = unsafe { multiply(codes, depth, part, true, &mut sums[..dots.len()]) };
+        for (dots, sums) in dots.iter_mut().zip(sums) {
+            *dots = ymm::load(sums);
         }
     }
-    true
+    dots
 }
 
-/// [`Loops::add_pairs`](crate::kernels::x86::generic::loops::Loops::add_pairs) for four rows and sixteen channels, in one piece of assembly
+/// [`Vectors::add_pairs`](crate::kernels::x86::generic::loops::Loops::add_pairs) for four rows and sixteen channels, in one piece of assembly
 /// since compilers would keep sums in memory. Nothing is added where a pair has fewer: false.
 #[target_feature(enable = "avx2")]
 pub fn add_pairs(pairs: Pairs, sums: &mut [Pair; ROWS]) -> bool {

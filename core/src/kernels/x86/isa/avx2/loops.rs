@@ -4,7 +4,6 @@ use super::{Avx2, attention, matrix};
 use crate::kernels::x86::generic::loops::Loops;
 use crate::kernels::x86::generic::matrix::{Output, Rows, products};
 use crate::kernels::x86::generic::pairs::Pairs;
-use crate::kernels::x86::generic::score::{Keys, Scores, score};
 use crate::kernels::x86::generic::vectors::Group;
 use crate::kernels::x86::isa::ymm::{self, Pair};
 
@@ -12,12 +11,25 @@ use crate::kernels::x86::isa::ymm::{self, Pair};
 const MANY_ROWS: usize = 4;
 
 impl Loops for Avx2 {
+    /// Pairs of channels, of which every lane has its own column's, so that no sums of neighbours are to be added.
     #[inline(always)]
-    fn score<const R: usize>(self, queries: Rows, excess: &[i32; R], keys: Keys, mut scores: Scores) {
+    fn dots<const R: usize, const P: usize>(
+        self,
+        rows: Rows,
+        panels: &[Group],
+        _excess: &[i32; R],
+    ) -> [[Pair; P]; R] {
         // SAFETY: the machine has the features.
-        if !unsafe { attention::score(queries, keys, &mut scores) } {
-            score(self, queries, excess, keys, scores);
+        let mut dots = [[unsafe { ymm::zero() }; P]; R];
+        let panels = panels.chunks_exact(rows.panel_groups.max(1));
+        for (panel, part) in panels.take(P).enumerate() {
+            // SAFETY: the machine has the features.
+            let of_panel: [Pair; R] = unsafe { attention::dots(rows, part) };
+            for (dots, of_row) in dots.iter_mut().zip(of_panel) {
+                dots[panel] = of_row;
+            }
         }
+        dots
     }
 
     #[inline(always)]

@@ -87,12 +87,6 @@ impl Vectors for Avx2 {
     }
 
     #[inline(always)]
-    fn finish_scaled(self, sums: [__m256i; 4], scales: &[i32; PANEL]) -> [i32; PANEL] {
-        // SAFETY: the machine has the features.
-        unsafe { ymm::scaled(whole(sums), scales) }
-    }
-
-    #[inline(always)]
     fn add_values(self, context: Pair, values: Pair, weights: [i16; 2]) -> Pair {
         // SAFETY: the machine has the features.
         unsafe {

@@ -13,6 +13,8 @@ use core::arch::asm;
 use core::arch::x86_64::*;
 
 impl Loops for Avx512Vnni {
+    type Dots = __m512i;
+
     #[inline(always)]
     fn dots<const R: usize, const P: usize>(
         self,
@@ -35,6 +37,15 @@ impl Loops for Avx512Vnni {
             _ => sums = dots(self, rows, panels, excess),
         }
         sums
+    }
+
+    #[inline(always)]
+    fn scaled(self, dots: __m512i, scales: &[i32; PANEL]) -> [i32; PANEL] {
+        // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which are allowed.
+        unsafe {
+            let scales = _mm512_loadu_si512(scales.as_ptr().cast());
+            core::mem::transmute(_mm512_mullo_epi32(dots, scales))
+        }
     }
 
     #[inline(always)]

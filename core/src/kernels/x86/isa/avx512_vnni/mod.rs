@@ -100,15 +100,6 @@ impl Vectors for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn finish_scaled(self, sums: __m512i, scales: &[i32; PANEL]) -> [i32; PANEL] {
-        // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which are allowed.
-        unsafe {
-            let scales = _mm512_loadu_si512(scales.as_ptr().cast());
-            core::mem::transmute(_mm512_mullo_epi32(sums, scales))
-        }
-    }
-
-    #[inline(always)]
     fn values(self, values: &[i8]) -> __m512i {
         // SAFETY: the machine has the features; as many bytes are read as the slice is known to have.
         unsafe {
