@@ -136,7 +136,15 @@ impl<'a> SequenceToPair<'a> {
 /// A product of two activations, rounded half up, saturating.
 fn multiply(a: i32, b: i32) -> i32 {
     let product = (i64::from(a) * i64::from(b) + (1 << (ACT_FRAC - 1))) >> ACT_FRAC;
-    product.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    i32::try_from(product).unwrap_or_else(|_| extreme(product))
+}
+
+/// The value nearest to what none is. A call, since vectors without 64-bit products, shifts and comparisons take three times as many
+/// instructions.
+#[cold]
+#[inline(never)]
+fn extreme(value: i64) -> i32 {
+    if value < 0 { i32::MIN } else { i32::MAX }
 }
 
 #[cfg(test)]

@@ -60,16 +60,32 @@ fn encode_each(
     let bytes = coded.site.codec.bytes_per_value();
     let site = coded.channels(column, channels);
     let whole = site.exponents.len() == PANEL && (column + PANEL) * bytes <= coded.code_row;
-    for (index, (y, out)) in y.iter_mut().zip(out.chunks(stride.max(1))).enumerate() {
-        scalar::activation::add(y, out);
-        if !whole {
-            scalar::residual::encode_row(&site, y, coded.row(row + index, column));
+    if whole && stride >= PANEL {
+        let mut rest = out;
+        for y in &mut *y {
+            let Some((x, after)) = rest.split_first_chunk() else { break };
+            *y = sum(*x, *y);
+            rest = after.get(stride - PANEL..).unwrap_or_default();
         }
+    } else {
+        y.iter_mut().zip(out.chunks(stride.max(1))).for_each(|(y, out)| scalar::activation::add(y, out));
     }
     if whole {
         let codes = coded.codes.get_mut(row * coded.code_row + column * bytes..).unwrap_or_default();
         encode(&site, y.as_flattened(), codes, coded.code_row);
+    } else {
+        let rows = y.iter().zip(out.chunks(stride.max(1))).enumerate();
+        rows.for_each(|(index, (y, _))| {
+            scalar::residual::encode_row(&site, y, coded.row(row + index, column));
+        });
     }
+}
+
+/// The sum of both: values, so that compilers keep them in vectors.
+#[inline(always)]
+fn sum(mut x: [i32; PANEL], y: [i32; PANEL]) -> [i32; PANEL] {
+    scalar::activation::add(&mut x, &y);
+    x
 }
 
 #[inline(always)]
@@ -110,10 +126,7 @@ fn put_row<const N: usize>(
         Then::Store | Then::Encode(_) => return y,
         Then::Gelu => gelu(&mut y, look_up),
         Then::Relu => scalar::activation::relu(&mut y),
-        Then::Add => {
-            scalar::activation::add(&mut x, &y);
-            return x;
-        }
+        Then::Add => return sum(x, y),
         Then::Gate => {
             gate(&mut x, &y, look_up);
             return x;

@@ -12,6 +12,29 @@ const BIAS_END: u32 = 1 << 30;
 /// Rows whose means and deviations are made side by side: each takes divisions that wait for each other.
 const ROWS: usize = 16;
 
+/// What is done with the values of a row: as compilers vectorise it, or a backend's own.
+pub trait Steps: Copy {
+    /// What the row's mean and deviation are made of.
+    #[inline(always)]
+    fn sums(self, x: &[i32]) -> Sums {
+        Sums::of(x)
+    }
+
+    /// The row's results; gains and biases fit the lanes.
+    fn apply(self, normal: &Normal, x: &[i32], affine: &Affine, y: &mut [i32]);
+}
+
+/// Steps for `N` values at a time, by a backend's [`upper_each`].
+#[derive(Clone, Copy)]
+struct ByLanes<const N: usize, U>(U);
+
+impl<const N: usize, U: Fn([i32; N], [i32; N]) -> [i32; N] + Copy> Steps for ByLanes<N, U> {
+    #[inline(always)]
+    fn apply(self, normal: &Normal, x: &[i32], affine: &Affine, y: &mut [i32]) {
+        normal.apply(x, [affine.gain, affine.bias], y, self.0);
+    }
+}
+
 /// The specification's [`layer_norm_rows`](scalar::layer_norm::layer_norm_rows), `N` values at a time. `upper` is [`upper_each`].
 #[inline(always)]
 pub fn layer_norm_rows<const N: usize>(
@@ -20,36 +43,55 @@ pub fn layer_norm_rows<const N: usize>(
     bias: &[i32],
     epsilons: &[u64],
     y: &mut [i32],
-    upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
+    upper: impl Fn([i32; N], [i32; N]) -> [i32; N] + Copy,
+) {
+    layer_norm_by(ByLanes::<N, _>(upper), x, gain, bias, epsilons, y);
+}
+
+/// The same by a backend's steps.
+#[inline(always)]
+pub fn layer_norm_by(
+    steps: impl Steps,
+    x: Rows,
+    gain: &[i32],
+    bias: &[i32],
+    epsilons: &[u64],
+    y: &mut [i32],
 ) {
     let width = x.width.max(1);
     let (count, affine) = (Divisor::new(width as u64), Affine::new(gain, bias));
-    let mut rows = x.iter();
-    let mut again = x.iter();
-    for (epsilons, y) in epsilons.chunks(ROWS).zip(y.chunks_mut(ROWS.saturating_mul(width))) {
-        let (mut sums, mut read) = ([Sums::default(); ROWS], 0);
-        for (sums, x) in sums.iter_mut().zip(rows.by_ref().take(epsilons.len())) {
-            *sums = Sums::of(x);
-            read += 1;
-        }
+    let rows = x.count();
+    for (tile, (epsilons, y)) in
+        epsilons.chunks(ROWS).zip(y.chunks_mut(ROWS.saturating_mul(width))).enumerate()
+    {
+        let read = epsilons.len().min(rows.saturating_sub(tile * ROWS));
+        let values = x.values.get(tile * ROWS * x.stride..).unwrap_or_default();
+        let row = |r: usize| values.get(r * x.stride..).and_then(|values| values.get(..x.width));
         let mut normals = [None; ROWS];
+        let mut sums = [Sums::default(); ROWS];
+        for (r, sums) in sums.iter_mut().enumerate().take(read) {
+            *sums = steps.sums(row(r).unwrap_or_default());
+        }
         for ((normal, sums), &epsilon) in normals.iter_mut().zip(&sums).zip(epsilons).take(read) {
-            *normal = sums.normal(count, epsilon);
+            *normal = sums.normal(count, epsilon).filter(|normal| affine.fits(normal.places));
         }
         let y = y.chunks_exact_mut(width);
-        for (((x, y), normal), &epsilon) in again.by_ref().take(read).zip(y).zip(&normals).zip(epsilons) {
+        for ((r, y), normal) in (0..read).zip(y).zip(&normals) {
+            let x = row(r).unwrap_or_default();
             match normal {
-                Some(normal) if affine.fits(normal.places) => normal.apply(x, &affine, y, &upper),
-                _ => scalar::layer_norm::layer_norm(x, gain, bias, epsilon, y),
+                Some(normal) => steps.apply(normal, x, &affine, y),
+                None => scalar::layer_norm::layer_norm(x, gain, bias, epsilons[r], y),
             }
         }
     }
 }
 
 /// Gains and biases, one a channel.
-struct Affine<'a> {
-    gain: &'a [i32],
-    bias: &'a [i32],
+pub struct Affine<'a> {
+    /// Gains
+    pub gain: &'a [i32],
+    /// Biases
+    pub bias: &'a [i32],
     /// The largest magnitudes.
     largest: [u32; 2],
 }
@@ -69,16 +111,23 @@ impl<'a> Affine<'a> {
 }
 
 /// What a row's mean and deviation are made of.
-#[derive(Clone, Copy, Default)]
-struct Sums {
-    values: i64,
-    squares: u64,
-    largest: u32,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Of the values, where none is beyond [`LARGEST`](Self::LARGEST).
+    pub values: i64,
+    /// Of their squares, likewise.
+    pub squares: u64,
+    /// The largest magnitude.
+    pub largest: u32,
 }
 
 impl Sums {
+    /// The largest value whose row lanes hold.
+    pub const LARGEST: u32 = 1 << 23;
+
+    /// Value by value.
     #[inline(always)]
-    fn of(x: &[i32]) -> Self {
+    pub fn of(x: &[i32]) -> Self {
         let (mut values, mut squares, mut largest) = (0i64, 0u64, 0u32);
         for &x in x {
             values = values.wrapping_add(i64::from(x));
@@ -92,7 +141,7 @@ impl Sums {
     #[inline(always)]
     fn normal(self, count: Divisor, epsilon: u64) -> Option<Normal> {
         // Then no square is above 2^46, the sum of all is below 2^62 and that of the values below 2^39.
-        if self.largest > 1 << 23 || count.get() >= 1 << 16 {
+        if self.largest > Self::LARGEST || count.get() >= 1 << 16 {
             return None;
         }
         let half = count.get() / 2;
@@ -113,24 +162,25 @@ impl Sums {
 
 /// What brings a row to mean 0 and deviation 1.
 #[derive(Clone, Copy)]
-struct Normal {
-    mean: i32,
-    by: Lanes,
+pub struct Normal {
+    /// The row's mean.
+    pub mean: i32,
+    /// What the distance from it is multiplied by.
+    pub by: Lanes,
     /// For the largest result.
-    places: Places,
+    pub places: Places,
 }
 
 impl Normal {
     /// For gains and biases that fit the lanes.
     #[inline(always)]
-    fn apply<const N: usize>(
+    pub fn apply<const N: usize>(
         &self,
         x: &[i32],
-        affine: &Affine,
+        [gain, bias]: [&[i32]; 2],
         y: &mut [i32],
         upper: impl Fn([i32; N], [i32; N]) -> [i32; N],
     ) {
-        let Affine { gain, bias, .. } = affine;
         let count = y.len().min(x.len()).min(gain.len()).min(bias.len());
         let ((y, rest_of_y), (x, rest_of_x)) = (y[..count].as_chunks_mut(), x[..count].as_chunks());
         let (gain, rest_of_gain) = gain[..count].as_chunks();
@@ -169,9 +219,11 @@ impl Normal {
 
 /// As many places as a product of a normal value and a gain is shifted beyond its lower half, so that the values take as many as they can.
 #[derive(Clone, Copy)]
-struct Places {
-    normal: u32,
-    gain: u32,
+pub struct Places {
+    /// Those of the normal value.
+    pub normal: u32,
+    /// Those of the gain.
+    pub gain: u32,
     /// Gains below this have room for theirs.
     gain_end: u32,
 }

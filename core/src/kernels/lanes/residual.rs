@@ -1,21 +1,16 @@
 //! The stored residual stream.
 
 use super::multiply::{upper, upper_each};
+use crate::kernels::linear::PANEL;
 use crate::kernels::scalar;
 use crate::quant::{Codec, EXPONENT_MAX, Piecewise, STREAM_MAX, Site, Step, VALUE_MAX};
 
 /// The specification's [`decode`](scalar::residual::decode).
 #[inline(always)]
 pub fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
-    match site.codec {
+    match &site.codec {
         Codec::Wide { step } if fits(site, step.saturating_mul(32_768)) => {
-            let rows = x.chunks_mut(site.exponents.len().max(1)).zip(codes.chunks(code_row.max(1)));
-            for (x, codes) in rows {
-                let codes = codes.as_chunks::<2>().0;
-                for ((x, &e), &code) in x.iter_mut().zip(site.exponents).zip(codes) {
-                    *x = (i32::from(i16::from_le_bytes(code)) * step) << e;
-                }
-            }
+            decode_wide(*step, site.exponents, codes, code_row, x);
         }
         _ => scalar::residual::decode(site, codes, code_row, x),
     }
@@ -39,10 +34,7 @@ pub fn encode<const N: usize>(
             }
         }
         Codec::Wide { step } if fits(site, step.saturating_mul(32_767)) => {
-            let division = Division::by(Step::new(*step));
-            for (x, codes) in x.chunks(width).zip(codes.chunks_mut(code_row.max(1))) {
-                encode_wide(*step, division, site.exponents, x, codes.as_chunks_mut::<2>().0, &upper);
-            }
+            encode_wide(*step, site.exponents, x, codes, code_row, &upper);
         }
         _ => scalar::residual::encode(site, x, codes, code_row),
     }
@@ -79,32 +71,150 @@ impl Division {
     }
 }
 
+/// Channels whose steps are made for all rows.
+const CHANNELS: usize = 128;
+
+/// Values of a row that are decoded at a time.
+const DECODED: usize = 16;
+
+/// Codes of 16 bits whose channels' steps are less than 2^10.
+#[inline(always)]
+fn decode_wide(step: i32, exponents: &[u8], codes: &[u8], code_row: usize, x: &mut [i32]) {
+    let mut memory = [0; CHANNELS];
+    for (channels, first) in exponents.chunks(CHANNELS).zip((0..).step_by(CHANNELS)) {
+        let steps = &mut memory[..channels.len()];
+        steps.iter_mut().zip(channels).for_each(|(of_channel, &e)| *of_channel = step << e);
+        for (x, codes) in x.chunks_mut(exponents.len()).zip(codes.chunks(code_row.max(1))) {
+            let codes = codes.as_chunks::<2>().0;
+            match codes.get(..x.len()) {
+                // Most rows are whole, and none of their lengths is asked for.
+                Some(codes) if x.len() == steps.len() => decode_channels(steps, codes, x),
+                _ => {
+                    let (codes, x) = (codes.get(first..), x.get_mut(first..));
+                    decode_channels(steps, codes.unwrap_or_default(), x.unwrap_or_default());
+                }
+            }
+        }
+    }
+}
+
+/// Some channels of a row.
+#[inline(always)]
+fn decode_channels(steps: &[i32], codes: &[[u8; 2]], x: &mut [i32]) {
+    let count = steps.len().min(codes.len()).min(x.len());
+    let (steps, rest_of_steps) = steps[..count].as_chunks::<DECODED>();
+    let (codes, rest_of_codes) = codes[..count].as_chunks::<DECODED>();
+    let (x, rest) = x[..count].as_chunks_mut::<DECODED>();
+    for ((x, steps), codes) in x.iter_mut().zip(steps).zip(codes) {
+        // Values, so that compilers keep them in vectors.
+        let (mut values, steps) = ([0; DECODED], *steps);
+        values.iter_mut().zip(codes).for_each(|(value, &code)| *value = i16::from_le_bytes(code).into());
+        for lane in 0..DECODED {
+            values[lane] *= steps[lane];
+        }
+        *x = values;
+    }
+    for ((x, &step), &code) in rest.iter_mut().zip(rest_of_steps).zip(rest_of_codes) {
+        *x = i32::from(i16::from_le_bytes(code)) * step;
+    }
+}
+
 #[inline(always)]
 fn encode_wide<const N: usize>(
     step: i32,
-    division: Division,
     exponents: &[u8],
+    x: &[i32],
+    codes: &mut [u8],
+    code_row: usize,
+    upper: &impl Fn([i32; N], [i32; N]) -> [i32; N],
+) {
+    let division = Division::by(Step::new(step));
+    if let Ok(exponents) = exponents.try_into() {
+        return encode_panel(step, division, exponents, x, codes, code_row, upper);
+    }
+    let mut memory = [[0; CHANNELS]; 2];
+    for (channels, first) in exponents.chunks(CHANNELS).zip((0..).step_by(CHANNELS)) {
+        let [halves, shifts] = &mut memory;
+        let (halves, shifts) = (&mut halves[..channels.len()], &mut shifts[..channels.len()]);
+        for ((half, shift), &e) in halves.iter_mut().zip(&mut *shifts).zip(channels) {
+            (*half, *shift) = ((step << e) >> 1, i32::from(e));
+        }
+        let channels = [&*halves, &*shifts];
+        for (x, codes) in x.chunks(exponents.len()).zip(codes.chunks_mut(code_row.max(1))) {
+            let codes = codes.as_chunks_mut::<2>().0;
+            if x.len() == halves.len() && codes.len() >= x.len() {
+                encode_channels(division, channels, x, &mut codes[..x.len()], upper);
+            } else {
+                let (codes, x) = (codes.get_mut(first..), x.get(first..));
+                encode_channels(division, channels, x.unwrap_or_default(), codes.unwrap_or_default(), upper);
+            }
+        }
+    }
+}
+
+/// Rows of a linear layer's panel.
+#[inline(always)]
+fn encode_panel<const N: usize>(
+    step: i32,
+    division: Division,
+    exponents: &[u8; PANEL],
+    x: &[i32],
+    codes: &mut [u8],
+    code_row: usize,
+    upper: &impl Fn([i32; N], [i32; N]) -> [i32; N],
+) {
+    let (mut halves, mut shifts) = ([0; PANEL], [0; PANEL]);
+    for lane in 0..PANEL {
+        shifts[lane] = i32::from(exponents[lane]);
+        halves[lane] = (step << shifts[lane]) >> 1;
+    }
+    let (rows, rest) = x.as_chunks::<PANEL>();
+    let mut codes = codes.chunks_mut(code_row.max(1));
+    for (x, codes) in rows.iter().zip(&mut codes) {
+        match codes.as_chunks_mut::<2>().0 {
+            codes if codes.len() >= PANEL && PANEL.is_multiple_of(N) => {
+                let parts = x.as_chunks::<N>().0.iter().zip(codes.as_chunks_mut::<N>().0);
+                let of_parts = halves.as_chunks::<N>().0.iter().zip(shifts.as_chunks::<N>().0);
+                for ((x, codes), (halves, shifts)) in parts.zip(of_parts) {
+                    *codes = wide_codes(division, halves, shifts, x, upper);
+                }
+            }
+            codes => encode_channels(division, [&halves, &shifts], x, codes, upper),
+        }
+    }
+    if let (1.., Some(codes)) = (rest.len(), codes.next()) {
+        encode_channels(division, [&halves, &shifts], rest, codes.as_chunks_mut().0, upper);
+    }
+}
+
+/// Some channels of a row: half a step each, and its exponent.
+#[inline(always)]
+fn encode_channels<const N: usize>(
+    division: Division,
+    [halves, shifts]: [&[i32]; 2],
     x: &[i32],
     codes: &mut [[u8; 2]],
     upper: &impl Fn([i32; N], [i32; N]) -> [i32; N],
 ) {
-    let count = x.len().min(exponents.len()).min(codes.len());
-    let (exponents, rest_of_exponents) = exponents[..count].as_chunks::<N>();
+    let count = x.len().min(halves.len()).min(shifts.len()).min(codes.len());
+    let (halves, rest_of_halves) = halves[..count].as_chunks::<N>();
+    let (shifts, rest_of_shifts) = shifts[..count].as_chunks::<N>();
     let ((x, rest), (codes, rest_of_codes)) = (x[..count].as_chunks(), codes[..count].as_chunks_mut());
-    for ((codes, x), exponents) in codes.iter_mut().zip(x).zip(exponents) {
-        *codes = wide_codes(step, division, exponents, x, upper);
+    for ((codes, x), (halves, shifts)) in codes.iter_mut().zip(x).zip(halves.iter().zip(shifts)) {
+        *codes = wide_codes(division, halves, shifts, x, upper);
     }
-    for ((code, &x), &e) in rest_of_codes.iter_mut().zip(rest).zip(rest_of_exponents) {
-        [*code] = wide_codes(step, division, &[e], &[x], &upper_each);
+    let rest = rest_of_codes.iter_mut().zip(rest).zip(rest_of_halves.iter().zip(rest_of_shifts));
+    for ((code, &x), (&half, &shift)) in rest {
+        [*code] = wide_codes(division, &[half], &[shift], &[x], &upper_each);
     }
 }
 
 /// Codes of 16 bits.
 #[inline(always)]
 fn wide_codes<const N: usize>(
-    step: i32,
     division: Division,
-    exponents: &[u8; N],
+    halves: &[i32; N],
+    shifts: &[i32; N],
     x: &[i32; N],
     upper: &impl Fn([i32; N], [i32; N]) -> [i32; N],
 ) -> [[u8; 2]; N] {
@@ -112,8 +222,7 @@ fn wide_codes<const N: usize>(
     for lane in 0..N {
         // The outermost level is below this, so that nothing changes.
         let magnitude = x[lane].unsigned_abs().min(VALUE_MAX.unsigned_abs()).cast_signed();
-        let half = (step << exponents[lane]) >> 1;
-        numbers[lane] = ((magnitude + half) >> exponents[lane]) << Division::PLACES[0];
+        numbers[lane] = ((magnitude + halves[lane]) >> (shifts[lane] & 31)) << Division::PLACES[0];
     }
     let counts = upper(numbers, [division.reciprocal; N]);
     let mut codes = [[0; 2]; N];

@@ -18,7 +18,7 @@ macro_rules! rows {
         use crate::fixed::TokenScale;
         use crate::kernels::attention::ContactWeight;
         use crate::kernels::rows::Rows;
-        use crate::kernels::x86::steps::{lookup, multiply, quantize, rotary, turn};
+        use crate::kernels::x86::steps::{layer_norm, lookup, multiply, quantize, rotary, turn};
         use crate::kernels::backend::Backend;
         use crate::kernels::{lanes, scalar, wide};
         use crate::quant::Site;
@@ -28,7 +28,7 @@ macro_rules! rows {
                 lanes::quantize::quantize_rows(quantize::$width::Proof(()), rows, outliers, codes, scales)
             }
             fn layer_norm_rows(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y: &mut [i32]) {
-                lanes::layer_norm::layer_norm_rows(x, gain, bias, epsilons, y, |a, b| multiply::$width(a, b))
+                layer_norm::$width(x, gain, bias, epsilons, y)
             }
             fn gate(x: &mut [i32], gates: &[i32]) {
                 lanes::activation::gate(x, gates, |table, indices| lookup::$width(table, indices))
