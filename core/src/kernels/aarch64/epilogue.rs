@@ -6,6 +6,34 @@ use crate::kernels::linear::{PANEL, Panel};
 use crate::kernels::portable::RowScales;
 use core::arch::aarch64::*;
 
+/// What [`Products`](crate::kernels::portable::Products) asks for beside products, which the instruction sets share.
+macro_rules! by_neon {
+    () => {
+        fn channels<'p>(
+            self,
+            panel: &$crate::kernels::linear::Panel<'p>,
+            room: u32,
+        ) -> $crate::kernels::aarch64::epilogue::Channels {
+            // SAFETY: NEON is a feature of the target.
+            unsafe { $crate::kernels::aarch64::epilogue::Channels::new(panel, room) }
+        }
+
+        #[inline]
+        fn finish<const R: usize>(
+            self,
+            channels: &$crate::kernels::aarch64::epilogue::Channels,
+            sums: &[[i32; $crate::kernels::linear::PANEL]; R],
+            scales: &$crate::kernels::portable::RowScales<R>,
+            out: &mut [i32],
+            stride: usize,
+        ) {
+            // SAFETY: NEON is a feature of the target.
+            unsafe { channels.finish(sums, scales, out, stride) }
+        }
+    };
+}
+pub(super) use by_neon;
+
 /// The least and the largest shift less an exponent that [`Channels::by_halves`] does, before what sums can be shifted left: the last place is rounded, and a shift is a
 /// byte.
 const SHIFTS: [i32; 2] = [32, 96];

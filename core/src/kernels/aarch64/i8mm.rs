@@ -1,13 +1,13 @@
 //! The matrix instruction: two rows by two columns by eight inputs.
 
 use super::dotprod::Dotprod;
-use super::epilogue::Channels;
+use super::epilogue::{Channels, by_neon};
 use super::vector::{load_i8, padded};
 use super::{Mix, OfValues, Weights};
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
-use crate::kernels::linear::{GROUP, PANEL, Panel};
-use crate::kernels::portable::{Products, RowScales, groups};
+use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::portable::{Products, groups};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -41,23 +41,7 @@ impl Products for I8mm {
         }
     }
 
-    fn channels<'p>(self, panel: &Panel<'p>, room: u32) -> Channels {
-        // SAFETY: NEON is a feature of the target.
-        unsafe { Channels::new(panel, room) }
-    }
-
-    #[inline]
-    fn finish<const R: usize>(
-        self,
-        channels: &Channels,
-        sums: &[[i32; PANEL]; R],
-        scales: &RowScales<R>,
-        out: &mut [i32],
-        stride: usize,
-    ) {
-        // SAFETY: NEON is a feature of the target.
-        unsafe { channels.finish(sums, scales, out, stride) }
-    }
+    by_neon!();
 }
 
 impl Mix for I8mm {

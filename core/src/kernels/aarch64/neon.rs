@@ -1,13 +1,13 @@
 //! What every 64-bit ARM machine has: products of eight bits widened to sixteen, and their sums to 32.
 
-use super::epilogue::Channels;
+use super::epilogue::{Channels, by_neon};
 use super::values::{KEYS, Values};
 use super::vector::{load_i8, padded};
 use super::{Mix, OfValues, Weights};
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
-use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL, Panel};
-use crate::kernels::portable::{Products, RowScales, groups};
+use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use crate::kernels::portable::{Products, groups};
 use crate::kernels::wide;
 use core::arch::aarch64::*;
 
@@ -51,23 +51,7 @@ impl Products for Neon {
         unsafe { dots_of_limbs(high, low, weight, sums) }
     }
 
-    fn channels<'p>(self, panel: &Panel<'p>, room: u32) -> Channels {
-        // SAFETY: NEON is a feature of the target.
-        unsafe { Channels::new(panel, room) }
-    }
-
-    #[inline]
-    fn finish<const R: usize>(
-        self,
-        channels: &Channels,
-        sums: &[[i32; PANEL]; R],
-        scales: &RowScales<R>,
-        out: &mut [i32],
-        stride: usize,
-    ) {
-        // SAFETY: NEON is a feature of the target.
-        unsafe { channels.finish(sums, scales, out, stride) }
-    }
+    by_neon!();
 }
 
 impl Mix for Neon {
