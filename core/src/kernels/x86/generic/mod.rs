@@ -6,5 +6,6 @@ pub mod loops;
 pub mod matrix;
 pub mod pairs;
 pub mod product;
+pub mod score;
 pub mod vectors;
 pub mod weigh;

@@ -6,9 +6,6 @@ use crate::kernels::scalar::attention::{scaled_weight, weigh};
 /// Keys whose scores are worked on at a time.
 pub const KEYS: usize = 32;
 
-/// Scores, or logits, of so many keys.
-pub type Scores = [i32; KEYS];
-
 /// Weights, or scales, of so many keys.
 pub type Weights = [i16; KEYS];
 

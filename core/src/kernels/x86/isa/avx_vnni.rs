@@ -1,11 +1,14 @@
 //! AVX-VNNI: groups of four 8-bit products in 256-bit vectors (`vpdpbusd`).
 
 use super::ymm::{self, Pair};
+use crate::kernels::attention::{Head, Temperature};
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
-use crate::kernels::x86::generic::loops::Loops;
+use crate::kernels::x86::generic::loops::{Dots, Loops};
 use crate::kernels::x86::generic::matrix::{Rows, dots};
+use crate::kernels::x86::generic::score::score;
 use crate::kernels::x86::generic::vectors::{Group, Vectors};
+use crate::kernels::x86::generic::weigh::Weighing;
 use core::arch::asm;
 use core::arch::x86_64::*;
 
@@ -112,7 +115,9 @@ impl Vectors for AvxVnni {
     ymm::without_codes!();
 }
 
-impl Loops for AvxVnni {
+impl Dots for AvxVnni {
+    type Dots = Pair;
+
     #[inline(always)]
     fn dots<const R: usize, const P: usize>(
         self,
@@ -123,7 +128,24 @@ impl Loops for AvxVnni {
         dots(self, rows, panels, excess)
     }
 
-    ymm::loops_without_codes!();
+    #[inline(always)]
+    fn scaled(self, dots: Pair, scales: &[i32; PANEL]) -> [i32; PANEL] {
+        // SAFETY: the machine has the features.
+        unsafe { ymm::scaled(dots, scales) }
+    }
+}
+
+impl Loops for AvxVnni {
+    #[inline(always)]
+    fn score<const R: usize>(self, head: &Head, queries: &[i8], stride: usize, scores: &mut [i32]) {
+        score::<Self, R>(self, head, queries, stride, scores);
+    }
+
+    #[inline(always)]
+    fn weigh<const R: usize>(self, rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
+        // SAFETY: the machine has the features.
+        unsafe { ymm::weigh(rows, temperatures) }
+    }
 }
 
 /// `vpdpwssd`, which compilers make two instructions of.

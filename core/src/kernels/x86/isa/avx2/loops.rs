@@ -1,35 +1,22 @@
 //! The loops: weights and keys are widened once for many rows.
 
 use super::{Avx2, attention, matrix};
+use crate::kernels::attention::{Head, Temperature};
 use crate::kernels::x86::generic::loops::Loops;
 use crate::kernels::x86::generic::matrix::{Output, Rows, products};
 use crate::kernels::x86::generic::pairs::Pairs;
 use crate::kernels::x86::generic::vectors::Group;
+use crate::kernels::x86::generic::weigh::Weighing;
 use crate::kernels::x86::isa::ymm::{self, Pair};
 
 /// Fewer rows are not worth weights that are widened for all of them.
 const MANY_ROWS: usize = 4;
 
 impl Loops for Avx2 {
-    /// Pairs of channels, of which every lane has its own column's, so that no sums of neighbours are to be added.
     #[inline(always)]
-    fn dots<const R: usize, const P: usize>(
-        self,
-        rows: Rows,
-        panels: &[Group],
-        _excess: &[i32; R],
-    ) -> [[Pair; P]; R] {
+    fn score<const R: usize>(self, head: &Head, queries: &[i8], stride: usize, scores: &mut [i32]) {
         // SAFETY: the machine has the features.
-        let mut dots = [[unsafe { ymm::zero() }; P]; R];
-        let panels = panels.chunks_exact(rows.panel_groups.max(1));
-        for (panel, part) in panels.take(P).enumerate() {
-            // SAFETY: the machine has the features.
-            let of_panel: [Pair; R] = unsafe { attention::dots(rows, part) };
-            for (dots, of_row) in dots.iter_mut().zip(of_panel) {
-                dots[panel] = of_row;
-            }
-        }
-        dots
+        unsafe { attention::score(head, &queries[..R * head.width], stride, scores) }
     }
 
     #[inline(always)]
@@ -60,5 +47,9 @@ impl Loops for Avx2 {
         }
     }
 
-    ymm::loops_without_codes!();
+    #[inline(always)]
+    fn weigh<const R: usize>(self, rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
+        // SAFETY: the machine has the features.
+        unsafe { ymm::weigh(rows, temperatures) }
+    }
 }

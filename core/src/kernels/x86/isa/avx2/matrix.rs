@@ -274,9 +274,6 @@ macro_rules! tile {
     ($codes:ident, $stride:ident, $panel:ident, $sums:ident, $zero:ident; $($index:literal $first:tt $second:tt $row:literal),*) => {{
         let mut acc = [$(start($zero, &$sums[$index])),*];
         asm!(
-            // The fourth row.
-            "lea {b}, [{a} + 2*{stride}]",
-            "add {b}, {stride}",
             "2:",
             "vmovdqa ymm12, ymmword ptr [{panel}]",
             "vmovdqa ymm13, ymmword ptr [{panel} + 32]",
@@ -287,13 +284,15 @@ macro_rules! tile {
             // Displacements of one byte reach what 128 would not.
             "sub {panel}, -128",
             "add {a}, 8",
-            "add {b}, 8",
             "dec {groups}",
             "jnz 2b",
+            // Registers that fewer rows have no use for.
+            "/* {stride} {three} {five} */",
             panel = inout(reg) $panel.as_ptr() => _,
             groups = inout(reg) $panel.len() => _,
             a = inout(reg) $codes.as_ptr() => _,
-            b = out(reg) _,
+            three = in(reg) 3 * $stride,
+            five = in(reg) 5 * $stride,
             stride = in(reg) $stride,
             $(inout($first) acc[$index][0], inout($second) acc[$index][1],)*
             out("ymm12") _, out("ymm13") _, out("ymm14") _, out("ymm15") _,
@@ -348,17 +347,17 @@ pub unsafe fn multiply<'s>(
             [_, _, _, _] => tile!(
                 codes, stride, panel, sums, zero;
                 0 "ymm0" "ymm1" "{a}", 1 "ymm2" "ymm3" "{a} + {stride}", 2 "ymm4" "ymm5" "{a} + 2*{stride}",
-                3 "ymm6" "ymm7" "{b}"
+                3 "ymm6" "ymm7" "{a} + {three}"
             ),
             [_, _, _, _, _] => tile!(
                 codes, stride, panel, sums, zero;
                 0 "ymm0" "ymm1" "{a}", 1 "ymm2" "ymm3" "{a} + {stride}", 2 "ymm4" "ymm5" "{a} + 2*{stride}",
-                3 "ymm6" "ymm7" "{b}", 4 "ymm8" "ymm9" "{b} + {stride}"
+                3 "ymm6" "ymm7" "{a} + {three}", 4 "ymm8" "ymm9" "{a} + 4*{stride}"
             ),
             sums => tile!(
                 codes, stride, panel, sums, zero;
                 0 "ymm0" "ymm1" "{a}", 1 "ymm2" "ymm3" "{a} + {stride}", 2 "ymm4" "ymm5" "{a} + 2*{stride}",
-                3 "ymm6" "ymm7" "{b}", 4 "ymm8" "ymm9" "{b} + {stride}", 5 "ymm10" "ymm11" "{b} + 2*{stride}"
+                3 "ymm6" "ymm7" "{a} + {three}", 4 "ymm8" "ymm9" "{a} + 4*{stride}", 5 "ymm10" "ymm11" "{a} + {five}"
             ),
         }
         sums.assume_init_ref()

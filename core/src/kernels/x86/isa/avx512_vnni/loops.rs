@@ -2,17 +2,18 @@
 
 use super::Avx512Vnni;
 use super::weigh::weigh;
-use crate::kernels::attention::Temperature;
+use crate::kernels::attention::{Head, Temperature};
 use crate::kernels::linear::{GROUP, PANEL};
-use crate::kernels::x86::generic::loops::Loops;
+use crate::kernels::x86::generic::loops::{Dots, Loops};
 use crate::kernels::x86::generic::matrix::{Rows, dots};
 use crate::kernels::x86::generic::pairs::Pairs;
+use crate::kernels::x86::generic::score::score;
 use crate::kernels::x86::generic::vectors::{Group, Vectors};
 use crate::kernels::x86::generic::weigh::Weighing;
 use core::arch::asm;
 use core::arch::x86_64::*;
 
-impl Loops for Avx512Vnni {
+impl Dots for Avx512Vnni {
     type Dots = __m512i;
 
     #[inline(always)]
@@ -46,6 +47,13 @@ impl Loops for Avx512Vnni {
             let scales = _mm512_loadu_si512(scales.as_ptr().cast());
             core::mem::transmute(_mm512_mullo_epi32(dots, scales))
         }
+    }
+}
+
+impl Loops for Avx512Vnni {
+    #[inline(always)]
+    fn score<const R: usize>(self, head: &Head, queries: &[i8], stride: usize, scores: &mut [i32]) {
+        score::<Self, R>(self, head, queries, stride, scores);
     }
 
     #[inline(always)]
