@@ -12,16 +12,22 @@ const BIAS_END: u32 = 1 << 30;
 /// Rows whose means and deviations are made side by side: each takes divisions that wait for each other.
 const ROWS: usize = 16;
 
-/// What is done with the values of a row: as compilers vectorise it, or a backend's own.
+/// What is done with the values of rows: as compilers vectorise it, or a backend's own.
 pub trait Steps: Copy {
+    /// What brings a row to mean 0 and deviation 1, as these steps do it.
+    type Normal: Copy;
+
     /// What the row's mean and deviation are made of.
     #[inline(always)]
     fn sums(self, x: &[i32]) -> Sums {
         Sums::of(x)
     }
 
-    /// The row's results; gains and biases fit the lanes.
-    fn apply(self, normal: &Normal, x: &[i32], affine: &Affine, y: &mut [i32]);
+    /// `None` where the row, gains or biases don't fit the lanes.
+    fn normal(self, statistics: Statistics, affine: &Affine) -> Option<Self::Normal>;
+
+    /// The results of the rows that have a normal, where it and `y` have a row for them.
+    fn apply(self, x: Rows, normals: &[Option<Self::Normal>], affine: &Affine, y: &mut [i32]);
 }
 
 /// Steps for `N` values at a time, by a backend's [`upper_each`].
@@ -29,9 +35,20 @@ pub trait Steps: Copy {
 struct ByLanes<const N: usize, U>(U);
 
 impl<const N: usize, U: Fn([i32; N], [i32; N]) -> [i32; N] + Copy> Steps for ByLanes<N, U> {
+    type Normal = Normal;
+
     #[inline(always)]
-    fn apply(self, normal: &Normal, x: &[i32], affine: &Affine, y: &mut [i32]) {
-        normal.apply(x, [affine.gain, affine.bias], y, self.0);
+    fn normal(self, statistics: Statistics, affine: &Affine) -> Option<Normal> {
+        Normal::new(statistics).filter(|normal| affine.fits(normal.places.gain_end))
+    }
+
+    #[inline(always)]
+    fn apply(self, x: Rows, normals: &[Option<Normal>], affine: &Affine, y: &mut [i32]) {
+        for ((x, y), normal) in x.iter().zip(y.chunks_exact_mut(x.width.max(1))).zip(normals) {
+            if let Some(normal) = normal {
+                normal.apply(x, [affine.gain, affine.bias], y, self.0);
+            }
+        }
     }
 }
 
@@ -50,8 +67,8 @@ pub fn layer_norm_rows<const N: usize>(
 
 /// The same by a backend's steps.
 #[inline(always)]
-pub fn layer_norm_by(
-    steps: impl Steps,
+pub fn layer_norm_by<S: Steps>(
+    steps: S,
     x: Rows,
     gain: &[i32],
     bias: &[i32],
@@ -64,23 +81,21 @@ pub fn layer_norm_by(
     for (tile, (epsilons, y)) in
         epsilons.chunks(ROWS).zip(y.chunks_mut(ROWS.saturating_mul(width))).enumerate()
     {
-        let read = epsilons.len().min(rows.saturating_sub(tile * ROWS));
-        let values = x.values.get(tile * ROWS * x.stride..).unwrap_or_default();
-        let row = |r: usize| values.get(r * x.stride..).and_then(|values| values.get(..x.width));
-        let mut normals = [None; ROWS];
-        let mut sums = [Sums::default(); ROWS];
-        for (r, sums) in sums.iter_mut().enumerate().take(read) {
-            *sums = steps.sums(row(r).unwrap_or_default());
-        }
+        let read = epsilons.len().min(rows.saturating_sub(tile * ROWS)).min(y.len() / width);
+        let x = Rows { values: x.values.get(tile * ROWS * x.stride..).unwrap_or_default(), ..x };
+        let (mut sums, mut normals) = ([Sums::default(); ROWS], [None; ROWS]);
+        sums.iter_mut().zip(x.iter()).take(read).for_each(|(sums, x)| *sums = steps.sums(x));
         for ((normal, sums), &epsilon) in normals.iter_mut().zip(&sums).zip(epsilons).take(read) {
-            *normal = sums.normal(count, epsilon).filter(|normal| affine.fits(normal.places));
+            *normal = sums.statistics(count, epsilon).and_then(|row| steps.normal(row, &affine));
         }
-        let y = y.chunks_exact_mut(width);
-        for ((r, y), normal) in (0..read).zip(y).zip(&normals) {
-            let x = row(r).unwrap_or_default();
-            match normal {
-                Some(normal) => steps.apply(normal, x, &affine, y),
-                None => scalar::layer_norm::layer_norm(x, gain, bias, epsilons[r], y),
+        let normals = &normals[..read];
+        steps.apply(x, normals, &affine, y);
+        if normals.iter().any(Option::is_none) {
+            let results = x.iter().zip(y.chunks_exact_mut(width));
+            for (((x, y), normal), &epsilon) in results.zip(normals).zip(epsilons) {
+                if normal.is_none() {
+                    scalar::layer_norm::layer_norm(x, gain, bias, epsilon, y);
+                }
             }
         }
     }
@@ -103,10 +118,10 @@ impl<'a> Affine<'a> {
         Self { gain, bias, largest: [largest(gain), largest(bias)] }
     }
 
-    /// Whether they fit the lanes.
+    /// Whether they fit the lanes, whose gains must be below `gain_end`.
     #[inline(always)]
-    const fn fits(&self, places: Places) -> bool {
-        self.largest[0] < places.gain_end && self.largest[1] < BIAS_END
+    pub const fn fits(&self, gain_end: u32) -> bool {
+        self.largest[0] < gain_end && self.largest[1] < BIAS_END
     }
 }
 
@@ -117,7 +132,7 @@ pub struct Sums {
     pub values: i64,
     /// Of their squares, likewise.
     pub squares: u64,
-    /// The largest magnitude.
+    /// None is larger in magnitude; beyond [`LARGEST`](Self::LARGEST) if one is.
     pub largest: u32,
 }
 
@@ -137,9 +152,19 @@ impl Sums {
         Self { values, squares, largest }
     }
 
+    /// The sums of these values and others.
+    #[inline(always)]
+    pub fn and(self, others: Self) -> Self {
+        Self {
+            values: self.values.wrapping_add(others.values),
+            squares: self.squares.wrapping_add(others.squares),
+            largest: self.largest.max(others.largest),
+        }
+    }
+
     /// `None` where the sums may not be exact.
     #[inline(always)]
-    fn normal(self, count: Divisor, epsilon: u64) -> Option<Normal> {
+    fn statistics(self, count: Divisor, epsilon: u64) -> Option<Statistics> {
         // Then no square is above 2^46, the sum of all is below 2^62 and that of the values below 2^39.
         if self.largest > Self::LARGEST || count.get() >= 1 << 16 {
             return None;
@@ -153,28 +178,42 @@ impl Sums {
         let variance = count.divide(squares + half);
         let deviation = rsqrt(variance.saturating_add(epsilon).max(1));
         let by = Multiplier { mantissa: deviation.mantissa, shift: deviation.shift - ACT_FRAC as i32 };
-        let centred = self.largest + mean.unsigned_abs() as u32;
-        let by = Lanes::new(by, centred)?;
-        let places = Places::of(by.apply(centred as i32).unsigned_abs());
-        Some(Normal { mean: mean as i32, by, places })
+        Some(Statistics { mean: mean as i32, by, largest: self.largest + mean.unsigned_abs() as u32 })
     }
+}
+
+/// A row's mean, and what brings it to deviation 1.
+#[derive(Clone, Copy)]
+pub struct Statistics {
+    /// The row's mean.
+    pub mean: i32,
+    /// What the distance from it is multiplied by.
+    pub by: Multiplier,
+    /// None is larger.
+    largest: u32,
 }
 
 /// What brings a row to mean 0 and deviation 1.
 #[derive(Clone, Copy)]
-pub struct Normal {
-    /// The row's mean.
-    pub mean: i32,
-    /// What the distance from it is multiplied by.
-    pub by: Lanes,
+struct Normal {
+    mean: i32,
+    by: Lanes,
     /// For the largest result.
-    pub places: Places,
+    places: Places,
 }
 
 impl Normal {
+    /// `None` where the row doesn't fit the lanes.
+    #[inline(always)]
+    fn new(row: Statistics) -> Option<Self> {
+        let by = Lanes::new(row.by, row.largest)?;
+        let places = Places::of(by.apply(row.largest as i32).unsigned_abs());
+        Some(Self { mean: row.mean, by, places })
+    }
+
     /// For gains and biases that fit the lanes.
     #[inline(always)]
-    pub fn apply<const N: usize>(
+    fn apply<const N: usize>(
         &self,
         x: &[i32],
         [gain, bias]: [&[i32]; 2],
@@ -219,11 +258,11 @@ impl Normal {
 
 /// As many places as a product of a normal value and a gain is shifted beyond its lower half, so that the values take as many as they can.
 #[derive(Clone, Copy)]
-pub struct Places {
+struct Places {
     /// Those of the normal value.
-    pub normal: u32,
+    normal: u32,
     /// Those of the gain.
-    pub gain: u32,
+    gain: u32,
     /// Gains below this have room for theirs.
     gain_end: u32,
 }
