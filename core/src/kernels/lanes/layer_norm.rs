@@ -81,21 +81,23 @@ pub fn layer_norm_by<S: Steps>(
     for (tile, (epsilons, y)) in
         epsilons.chunks(ROWS).zip(y.chunks_mut(ROWS.saturating_mul(width))).enumerate()
     {
-        let read = epsilons.len().min(rows.saturating_sub(tile * ROWS)).min(y.len() / width);
+        let read = epsilons.len().min(rows.saturating_sub(tile * ROWS)).min(y.len() / width).min(ROWS);
         let x = Rows { values: x.values.get(tile * ROWS * x.stride..).unwrap_or_default(), ..x };
-        let (mut sums, mut normals) = ([Sums::default(); ROWS], [None; ROWS]);
-        sums.iter_mut().zip(x.iter()).take(read).for_each(|(sums, x)| *sums = steps.sums(x));
-        for ((normal, sums), &epsilon) in normals.iter_mut().zip(&sums).zip(epsilons).take(read) {
+        let mut sums = [Sums::default(); ROWS];
+        let (sums, epsilons) = (&mut sums[..read], &epsilons[..read]);
+        sums.iter_mut().zip(x.iter()).for_each(|(sums, x)| *sums = steps.sums(x));
+        let (mut normals, mut any_left) = ([None; ROWS], false);
+        let normals = &mut normals[..read];
+        for ((normal, sums), &epsilon) in normals.iter_mut().zip(sums).zip(epsilons) {
             *normal = sums.statistics(count, epsilon).and_then(|row| steps.normal(row, &affine));
+            any_left |= normal.is_none();
         }
-        let normals = &normals[..read];
         steps.apply(x, normals, &affine, y);
-        if normals.iter().any(Option::is_none) {
+        if any_left {
             let results = x.iter().zip(y.chunks_exact_mut(width));
-            for (((x, y), normal), &epsilon) in results.zip(normals).zip(epsilons) {
-                if normal.is_none() {
-                    scalar::layer_norm::layer_norm(x, gain, bias, epsilon, y);
-                }
+            let left = results.zip(normals).zip(epsilons).filter(|((_, normal), _)| normal.is_none());
+            for (((x, y), _), &epsilon) in left {
+                scalar::layer_norm::layer_norm(x, gain, bias, epsilon, y);
             }
         }
     }

@@ -83,11 +83,8 @@ fn places(width: usize) -> u32 {
 /// Values of a vector.
 const N: usize = 8;
 
-/// Values that are worked on without a loop.
+/// Values that are worked on without a loop; their gains and biases are made ready for all rows of a tile.
 const BLOCK: usize = 64;
-
-/// Channels whose gains and biases are made ready for all rows of a tile.
-const CHANNELS: usize = 128;
 
 /// Values of which a lane's sum has 32 bits, if none is beyond [`Sums::LARGEST`].
 const SUMMED: usize = (N << 31) / (2 * Sums::LARGEST as usize);
@@ -241,8 +238,8 @@ impl Row {
 fn apply(steps: Avx2, x: Rows, normals: &[Option<Normal>], affine: &Affine, y: &mut [i32]) {
     let count = x.width.min(affine.gain.len()).min(affine.bias.len());
     let whole = count - count % N;
-    for first in (0..whole).step_by(CHANNELS) {
-        let channels = first..whole.min(first + CHANNELS);
+    for first in (0..whole).step_by(BLOCK) {
+        let channels = first..whole.min(first + BLOCK);
         apply_channels(steps, x, normals, affine, channels, y);
     }
     if whole < count {
@@ -250,7 +247,7 @@ fn apply(steps: Avx2, x: Rows, normals: &[Option<Normal>], affine: &Affine, y: &
     }
 }
 
-/// [`apply`] for up to [`CHANNELS`] channels, whole vectors of them.
+/// [`apply`] for up to [`BLOCK`] channels, whole vectors of them.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn apply_channels(
@@ -261,35 +258,36 @@ fn apply_channels(
     channels: Range<usize>,
     y: &mut [i32],
 ) {
-    let [left, left_of_gain] =
-        [steps.places, steps.places_of_gain()].map(|places| _mm_cvtsi32_si128(places.cast_signed()));
+    let left = _mm_cvtsi32_si128(steps.places.cast_signed());
+    let left_of_gain = _mm_cvtsi32_si128(steps.places_of_gain().cast_signed());
     let zeros = [_mm256_setzero_si256(); 2];
-    let mut ready = [Channels { gains: zeros, biases: zeros }; CHANNELS / N];
-    let [gain, bias] = [affine.gain, affine.bias].map(|all| all[channels.clone()].as_chunks().0);
+    let mut ready = [Channels { gains: zeros, biases: zeros }; BLOCK / N];
+    let gain = affine.gain[channels.clone()].as_chunks().0;
+    let bias = affine.bias[channels.clone()].as_chunks().0;
     for ((ready, gain), bias) in ready.iter_mut().zip(gain).zip(bias) {
         *ready = Channels::new(gain, bias, left_of_gain);
     }
-    let ready = &ready[..gain.len()];
-    for ((x, y), normal) in x.iter().zip(y.chunks_exact_mut(x.width)).zip(normals) {
-        let Some(normal) = normal else { continue };
-        let row = Row::new(*normal, left);
-        let (x, y) = (&x[channels.clone()], &mut y[channels.clone()]);
-        let ((x, others), (y, rest)) = (x.as_chunks::<BLOCK>(), y.as_chunks_mut::<BLOCK>());
-        let (blocks, last) = ready.as_chunks::<{ BLOCK / N }>();
-        for ((y, x), channels) in y.iter_mut().zip(x).zip(blocks) {
-            apply_vectors(row, x, channels, y);
+    let (mut x_at, mut y_at) = (channels.start, channels.start);
+    for normal in normals {
+        if let Some(normal) = normal {
+            let (Some(x), Some(y)) = (x.values.get(x_at..), y.get_mut(y_at..)) else { return };
+            let row = Row::new(*normal, left);
+            match (x.first_chunk::<BLOCK>(), y.first_chunk_mut::<BLOCK>()) {
+                (Some(x), Some(y)) if channels.len() == BLOCK => apply_vectors(row, x, &ready, y),
+                _ => apply_vectors(row, x, &ready[..channels.len() / N], y),
+            }
         }
-        apply_vectors(row, others, last, rest);
+        (x_at, y_at) = (x_at + x.stride, y_at + x.width);
     }
 }
 
 /// As many vectors as there are channels for.
-#[inline]
-#[target_feature(enable = "avx2")]
+#[inline(always)]
 fn apply_vectors(row: Row, x: &[i32], channels: &[Channels], y: &mut [i32]) {
     let vectors = y.as_chunks_mut().0.iter_mut().zip(x.as_chunks().0).zip(channels);
     for ((y, x), channels) in vectors {
-        *y = row.apply(x, channels);
+        // SAFETY: a row is made where the machine has the features.
+        *y = unsafe { row.apply(x, channels) };
     }
 }
 
