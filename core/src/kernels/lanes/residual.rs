@@ -10,7 +10,11 @@ use crate::quant::{Codec, EXPONENT_MAX, Piecewise, STREAM_MAX, Site, Step, VALUE
 pub fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
     match &site.codec {
         Codec::Wide { step } if fits(site, step.saturating_mul(32_768)) => {
-            decode_wide(*step, site.exponents, codes, code_row, x);
+            let rows = whole_rows(site.exponents.len(), x.len(), codes.len(), code_row);
+            decode_wide(*step, site.exponents, rows, codes, code_row, x);
+            let [x_from, codes_from] = [rows * site.exponents.len(), rows * code_row];
+            let (codes, x) = (codes.get(codes_from..), x.get_mut(x_from..));
+            scalar::residual::decode(site, codes.unwrap_or_default(), code_row, x.unwrap_or_default());
         }
         _ => scalar::residual::decode(site, codes, code_row, x),
     }
@@ -34,7 +38,11 @@ pub fn encode<const N: usize>(
             }
         }
         Codec::Wide { step } if fits(site, step.saturating_mul(32_767)) => {
-            encode_wide(*step, site.exponents, x, codes, code_row, &upper);
+            let rows = whole_rows(site.exponents.len(), x.len(), codes.len(), code_row);
+            encode_wide(*step, site.exponents, rows, x, codes, code_row, &upper);
+            let [x_from, codes_from] = [rows * site.exponents.len(), rows * code_row];
+            let (x, codes) = (x.get(x_from..), codes.get_mut(codes_from..));
+            scalar::residual::encode(site, x.unwrap_or_default(), codes.unwrap_or_default(), code_row);
         }
         _ => scalar::residual::encode(site, x, codes, code_row),
     }
@@ -77,23 +85,30 @@ const CHANNELS: usize = 128;
 /// Values of a row that are decoded at a time.
 const DECODED: usize = 16;
 
-/// Codes of 16 bits whose channels' steps are less than 2^10.
+/// How many rows are whole, where their codes have 16 bits.
 #[inline(always)]
-fn decode_wide(step: i32, exponents: &[u8], codes: &[u8], code_row: usize, x: &mut [i32]) {
-    let mut memory = [0; CHANNELS];
+fn whole_rows(width: usize, values: usize, bytes: usize, code_row: usize) -> usize {
+    let needed = 2 * width;
+    if needed == 0 || needed > code_row.min(bytes) {
+        return 0;
+    }
+    (values / width).min((bytes - needed) / code_row + 1)
+}
+
+/// Rows of codes of 16 bits whose channels' steps are less than 2^10.
+#[inline(always)]
+fn decode_wide(step: i32, exponents: &[u8], rows: usize, codes: &[u8], code_row: usize, x: &mut [i32]) {
+    let (mut memory, width) = ([0; CHANNELS], exponents.len());
     for (channels, first) in exponents.chunks(CHANNELS).zip((0..).step_by(CHANNELS)) {
         let steps = &mut memory[..channels.len()];
         steps.iter_mut().zip(channels).for_each(|(of_channel, &e)| *of_channel = step << e);
-        for (x, codes) in x.chunks_mut(exponents.len()).zip(codes.chunks(code_row.max(1))) {
-            let codes = codes.as_chunks::<2>().0;
-            match codes.get(..x.len()) {
-                // Most rows are whole, and none of their lengths is asked for.
-                Some(codes) if x.len() == steps.len() => decode_channels(steps, codes, x),
-                _ => {
-                    let (codes, x) = (codes.get(first..), x.get_mut(first..));
-                    decode_channels(steps, codes.unwrap_or_default(), x.unwrap_or_default());
-                }
-            }
+        let (mut from, mut codes_from) = (first, 2 * first);
+        for _ in 0..rows {
+            let codes = codes.get(codes_from..).and_then(|codes| codes.get(..2 * channels.len()));
+            let x = x.get_mut(from..).and_then(|x| x.get_mut(..channels.len()));
+            let (Some(codes), Some(x)) = (codes, x) else { break };
+            decode_channels(steps, codes.as_chunks().0, x);
+            (from, codes_from) = (from + width, codes_from + code_row);
         }
     }
 }
@@ -123,6 +138,7 @@ fn decode_channels(steps: &[i32], codes: &[[u8; 2]], x: &mut [i32]) {
 fn encode_wide<const N: usize>(
     step: i32,
     exponents: &[u8],
+    rows: usize,
     x: &[i32],
     codes: &mut [u8],
     code_row: usize,
@@ -130,34 +146,35 @@ fn encode_wide<const N: usize>(
 ) {
     let division = Division::by(Step::new(step));
     if let Ok(exponents) = exponents.try_into() {
-        return encode_panel(step, division, exponents, x, codes, code_row, upper);
+        return encode_panel(step, division, exponents, rows, x, codes, code_row, upper);
     }
-    let mut memory = [[0; CHANNELS]; 2];
+    let (mut memory, width) = ([[0; CHANNELS]; 2], exponents.len());
     for (channels, first) in exponents.chunks(CHANNELS).zip((0..).step_by(CHANNELS)) {
         let [halves, shifts] = &mut memory;
         let (halves, shifts) = (&mut halves[..channels.len()], &mut shifts[..channels.len()]);
         for ((half, shift), &e) in halves.iter_mut().zip(&mut *shifts).zip(channels) {
             (*half, *shift) = ((step << e) >> 1, i32::from(e));
         }
-        let channels = [&*halves, &*shifts];
-        for (x, codes) in x.chunks(exponents.len()).zip(codes.chunks_mut(code_row.max(1))) {
-            let codes = codes.as_chunks_mut::<2>().0;
-            if x.len() == halves.len() && codes.len() >= x.len() {
-                encode_channels(division, channels, x, &mut codes[..x.len()], upper);
-            } else {
-                let (codes, x) = (codes.get_mut(first..), x.get(first..));
-                encode_channels(division, channels, x.unwrap_or_default(), codes.unwrap_or_default(), upper);
-            }
+        let of_channels = [&*halves, &*shifts];
+        let (mut from, mut codes_from) = (first, 2 * first);
+        for _ in 0..rows {
+            let x = x.get(from..).and_then(|x| x.get(..channels.len()));
+            let codes = codes.get_mut(codes_from..).and_then(|codes| codes.get_mut(..2 * channels.len()));
+            let (Some(x), Some(codes)) = (x, codes) else { break };
+            encode_channels(division, of_channels, x, codes.as_chunks_mut().0, upper);
+            (from, codes_from) = (from + width, codes_from + code_row);
         }
     }
 }
 
 /// Rows of a linear layer's panel.
 #[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "a panel's codec, rows and codes")]
 fn encode_panel<const N: usize>(
     step: i32,
     division: Division,
     exponents: &[u8; PANEL],
+    rows: usize,
     x: &[i32],
     codes: &mut [u8],
     code_row: usize,
@@ -168,22 +185,19 @@ fn encode_panel<const N: usize>(
         shifts[lane] = i32::from(exponents[lane]);
         halves[lane] = (step << shifts[lane]) >> 1;
     }
-    let (rows, rest) = x.as_chunks::<PANEL>();
-    let mut codes = codes.chunks_mut(code_row.max(1));
-    for (x, codes) in rows.iter().zip(&mut codes) {
-        match codes.as_chunks_mut::<2>().0 {
-            codes if codes.len() >= PANEL && PANEL.is_multiple_of(N) => {
-                let parts = x.as_chunks::<N>().0.iter().zip(codes.as_chunks_mut::<N>().0);
-                let of_parts = halves.as_chunks::<N>().0.iter().zip(shifts.as_chunks::<N>().0);
-                for ((x, codes), (halves, shifts)) in parts.zip(of_parts) {
-                    *codes = wide_codes(division, halves, shifts, x, upper);
-                }
+    let mut rest = codes;
+    for x in x.as_chunks::<PANEL>().0.iter().take(rows) {
+        let Some(codes) = rest.as_chunks_mut::<2>().0.first_chunk_mut::<PANEL>() else { return };
+        if PANEL.is_multiple_of(N) {
+            let parts = x.as_chunks::<N>().0.iter().zip(codes.as_chunks_mut::<N>().0);
+            let of_parts = halves.as_chunks::<N>().0.iter().zip(shifts.as_chunks::<N>().0);
+            for ((x, codes), (halves, shifts)) in parts.zip(of_parts) {
+                *codes = wide_codes(division, halves, shifts, x, upper);
             }
-            codes => encode_channels(division, [&halves, &shifts], x, codes, upper),
+        } else {
+            encode_channels(division, [&halves, &shifts], x, codes, upper);
         }
-    }
-    if let (1.., Some(codes)) = (rest.len(), codes.next()) {
-        encode_channels(division, [&halves, &shifts], rest, codes.as_chunks_mut().0, upper);
+        rest = rest.get_mut(code_row..).unwrap_or_default();
     }
 }
 
