@@ -39,8 +39,8 @@ class Engine:
         return json.loads(line)
 
     def _cpu_seconds(self):
-        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+        # The process's own clock (`clock_getcpuclockid`), which counts threads that have ended, too.
+        return time.clock_gettime(~self.process.pid << 3 | 2)
 
     def turn(self, request):
         """(seconds of a run, median seconds of a trunk block). On one thread the processor's time, which waiting for a core does not
