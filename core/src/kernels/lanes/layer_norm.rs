@@ -82,7 +82,8 @@ pub fn layer_norm_by<S: Steps>(
         epsilons.chunks(ROWS).zip(y.chunks_mut(ROWS.saturating_mul(width))).enumerate()
     {
         let read = epsilons.len().min(rows.saturating_sub(tile * ROWS)).min(y.len() / width).min(ROWS);
-        let x = Rows { values: x.values.get(tile * ROWS * x.stride..).unwrap_or_default(), ..x };
+        let x =
+            Rows { values: x.values.get((tile * ROWS).saturating_mul(x.stride)..).unwrap_or_default(), ..x };
         let mut sums = [Sums::default(); ROWS];
         let (sums, epsilons) = (&mut sums[..read], &epsilons[..read]);
         sums.iter_mut().zip(x.iter()).for_each(|(sums, x)| *sums = steps.sums(x));

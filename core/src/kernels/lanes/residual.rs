@@ -108,7 +108,7 @@ fn decode_wide(step: i32, exponents: &[u8], rows: usize, codes: &[u8], code_row:
             let x = x.get_mut(from..).and_then(|x| x.get_mut(..channels.len()));
             let (Some(codes), Some(x)) = (codes, x) else { break };
             decode_channels(steps, codes.as_chunks().0, x);
-            (from, codes_from) = (from + width, codes_from + code_row);
+            (from, codes_from) = (from + width, codes_from.saturating_add(code_row));
         }
     }
 }
@@ -162,7 +162,7 @@ fn encode_wide<const N: usize>(
             let codes = codes.get_mut(codes_from..).and_then(|codes| codes.get_mut(..2 * channels.len()));
             let (Some(x), Some(codes)) = (x, codes) else { break };
             encode_channels(division, of_channels, x, codes.as_chunks_mut().0, upper);
-            (from, codes_from) = (from + width, codes_from + code_row);
+            (from, codes_from) = (from + width, codes_from.saturating_add(code_row));
         }
     }
 }

@@ -101,6 +101,11 @@ macro_rules! twins {
             }
 
             #[test]
+            fn rows_as_far_apart_as_can_be() {
+                rows::check_far_rows(isa());
+            }
+
+            #[test]
             fn attention_of_every_width() {
                 attention::check_every_width(isa());
             }

@@ -68,6 +68,31 @@ pub fn check_layer_norm(isa: Isa, case: &NormCase) {
     assert_eq!(by(isa), by(Isa::scalar()));
 }
 
+/// One row, with strides of which two are more than there are addresses; widths of more than a block of channels, too.
+pub fn check_far_rows(isa: Isa) {
+    for (width, stride) in
+        [8, 72, 129].into_iter().flat_map(|w| [w, usize::MAX / 2, usize::MAX].map(|s| (w, s)))
+    {
+        let x = values(width, 1, 0);
+        let normal = |isa: Isa| {
+            let mut y = vec![-9; 17 * width];
+            let x = Rows { values: &x, width, stride };
+            (isa.backend().layer_norm_rows)(x, &vec![1 << 20; width], &vec![5; width], &[1; 17], &mut y);
+            y
+        };
+        assert_eq!(normal(isa), normal(Isa::scalar()), "{width} {stride}");
+        let (codec, exponents) = (Codec::Wide { step: 1 }, vec![0; width]);
+        let site = Site { codec, exponents: &exponents };
+        let residual = |isa: Isa| {
+            let (mut codes, mut back) = (vec![7; 2 * width], vec![3; width]);
+            (isa.backend().encode)(&site, &x, &mut codes, stride.max(2 * width));
+            (isa.backend().decode)(&site, &codes, stride.max(2 * width), &mut back);
+            (codes, back)
+        };
+        assert_eq!(residual(isa), residual(Isa::scalar()), "{width} {stride}");
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct RowCase {
     pub x: Vec<i32>,

@@ -277,7 +277,7 @@ fn apply_channels(
                 _ => apply_vectors(row, x, &ready[..channels.len() / N], y),
             }
         }
-        (x_at, y_at) = (x_at + x.stride, y_at + x.width);
+        (x_at, y_at) = (x_at.saturating_add(x.stride), y_at + x.width);
     }
 }
 
