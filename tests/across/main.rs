@@ -1,7 +1,9 @@
 //! Properties of the whole, over models of random weights.
 
+mod concepts;
 mod damage;
 mod folding;
+mod glossary;
 mod outputs;
 mod pinned;
 mod same_bits;
