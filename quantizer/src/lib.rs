@@ -1,14 +1,19 @@
-//! Offline half of Foldpoint: reads float checkpoints of ESM-2, runs them as the reference that the integer model is
-//! measured against, and turns them into model files.
+//! Offline half of Foldpoint: reads float checkpoints of ESM-2, runs them as the reference that the integer
+//! model is measured against, and turns them into model files.
 //!
+//! - [`table`] is what a model is made of: what checkpoints, calibration and model files call each part, and
+//!   its unit;
 //! - [`checkpoint`] finds the tensors, whoever wrote them;
 //! - [`mod@reference`] is the float forward pass, layer by layer;
-//! - [`scheme`] is what a user may choose, [`calibrate`] chooses the rest from values seen, [`encode`] makes the integers;
+//! - [`scheme`] is what a user may choose, [`calibrate`] chooses the rest from values seen, [`encode`] makes the
+//!   integers;
 //! - [`writer`] lays out a model file.
 
 pub mod calibrate;
 pub mod checkpoint;
 pub mod encode;
+pub mod fixed;
 pub mod reference;
 pub mod scheme;
+pub mod table;
 pub mod writer;

@@ -86,17 +86,18 @@ fn bad_tokens_are_errors_that_say_where() {
 /// Keeps all it is shown.
 #[derive(Default)]
 struct Recorder {
-    seen: Vec<(usize, Site, Vec<f32>, usize)>,
+    seen: Vec<(usize, String, Vec<f32>, usize)>,
     layers_done: Vec<(usize, usize)>,
 }
 
 impl Observer for Recorder {
-    fn wants(&self, site: Site) -> bool {
-        site != Site::FfnDown(0)
+    fn wants(&self, site: &Site) -> bool {
+        site.name != "lm.layers.0.ffn.down"
     }
 
-    fn values(&mut self, sequence: usize, site: Site, values: &[f32], channels: usize) {
-        self.seen.push((sequence, site, values.to_vec(), channels));
+    fn values(&mut self, sequence: usize, site: &Site, values: &[f32], channels: usize) {
+        assert_eq!((site.pass, site.iteration), (0, 0));
+        self.seen.push((sequence, site.name.clone(), values.to_vec(), channels));
     }
 
     fn layer_done(&mut self, layer: usize, sequence: usize) {
@@ -112,23 +113,24 @@ fn an_observer_sees_every_site_once_and_the_values_that_hidden_states_have() {
     let mut recorder = Recorder::default();
     let outputs = Reference::new(&checkpoint).unwrap().run_batch(&sequences, ALL, &mut recorder).unwrap();
     for (i, tokens) in sequences.iter().enumerate() {
-        let mut sites: Vec<Site> = (0..=config.layers).map(Site::Residual).collect();
-        sites.extend([Site::HeadDense, Site::HeadNorm, Site::HeadDecoder, Site::FfnDown(1)]);
+        let ends = ["lm.norm", "lm.head.dense", "lm.head.norm", "lm.head.decoder", "lm.layers.1.ffn.down"];
+        let mut sites: Vec<String> = ends.map(str::to_owned).to_vec();
         for layer in 0..config.layers {
-            sites.extend([Site::AttentionQkv(layer), Site::AttentionOutput(layer), Site::FfnUp(layer)]);
+            let parts = ["attention.norm", "attention.qkv", "attention.output", "ffn.norm", "ffn.up"];
+            sites.extend(parts.map(|part| format!("lm.layers.{layer}.{part}")));
         }
-        let mut seen: Vec<Site> = recorder.seen.iter().filter(|s| s.0 == i).map(|s| s.1).collect();
+        let mut seen: Vec<String> = recorder.seen.iter().filter(|s| s.0 == i).map(|s| s.1.clone()).collect();
         seen.sort();
         sites.sort();
         assert_eq!(seen, sites);
         for (_, site, values, channels) in recorder.seen.iter().filter(|s| s.0 == i) {
-            let expected = if matches!(site, Site::FfnDown(_)) { config.ffn } else { config.width };
+            let expected = if site.ends_with("ffn.down") { config.ffn } else { config.width };
             assert_eq!((*channels, values.len()), (expected, expected * tokens.len()), "{site}");
         }
-        let at = |site| &recorder.seen.iter().find(|s| s.0 == i && s.1 == site).unwrap().2;
-        assert_eq!(at(Site::Residual(0)), &outputs[i].hidden[0]);
-        assert_eq!(at(Site::Residual(1)), &outputs[i].hidden[1]);
-        assert_eq!(at(Site::HeadDense), &outputs[i].hidden[2]);
+        let at = |site: &str| &recorder.seen.iter().find(|s| s.0 == i && s.1 == site).unwrap().2;
+        assert_eq!(at("lm.layers.0.attention.norm"), &outputs[i].hidden[0]);
+        assert_eq!(at("lm.layers.1.attention.norm"), &outputs[i].hidden[1]);
+        assert_eq!(at("lm.head.dense"), &outputs[i].hidden[2]);
     }
     assert_eq!(recorder.layers_done, [(0, 0), (0, 1), (1, 0), (1, 1)]);
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use fixture::golden;
 use quantizer::checkpoint::{Checkpoint, CheckpointError};
-use quantizer::reference::esmfold::{Fold, FoldObserver, FoldOutputs, FoldReference, FoldSite, FoldWant};
+use quantizer::reference::esmfold::{Fold, FoldOutputs, FoldReference, FoldWant};
 use quantizer::reference::{Observer, Site, Want};
 use safetensors::SafeTensors;
 use safetensors::tensor::{TensorView, serialize_to_file};
@@ -82,31 +82,28 @@ impl<T> Flatten<T> for Vec<Vec<T>> {
     }
 }
 
+/// A site of the language model, of which one is enough.
+const LANGUAGE_MODEL: &str = "lm.layers.0.attention.qkv";
+
 /// Keeps all it is shown of folding.
 #[derive(Default)]
 struct Recorder {
-    seen: HashMap<(usize, FoldSite), (Vec<f32>, usize)>,
+    seen: HashMap<(usize, Site), (Vec<f32>, usize)>,
     language_model: usize,
     blocks: Vec<(usize, usize, usize)>,
 }
 
 impl Observer for Recorder {
-    fn wants(&self, site: Site) -> bool {
-        site == Site::AttentionQkv(0)
+    fn wants(&self, site: &Site) -> bool {
+        site.name.starts_with("fold.") || site.name == LANGUAGE_MODEL
     }
 
-    fn values(&mut self, _: usize, site: Site, _: &[f32], channels: usize) {
-        assert_eq!((site, channels), (Site::AttentionQkv(0), 32));
-        self.language_model += 1;
-    }
-}
-
-impl FoldObserver for Recorder {
-    fn wants_fold(&self, _site: &FoldSite) -> bool {
-        true
-    }
-
-    fn fold_values(&mut self, sequence: usize, site: &FoldSite, values: &[f32], channels: usize) {
+    fn values(&mut self, sequence: usize, site: &Site, values: &[f32], channels: usize) {
+        if site.name == LANGUAGE_MODEL {
+            assert_eq!(channels, 32);
+            self.language_model += 1;
+            return;
+        }
         let before = self.seen.insert((sequence, site.clone()), (values.to_vec(), channels));
         assert!(before.is_none(), "{site} is shown twice");
     }
@@ -133,7 +130,7 @@ fn assert_checkpoint_matches(path: &Path) {
                     ),
                 };
                 for (site, kind) in [(s, "sequence"), (z, "pair")] {
-                    let site = FoldSite { name: site, pass: recycles, iteration: 0 };
+                    let site = Site { name: site, pass: recycles, iteration: 0 };
                     let name = format!("{sequence}.{recycles}.{kind}.{block}");
                     expected.assert_close(&name, &recorder.seen[&(sequence, site)].0, TOLERANCE);
                 }
@@ -232,7 +229,7 @@ fn an_observer_sees_every_site_with_the_channels_that_its_weights_read() {
     {
         sites.push((name.to_string(), 0, 0, pairs, channels));
     }
-    let heads = [("norm", 24), ("first", 24), ("second", 12), ("third", 12)];
+    let heads = [("norm", 24), ("linear", 24)];
     sites.extend(heads.map(|(name, channels)| (format!("heads.plddt.{name}"), 1, 0, false, channels)));
     sites.push(("heads.pair".into(), 1, 0, true, 16));
     for pass in 0..2 {
@@ -270,7 +267,7 @@ fn an_observer_sees_every_site_with_the_channels_that_its_weights_read() {
         let residues = fold.residue_index.len();
         for (name, pass, iteration, pairs, channels) in &sites {
             let name = format!("fold.{name}");
-            let site = FoldSite { name, pass: *pass, iteration: *iteration };
+            let site = Site { name, pass: *pass, iteration: *iteration };
             let (values, found) =
                 recorder.seen.get(&(sequence, site.clone())).unwrap_or_else(|| panic!("{site:?}"));
             let rows = if *pairs { residues * residues } else { residues };

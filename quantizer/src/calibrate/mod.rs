@@ -3,13 +3,14 @@
 //! One layer or trunk block at a time: when its last sequence is through, its samples are reduced to choices, so that
 //! memory holds one layer's samples.
 
+mod collector;
 mod fold;
-mod fold_sites;
 mod inputs;
 mod language_model;
 mod outliers;
 mod residual;
 mod sample;
+mod uses;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -9,7 +9,7 @@ use foldpoint_core::fixed::ACT_FRAC;
 use foldpoint_core::kernels::linear::{LIMB_BITS, row_len};
 
 use super::sample::{Sample, decibel};
-use crate::encode::to_fixed;
+use crate::fixed::to_fixed;
 
 /// How many of a row's largest channels are looked at; more than these are hardly ever taken from one row.
 const LARGEST_KEPT: usize = 96;

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::layout::Expected;
-use super::{Checkpoint, CheckpointError, Element, Remark, fold_layout, foreign, layout, rotary};
-
-const DECODER: &str = "lm_head.decoder.weight";
-const EMBEDDING: &str = "embeddings.word_embeddings.weight";
+use super::expected::Expected;
+use super::names::{DECODER, EMBEDDING};
+use super::{Checkpoint, CheckpointError, Element, Remark, foreign, rotary};
 
 /// Tensors that no result depends on: numbers of positions, tables of a geometry that is built in, a head on the trunk that
 /// ESMFold doesn't use, and what wrappers and optimisers leave behind.
@@ -90,23 +88,6 @@ impl Checkpoint {
             }
         }
         Ok(())
-    }
-
-    fn expected(&self) -> Vec<Expected> {
-        let mut expected = layout::trunk(&self.config);
-        if let Some(fold) = &self.fold {
-            expected.extend(fold_layout::fold(&self.config, fold));
-        }
-        if self.has_contact_head() {
-            expected.extend(layout::contact_head(&self.config));
-        }
-        if self.has_lm_head() {
-            expected.extend(layout::lm_head(&self.config));
-            if self.contains(DECODER) || !self.config.tied_decoder {
-                expected.push((DECODER.into(), vec![self.config.vocab, self.config.width]));
-            }
-        }
-        expected
     }
 
     fn unexpected(&self, expected: &[Expected]) -> impl Iterator<Item = &str> {

@@ -5,19 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{CheckpointError, json};
-
-/// Bins of the distance histogram that recycling embeds.
-pub const RECYCLE_BINS: usize = 15;
-/// Bins of the distogram and of the predicted aligned error.
-pub const PAIR_BINS: usize = 64;
-/// Bins of pLDDT.
-pub const PLDDT_BINS: usize = 50;
-/// Atom types of the `atom37` layout.
-pub const ATOM_TYPES: usize = 37;
-/// Rows of the residue embedding: padding or the 20 amino acids, X, and two that are not used in folding.
-pub const RESIDUE_ROWS: usize = 23;
-/// Torsion angles of a residue: omega, phi, psi, chi1 to chi4.
-pub const TORSIONS: usize = 7;
+use crate::table::TORSIONS;
 
 /// Above any real model, and low enough that products of two sizes can't overflow.
 const LARGEST_SIZE: usize = 1 << 16;

@@ -6,13 +6,12 @@ mod check;
 mod config;
 mod element;
 mod error;
+mod expected;
 mod fair_esmfold;
 mod fold_config;
-mod fold_layout;
 mod foreign;
 mod hostile;
 mod json;
-mod layout;
 mod locate;
 pub mod names;
 mod open;
@@ -21,6 +20,7 @@ mod remark;
 mod rotary;
 mod safetensors;
 mod shapes;
+mod structure_shape;
 mod torch;
 mod unpickle;
 mod unwrap;
@@ -33,12 +33,9 @@ pub use archive::{Archive, Entry};
 pub use config::{Config, VOCAB};
 pub use element::Element;
 pub use error::CheckpointError;
-pub use fold_config::{
-    ATOM_TYPES, FoldConfig, PAIR_BINS, PLDDT_BINS, RECYCLE_BINS, RESIDUE_ROWS, StructureConfig, TORSIONS,
-};
-pub use fold_layout::block_prefix;
-pub use layout::layer_prefix;
+pub use fold_config::{FoldConfig, StructureConfig};
 pub use remark::Remark;
+pub use structure_shape::structure_shape;
 
 use adapter::Addition;
 use names::Naming;

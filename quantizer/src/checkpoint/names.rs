@@ -1,13 +1,23 @@
 //! One naming scheme for tensors, whoever wrote the checkpoint.
 //!
-//! The canonical names are those of HuggingFace's `EsmModel` without a prefix (`encoder.layer.0.attention.self.query.weight`),
-//! its `lm_head.*` and its `contact_head.*`; and for folding those of `EsmForProteinFolding` (`trunk.blocks.0.*`,
-//! `esm_s_mlp.*`, `lddt_head.*`), whose own `lm_head` is left out.
+//! The canonical names are those of HuggingFace's `EsmModel` without a prefix
+//! (`encoder.layer.0.attention.self.query.weight`), its `lm_head.*` and its `contact_head.*`; and for folding
+//! those of `EsmForProteinFolding` (`trunk.blocks.0.*`, `esm_s_mlp.*`, `lddt_head.*`), whose own `lm_head` is
+//! left out.
+
+use crate::table::{Form, Parts, Source, pattern};
+
+/// The embedding.
+pub const EMBEDDING: &str = "embeddings.word_embeddings.weight";
+
+/// The decoder of the language-model head, which may be the embedding.
+pub const DECODER: &str = "lm_head.decoder.weight";
 
 /// Who named the tensors of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Naming {
-    /// HuggingFace `transformers`, with or without the prefix `esm.`; LayerNorms say `weight`, `bias` or `gamma`, `beta`.
+    /// HuggingFace `transformers`, with or without the prefix `esm.`; LayerNorms say `weight`, `bias` or
+    /// `gamma`, `beta`.
     HuggingFace,
     /// `EsmForProteinFolding` of HuggingFace `transformers`: the language model under `esm.`.
     HuggingFaceFold,
@@ -17,8 +27,8 @@ pub enum Naming {
     FairEsmFold,
 }
 
-/// Whether `name` is a table of rotary frequencies. Most checkpoints have one for each layer, all the same; some have one
-/// for the model, or none.
+/// Whether `name` is a table of rotary frequencies. Most checkpoints have one for each layer, all the same;
+/// some have one for the model, or none.
 pub fn is_rotary(naming: Naming, name: &str) -> bool {
     name.ends_with(match naming {
         Naming::HuggingFace | Naming::HuggingFaceFold => "rotary_embeddings.inv_freq",
@@ -26,8 +36,8 @@ pub fn is_rotary(naming: Naming, name: &str) -> bool {
     })
 }
 
-/// The canonical name of the tensor that a checkpoint calls `name`; `None` when the model has no such tensor (position
-/// numbers, heads for other tasks) and for [rotary frequencies](is_rotary).
+/// The canonical name of the tensor that a checkpoint calls `name`; `None` when the model has no such tensor
+/// (position numbers, heads for other tasks) and for [rotary frequencies](is_rotary).
 pub fn canonical(naming: Naming, name: &str) -> Option<String> {
     match naming {
         Naming::HuggingFace => from_hugging_face(name),
@@ -39,8 +49,8 @@ pub fn canonical(naming: Naming, name: &str) -> Option<String> {
     }
 }
 
-/// Whether `name` is a tensor of ESMFold outside its language model. `lm_head.` is a head on the trunk there; that of the
-/// language model has a prefix.
+/// Whether `name` is a tensor of ESMFold outside its language model. `lm_head.` is a head on the trunk there;
+/// that of the language model has a prefix.
 fn is_fold(name: &str) -> bool {
     const STARTS: [&str; 9] = [
         "af2_to_esm",
@@ -85,36 +95,41 @@ fn from_hugging_face(name: &str) -> Option<String> {
 
 fn from_fair_esm(name: &str) -> Option<String> {
     let name = without_fair_esm_prefix(name);
-    if let Some(rest) = name.strip_prefix("layers.") {
-        let (index, rest) = rest.split_once('.')?;
-        let Some((module, parameter)) = rest.rsplit_once('.') else {
-            // A parameter of the layer itself, which no layer of ESM-2 has: it must not be passed over.
-            return Some(format!("encoder.layer.{index}.{rest}"));
-        };
-        let module = match module {
-            "self_attn.q_proj" => "attention.self.query",
-            "self_attn.k_proj" => "attention.self.key",
-            "self_attn.v_proj" => "attention.self.value",
-            "self_attn.out_proj" => "attention.output.dense",
-            "self_attn_layer_norm" => "attention.LayerNorm",
-            "fc1" => "intermediate.dense",
-            "fc2" => "output.dense",
-            "final_layer_norm" => "LayerNorm",
-            "self_attn.rot_emb" => return None,
-            // No part of ESM-2; but a part of a layer, so that it must not be passed over.
-            other => other,
-        };
-        return Some(format!("encoder.layer.{index}.{module}.{parameter}"));
-    }
-    match name {
-        "embed_tokens.weight" => Some("embeddings.word_embeddings.weight".into()),
-        "lm_head.weight" => Some("lm_head.decoder.weight".into()),
-        _ if name.starts_with("emb_layer_norm_after.") => Some(format!("encoder.{name}")),
-        _ if name.starts_with("lm_head.") || name.starts_with("contact_head.regression.") => {
-            Some(name.into())
+    let (module, parameter) = name.rsplit_once('.').unwrap_or((name, ""));
+    let canonical = language_model_sources().find_map(|source| match source.form {
+        Form::Tensor(_) | Form::Tied(_) => (source.fair_esm == name).then(|| source.name.to_owned()),
+        _ => {
+            let number = pattern::placed(source.fair_esm, module)?;
+            Some(format!("{}.{parameter}", pattern::fill(source.name, number)))
         }
-        _ => None,
+    });
+    if canonical.is_some() {
+        return canonical;
     }
+    if let Some(rest) = name.strip_prefix("layers.") {
+        // No part of ESM-2; but a part of a layer, so that it must not be passed over.
+        let (_, inside) = rest.split_once('.')?;
+        return (!inside.starts_with("self_attn.rot_emb.")).then(|| format!("encoder.layer.{rest}"));
+    }
+    let is_head = name.starts_with("lm_head.") || name.starts_with("contact_head.regression.");
+    is_head.then(|| name.to_owned())
+}
+
+/// What a checkpoint with these names calls the tensor `name` of the language model, without what may stand
+/// before.
+pub fn spelled(naming: Naming, name: &str) -> String {
+    let is_fair = matches!(naming, Naming::FairEsm | Naming::FairEsmFold);
+    let found = language_model_sources().filter(|_| is_fair).find_map(|source| {
+        source.tensors().into_iter().find_map(|(part, _)| {
+            let number = pattern::placed(source.name, name.strip_suffix(part)?)?;
+            Some(format!("{}{part}", pattern::fill(source.fair_esm, number)))
+        })
+    });
+    found.unwrap_or_else(|| name.to_owned())
+}
+
+fn language_model_sources() -> impl Iterator<Item = &'static Source> {
+    Parts::ALL.language_model().into_iter().flat_map(|row| row.sources)
 }
 
 /// `name` as fair-esm's own `ESM2` module spells it.
@@ -165,6 +180,44 @@ mod tests {
         assert_eq!(name("contact_head.regression.bias").as_deref(), Some("contact_head.regression.bias"));
         assert_eq!(name("layers.0.self_attn.rot_emb.inv_freq"), None);
         assert!(is_rotary(Naming::FairEsm, "layers.0.self_attn.rot_emb.inv_freq"));
+    }
+
+    #[test]
+    fn every_source_of_the_table_is_found_by_whoever_named_it() {
+        let tensors = |source: &Source, name: &str| -> Vec<String> {
+            let name = pattern::fill(name, 7);
+            source.tensors().into_iter().map(|(part, _)| format!("{name}{part}")).collect()
+        };
+        for source in language_model_sources() {
+            let (own, fair) = (tensors(source, source.name), tensors(source, source.fair_esm));
+            for (own, fair) in own.iter().zip(&fair) {
+                assert_eq!(canonical(Naming::HuggingFace, own).as_ref(), Some(own));
+                assert_eq!(canonical(Naming::FairEsm, fair).as_ref(), Some(own));
+                assert_eq!(spelled(Naming::HuggingFace, own), *own);
+                assert_eq!(spelled(Naming::FairEsm, own), *fair);
+            }
+        }
+        for source in Parts::ALL.folding_model().into_iter().flat_map(|row| row.sources) {
+            assert_eq!(source.name, source.fair_esm);
+            for name in tensors(source, source.name) {
+                for naming in [Naming::HuggingFaceFold, Naming::FairEsmFold] {
+                    assert_eq!(canonical(naming, &name).as_ref(), Some(&name));
+                }
+            }
+        }
+        let all: Vec<&str> = language_model_sources().map(|source| source.name).collect();
+        assert!(all.contains(&EMBEDDING) && all.contains(&DECODER));
+    }
+
+    #[test]
+    fn parts_of_a_layer_that_it_does_not_have_are_kept() {
+        let name = |n| canonical(Naming::FairEsm, n);
+        assert_eq!(name("layers.3.adapter.weight").as_deref(), Some("encoder.layer.3.adapter.weight"));
+        assert_eq!(name("layers.3.gate").as_deref(), Some("encoder.layer.3.gate"));
+        assert_eq!(
+            name("layers.3.fc1.weight_g").as_deref(),
+            Some("encoder.layer.3.intermediate.dense.weight_g")
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::names::Naming;
+use super::names::{self, EMBEDDING, Naming};
 use super::open::Tensors;
 use super::{CheckpointError, Config, Element, Remark};
 
@@ -20,15 +20,7 @@ pub(super) fn config(
     naming: Naming,
     tensors: &Tensors,
 ) -> Result<(Config, Vec<Remark>), CheckpointError> {
-    let own_name = |canonical: &str| match (naming, canonical) {
-        (Naming::FairEsm | Naming::FairEsmFold, "embeddings.word_embeddings.weight") => {
-            "embed_tokens.weight".into()
-        }
-        (Naming::FairEsm | Naming::FairEsmFold, "encoder.layer.0.intermediate.dense.weight") => {
-            "layers.0.fc1.weight".into()
-        }
-        _ => canonical.to_owned(),
-    };
+    let own_name = |name: &str| names::spelled(naming, name);
     let element = |name: &str| Some(tensors.entry_at(&tensors.by_name.get(name)?.location)?.element);
     let matrix = |name: &str| match tensors.shape(name) {
         Some(_) if element(name) == Some(Element::Other) => Err(CheckpointError::NotFloat {
@@ -52,7 +44,7 @@ pub(super) fn config(
         found: found.into(),
         expected: expected.into(),
     };
-    let (vocab, width) = matrix("embeddings.word_embeddings.weight")?;
+    let (vocab, width) = matrix(EMBEDDING)?;
     let (ffn, _) = matrix("encoder.layer.0.intermediate.dense.weight")?;
     let has = |ending: &str| tensors.others.iter().any(|name| name.ends_with(ending));
     let rotary = !tensors.rotary.is_empty();

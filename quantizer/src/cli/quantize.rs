@@ -169,7 +169,7 @@ impl Arguments {
             calibration_residues: residues,
             calibration_folds: folds,
         };
-        let writer = encode(&reference, &calibration, &provenance)?;
+        let writer = encode(&checkpoint, &calibration, &provenance)?;
         writer.write_to(&self.out)?;
         report(&calibration);
         let bytes = std::fs::metadata(&self.out).with_context(|| self.out.display().to_string())?.len();

@@ -12,9 +12,10 @@ use clap::Args;
 use fasta::{RecordError, RecordProblem, Sequence};
 use foldpoint_core::alphabet;
 use indicatif::{ProgressBar, ProgressStyle};
-use quantizer::checkpoint::{ATOM_TYPES, Checkpoint, Config, FoldConfig};
-use quantizer::reference::esmfold::{Fold, FoldObserver, FoldOutputs, FoldReference, FoldWant};
-use quantizer::reference::{Observer, Outputs, Reference, Site, Want};
+use quantizer::checkpoint::{Checkpoint, Config, FoldConfig};
+use quantizer::reference::esmfold::{Fold, FoldOutputs, FoldReference, FoldWant};
+use quantizer::reference::{Observer, Outputs, Reference, Want};
+use quantizer::table::ATOM_TYPES;
 use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
 use serde_json::Value;
 
@@ -338,18 +339,10 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn wants(&self, _site: Site) -> bool {
-        false
-    }
-
-    fn values(&mut self, _sequence: usize, _site: Site, _values: &[f32], _channels: usize) {}
-
     fn layer_done(&mut self, _layer: usize, _sequence: usize) {
         self.bar.inc(1);
     }
-}
 
-impl FoldObserver for Progress {
     fn block_done(&mut self, _pass: usize, _block: usize, _sequence: usize) {
         self.bar.inc(1);
     }

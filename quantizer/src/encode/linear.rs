@@ -1,13 +1,13 @@
 //! Linear layers: int8 weights, packed.
 
-use foldpoint_core::fixed::ACT_FRAC;
 use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL, panel_groups};
 
 use super::compensate::Feedback;
-use super::multiplier::split;
 use super::{EncodeError, Encoder, all_fixed};
 use crate::checkpoint::row_scale;
+use crate::fixed::split;
 use crate::reference::Linear;
+use crate::table::{Row, Unit};
 
 /// Rows of weights as codes with one scale each.
 pub struct Quantized {
@@ -69,27 +69,18 @@ pub fn row_sums(codes: &[i8], inputs: usize, outliers: &[u16]) -> Vec<i32> {
 }
 
 impl Encoder<'_> {
-    /// Writes Linear `name`, the only one that reads site `name`; `per_one` units of its output are 1.
-    pub(super) fn linear(&mut self, name: &str, linear: &Linear, per_one: f64) -> Result<(), EncodeError> {
-        self.linear_at(name, name, linear, per_one)
-    }
-
-    /// Writes Linear `name`, which reads `site`; `per_one` units of its output are 1.
-    pub(super) fn linear_at(
-        &mut self,
-        name: &str,
-        site: &str,
-        linear: &Linear,
-        per_one: f64,
-    ) -> Result<(), EncodeError> {
+    /// Writes `linear`, which is number `index` of its group.
+    pub(super) fn linear(&mut self, row: &Row, index: usize, linear: &Linear) -> Result<(), EncodeError> {
+        let (name, choice) = (&row.numbered(index), &row.choice(index));
+        let per_one = self.units.per_one(row.unit);
         let (outputs, inputs) = linear.shape()?;
         let (weight, bias) = linear.values()?;
-        let not_calibrated = || EncodeError::NotCalibrated(site.to_owned());
-        let outliers = self.calibration.outliers.get(site).ok_or_else(not_calibrated)?;
-        let samples = self.calibration.inputs.read(site)?;
+        let not_calibrated = || EncodeError::NotCalibrated(choice.clone());
+        let outliers = self.calibration.outliers.get(choice).ok_or_else(not_calibrated)?;
+        let samples = self.calibration.inputs.read(choice)?;
         let feedback = samples.map(|samples| Feedback::new(&samples, inputs)).transpose()?;
         let Quantized { codes, scales } = quantize_weights(&weight, inputs, feedback.as_ref());
-        let to_output = per_one / super::per_one(ACT_FRAC);
+        let to_output = per_one / self.units.per_one(Unit::Activation);
         let (mut mantissas, mut shifts) = (Vec::new(), Vec::new());
         for scale in scales {
             let (mantissa, shift) = split(scale * to_output, 16);

@@ -1,4 +1,4 @@
-//! A calibrated checkpoint as a model file.
+//! A calibrated checkpoint as a model file: the rows of the [table](crate::table), one after another.
 
 mod compensate;
 mod error;
@@ -6,37 +6,32 @@ mod fold;
 mod language_model;
 mod linear;
 mod metadata;
-mod multiplier;
 mod structure;
-mod trunk;
+mod units;
 
+use std::collections::BTreeMap;
+
+use foldpoint_core::esmfold::RESIDUES;
 use foldpoint_core::fixed::ACT_FRAC;
 use foldpoint_core::quant::{Codec, STREAM_MAX};
 
 use crate::calibrate::{Calibration, ResidualChoice};
-use crate::reference::esmfold::FoldReference;
-use crate::reference::{LayerNorm, Reference};
+use crate::checkpoint::Checkpoint;
+use crate::fixed::per_one;
+pub use crate::fixed::{multiplier, split, to_fixed};
+use crate::reference::{LayerNorm, Linear, ReferenceError, Weights};
+use crate::table::{Kind, Row, Unit};
 use crate::writer::ModelWriter;
 pub use error::EncodeError;
-pub use fold::structure_shape;
 pub use linear::{Quantized, pack, quantize_weights, row_sums};
 pub use metadata::Provenance;
-pub use multiplier::{multiplier, split};
+use units::Units;
 
 /// Fractional bits of a LayerNorm gain.
 const GAIN_FRAC: u32 = 20;
 
-/// `value` in units of `2^-frac`, rounded to nearest, saturating.
-pub fn to_fixed(value: f64, frac: u32) -> i32 {
-    (value * per_one(frac)).round() as i32
-}
-
-/// How many units of `2^-frac` are 1.
-fn per_one(frac: u32) -> f64 {
-    f64::from(frac).exp2()
-}
-
-/// Every value of a tensor in units of which `per_one` are 1; values beyond an i32, or no numbers, are errors.
+/// Every value of a tensor in units of which `per_one` are 1; values beyond an i32, or no numbers, are
+/// errors.
 fn all_fixed(
     tensor: &str,
     values: impl IntoIterator<Item = f64>,
@@ -55,31 +50,80 @@ fn all_fixed(
         .collect()
 }
 
-/// Writes every tensor of the model: of the language model, and of the folding model if the checkpoint is one.
+/// Writes every tensor of the model: of the language model, and of the folding model if the checkpoint is
+/// one.
 ///
 /// # Errors
 /// The checkpoint can't be read, or holds a value that no integer format fits.
 pub fn encode(
-    reference: &Reference,
+    checkpoint: &Checkpoint,
     calibration: &Calibration,
     provenance: &Provenance,
 ) -> Result<ModelWriter, EncodeError> {
-    let mut encoder = Encoder { calibration, writer: ModelWriter::new() };
-    let stream_frac = encoder.language_model(reference)?;
-    if reference.checkpoint().fold_config().is_some() {
-        encoder.fold(&FoldReference::new(reference.checkpoint())?, stream_frac)?;
+    let weights = Weights::new(checkpoint);
+    let lm = language_model::config(checkpoint, calibration)?;
+    let mut units = Units { language_model: lm.stream_frac, ..Units::default() };
+    let mut records = BTreeMap::from([(foldpoint_core::esm2::CONFIG, lm.to_record().to_vec())]);
+    if let Some(shape) = checkpoint.fold_config() {
+        let fold = fold::config(&weights, shape, calibration, lm.stream_frac)?;
+        (units.sequence, units.pair) = (fold.sequence_frac, fold.pair_frac);
+        records.insert(foldpoint_core::esmfold::CONFIG, fold.to_record().to_vec());
     }
-    let text = provenance.to_json(calibration);
-    encoder.writer.add_u8("meta.json", &[text.len()], text.into_bytes())?;
+    let metadata = provenance.to_json(calibration);
+    let writer = ModelWriter::new();
+    let mut encoder = Encoder { checkpoint, weights, calibration, units, records, metadata, writer };
+    checkpoint.for_each(&checkpoint.parts().rows(), |row, index| encoder.group(row, index))?;
     Ok(encoder.writer)
 }
 
 struct Encoder<'a> {
+    checkpoint: &'a Checkpoint,
+    weights: Weights<'a>,
     calibration: &'a Calibration,
+    units: Units,
+    /// Records of sizes and constants, by name.
+    records: BTreeMap<&'static str, Vec<u32>>,
+    metadata: String,
     writer: ModelWriter,
 }
 
 impl Encoder<'_> {
+    /// Writes number `index` of a group.
+    fn group(&mut self, row: &Row, index: usize) -> Result<(), EncodeError> {
+        let name = &row.numbered(index);
+        match row.kind {
+            Kind::Metadata => {
+                let text = std::mem::take(&mut self.metadata).into_bytes();
+                Ok(self.writer.add_u8(name, &[text.len()], text)?)
+            }
+            Kind::Config => {
+                let record = self.records.remove(row.name).unwrap_or_default();
+                Ok(self.writer.add_u32(name, &[record.len()], record)?)
+            }
+            Kind::Rotary => self.rotary(name),
+            Kind::Table => self.rows(name, row.unit, usize::MAX),
+            Kind::Residues => self.rows(name, row.unit, RESIDUES),
+            Kind::Shares => self.shares(name, row.unit),
+            Kind::Norm => self.norm(name),
+            Kind::Linear => {
+                let linear = Linear::join(&self.weights.all_linears(name)?)?;
+                self.linear(row, index, &linear)
+            }
+            Kind::Chain => {
+                let linear = structure::chain(&self.weights.linears(name)?)?;
+                self.linear(row, index, &linear)
+            }
+            Kind::Columns => {
+                let (first, count) = self.checkpoint.output_part(index).unwrap_or_default();
+                let linear = structure::columns(&self.weights.linear(name)?, first, count)?;
+                self.linear(row, index, &linear)
+            }
+            Kind::Residual => self.residual(name, row.unit),
+            Kind::ContactHead => self.contact_head(name),
+            Kind::PointWeights => self.point_weights(name),
+        }
+    }
+
     /// Writes a table of values in units of which `per_one` are 1.
     fn table(
         &mut self,
@@ -92,20 +136,30 @@ impl Encoder<'_> {
         Ok(self.writer.add_i32(name, shape, fixed)?)
     }
 
+    /// Writes the first `rows` rows of a table, or all it has.
+    fn rows(&mut self, name: &str, unit: Unit, rows: usize) -> Result<(), EncodeError> {
+        let table = self.weights.tensor(name)?;
+        let (found, width) = table.dims2().map_err(ReferenceError::from)?;
+        let rows = rows.min(found);
+        let values = crate::reference::to_vec(&table)?.into_iter().take(rows * width).map(f64::from);
+        self.table(name, &[rows, width], values, self.units.per_one(unit))
+    }
+
     /// Writes the gain and the bias of a LayerNorm.
-    fn norm(&mut self, name: &str, norm: &LayerNorm) -> Result<(), EncodeError> {
-        for (part, values, frac) in [("gain", &norm.gain, GAIN_FRAC), ("bias", &norm.bias, ACT_FRAC)] {
-            let values = values.iter().map(|&v| v.into());
-            self.table(&format!("{name}.{part}"), &[norm.gain.len()], values, per_one(frac))?;
+    fn norm(&mut self, name: &str) -> Result<(), EncodeError> {
+        let LayerNorm { gain, bias, .. } = self.weights.norm(name)?;
+        for (part, values, frac) in [("gain", gain, GAIN_FRAC), ("bias", bias, ACT_FRAC)] {
+            let (shape, values) = ([values.len()], values.into_iter().map(f64::from));
+            self.table(&format!("{name}.{part}"), &shape, values, per_one(frac))?;
         }
         Ok(())
     }
 
-    /// Writes the codec of residual site `name`, whose stream has units of `2^-stream_frac`.
-    fn residual(&mut self, name: &str, stream_frac: u32) -> Result<(), EncodeError> {
+    /// Writes the codec of a stored representation.
+    fn residual(&mut self, name: &str, unit: Unit) -> Result<(), EncodeError> {
         let not_calibrated = || EncodeError::NotCalibrated(name.to_owned());
         let choice = self.calibration.residuals.get(name).ok_or_else(not_calibrated)?;
-        let record = record(choice, stream_frac);
+        let record = record(choice, self.units.per_one(unit));
         self.writer.add_i32(name, &[Codec::RECORD_LEN], record.to_vec())?;
         let exponents = choice.exponents.clone();
         self.writer.add_u8(&format!("{name}.exponent"), &[exponents.len()], exponents)?;
@@ -113,8 +167,8 @@ impl Encoder<'_> {
     }
 }
 
-/// Fractional bits of a stream's unit: as fine as lets magnitudes up to `range` stay below `limit` units, at most
-/// [`ACT_FRAC`].
+/// Fractional bits of a stream's unit: as fine as lets magnitudes up to `range` stay below `limit` units, at
+/// most [`ACT_FRAC`].
 fn finest(stream: &str, range: f64, limit: i32) -> Result<u32, EncodeError> {
     // A level's steps are rounded up to whole units; 2% make room for that.
     let frac = (f64::from(limit) / (range.max(f64::MIN_POSITIVE) * 1.02)).log2().floor();
@@ -125,14 +179,8 @@ fn finest(stream: &str, range: f64, limit: i32) -> Result<u32, EncodeError> {
     }
 }
 
-/// LayerNorm's epsilon in squares of `2^-frac`.
-fn squares(epsilon: f64, frac: u32) -> u64 {
-    (epsilon * per_one(2 * frac)).round().max(1.0) as u64
-}
-
-/// The codec with its steps rounded up to whole stream units.
-fn record(choice: &ResidualChoice, stream_frac: u32) -> [i32; Codec::RECORD_LEN] {
-    let unit = f64::from(stream_frac).exp2();
+/// The codec with its steps rounded up to whole stream units, of which `unit` are 1.
+fn record(choice: &ResidualChoice, unit: f64) -> [i32; Codec::RECORD_LEN] {
     let [neg, mid, pos] =
         choice.steps.map(|step| (step * unit).ceil().clamp(1.0, f64::from(STREAM_MAX)) as i32);
     let [n_neg, a, b, n_pos] = choice.counts;

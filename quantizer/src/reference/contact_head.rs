@@ -1,6 +1,7 @@
 //! Contacts: a logistic regression over the attention maps of all layers and heads.
 
 use super::ReferenceError;
+use super::weights::Weights;
 use crate::checkpoint::Checkpoint;
 
 /// The regression's parameters.
@@ -20,11 +21,8 @@ impl ContactHead {
         if !checkpoint.has_contact_head() {
             return Err(ReferenceError::NoContactHead(checkpoint.path().display().to_string()));
         }
-        let bias = checkpoint.read("contact_head.regression.bias")?;
-        Ok(Self {
-            weights: checkpoint.read("contact_head.regression.weight")?,
-            bias: bias.first().copied().unwrap_or_default(),
-        })
+        let [weights, bias] = Weights::new(checkpoint).values("lm.contact")?;
+        Ok(Self { weights, bias: bias.first().copied().unwrap_or_default() })
     }
 }
 

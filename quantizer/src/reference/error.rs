@@ -11,6 +11,9 @@ pub enum ReferenceError {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// A name that no group of weights has, or one of another kind.
+    #[error("{0} is no such group of the model's table")]
+    NotInTable(String),
     /// A sequence without tokens, or without `<cls>` and `<eos>`.
     #[error("sequence {sequence} has {tokens} tokens, expected at least <cls> and <eos>")]
     TooShort {

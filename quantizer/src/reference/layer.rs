@@ -4,9 +4,10 @@ use candle_core::Tensor;
 
 use super::ReferenceError;
 use super::attention::{Rotary, attend};
-use super::observer::{Site, Tap};
+use super::observer::Tap;
 use super::ops::{LayerNorm, Linear};
-use crate::checkpoint::{Checkpoint, layer_prefix};
+use super::weights::Weights;
+use crate::checkpoint::Checkpoint;
 
 /// The weights of one layer. Fields are named as in a model file.
 pub struct Layer {
@@ -34,30 +35,22 @@ impl Layer {
     /// # Errors
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint, index: usize) -> Result<Self, ReferenceError> {
-        let prefix = layer_prefix(index);
-        let projections = ["query", "key", "value"].map(|name| format!("{prefix}.attention.self.{name}"));
+        let weights = Weights::new(checkpoint).at(format_args!("lm.layers.{index}"));
+        let qkv: [Linear; 3] = weights.linears("attention.qkv")?;
         Ok(Self {
             index,
             heads: checkpoint.config().heads,
-            attention_norm: Self::load_attention_norm(checkpoint, index)?,
-            qkv: Linear::load_joined(checkpoint, &projections)?,
-            output: Linear::load(checkpoint, &format!("{prefix}.attention.output.dense"))?,
-            ffn_norm: LayerNorm::load(checkpoint, &format!("{prefix}.LayerNorm"))?,
-            up: Linear::load(checkpoint, &format!("{prefix}.intermediate.dense"))?,
-            down: Linear::load(checkpoint, &format!("{prefix}.output.dense"))?,
+            attention_norm: weights.norm("attention.norm")?,
+            qkv: Linear::join(&qkv)?,
+            output: weights.linear("attention.output")?,
+            ffn_norm: weights.norm("ffn.norm")?,
+            up: weights.linear("ffn.up")?,
+            down: weights.linear("ffn.down")?,
         })
     }
 
-    /// Reads only the LayerNorm before the attention of layer `index`.
-    ///
-    /// # Errors
-    /// A tensor can't be read.
-    pub fn load_attention_norm(checkpoint: &Checkpoint, index: usize) -> Result<LayerNorm, ReferenceError> {
-        LayerNorm::load(checkpoint, &format!("{}.attention.LayerNorm", layer_prefix(index)))
-    }
-
-    /// `x` is the residual stream, `[tokens, width]`; returns it after this layer. `tap` sees every [`Site`] of the layer
-    /// but the residual that comes in; `map` is called with each head and its attention weights `[tokens, tokens]`.
+    /// `x` is the residual stream, `[tokens, width]`; returns it after this layer. `tap` sees what every LayerNorm and Linear
+    /// reads; `map` is called with each head and its attention weights `[tokens, tokens]`.
     ///
     /// # Errors
     /// The shapes don't fit.
@@ -68,18 +61,18 @@ impl Layer {
         tap: &mut Tap<'_>,
         map: &mut dyn FnMut(usize, &[f32]),
     ) -> Result<Tensor, ReferenceError> {
-        let layer = self.index;
+        let mut tap = tap.at(format_args!("layers.{}", self.index));
+        tap.show("attention.norm", x)?;
         let y = self.attention_norm.forward(x)?;
-        tap.show(Site::AttentionQkv(layer), &y)?;
+        tap.show("attention.qkv", &y)?;
         let y = attend(&self.qkv.forward(&y)?, self.heads, rotary, map)?;
-        tap.show(Site::AttentionOutput(layer), &y)?;
+        tap.show("attention.output", &y)?;
         let x = (x + self.output.forward(&y)?)?;
+        tap.show("ffn.norm", &x)?;
         let y = self.ffn_norm.forward(&x)?;
-        tap.show(Site::FfnUp(layer), &y)?;
+        tap.show("ffn.up", &y)?;
         let y = self.up.forward(&y)?.gelu_erf()?;
-        tap.show(Site::FfnDown(layer), &y)?;
-        let x = (x + self.down.forward(&y)?)?;
-        tap.show(Site::Residual(layer + 1), &x)?;
-        Ok(x)
+        tap.show("ffn.down", &y)?;
+        Ok((x + self.down.forward(&y)?)?)
     }
 }

@@ -3,8 +3,9 @@
 use candle_core::Tensor;
 
 use super::ReferenceError;
-use super::observer::{Site, Tap};
-use super::ops::{LayerNorm, Linear, load, load_weight};
+use super::observer::Tap;
+use super::ops::{LayerNorm, Linear};
+use super::weights::Weights;
 use crate::checkpoint::Checkpoint;
 
 /// The language-model head. Fields are named as in a model file.
@@ -26,15 +27,11 @@ impl LmHead {
         if !checkpoint.has_lm_head() {
             return Err(ReferenceError::NoLmHead(checkpoint.path().display().to_string()));
         }
-        let own = "lm_head.decoder.weight";
-        let decoder = if checkpoint.contains(own) { own } else { "embeddings.word_embeddings.weight" };
+        let weights = Weights::new(checkpoint).at("lm.head");
         Ok(Self {
-            dense: Linear::load(checkpoint, "lm_head.dense")?,
-            norm: LayerNorm::load(checkpoint, "lm_head.layer_norm")?,
-            decoder: Linear {
-                weight: load_weight(checkpoint, decoder)?,
-                bias: load(checkpoint, "lm_head.bias")?,
-            },
+            dense: weights.linear("dense")?,
+            norm: weights.norm("norm")?,
+            decoder: weights.linear("decoder")?,
         })
     }
 
@@ -43,11 +40,12 @@ impl LmHead {
     /// # Errors
     /// The shapes don't fit.
     pub fn forward(&self, hidden: &Tensor, tap: &mut Tap<'_>) -> Result<Tensor, ReferenceError> {
-        tap.show(Site::HeadDense, hidden)?;
+        let mut tap = tap.at("head");
+        tap.show("dense", hidden)?;
         let y = self.dense.forward(hidden)?.gelu_erf()?;
-        tap.show(Site::HeadNorm, &y)?;
+        tap.show("norm", &y)?;
         let y = self.norm.forward(&y)?;
-        tap.show(Site::HeadDecoder, &y)?;
+        tap.show("decoder", &y)?;
         self.decoder.forward(&y)
     }
 }

@@ -13,6 +13,7 @@ mod layer;
 mod lm_head;
 mod observer;
 mod ops;
+mod weights;
 
 use candle_core::{Device, Tensor};
 use foldpoint_core::alphabet::MASK;
@@ -25,6 +26,7 @@ pub use lm_head::LmHead;
 pub use observer::{Observer, Site, Tap};
 pub(crate) use ops::to_vec;
 pub use ops::{LayerNorm, Linear};
+pub use weights::Weights;
 
 use crate::checkpoint::Checkpoint;
 
@@ -67,21 +69,14 @@ impl<'c> Reference<'c> {
     /// # Errors
     /// A tensor can't be read.
     pub fn new(checkpoint: &'c Checkpoint) -> Result<Self, ReferenceError> {
-        Ok(Self {
-            checkpoint,
-            embedding: checkpoint.read("embeddings.word_embeddings.weight")?,
-            norm: LayerNorm::load(checkpoint, "encoder.emb_layer_norm_after")?,
-        })
+        let weights = Weights::new(checkpoint).at("lm");
+        let [embedding] = weights.values("embedding")?;
+        Ok(Self { checkpoint, embedding, norm: weights.norm("norm")? })
     }
 
     /// The checkpoint that runs.
     pub fn checkpoint(&self) -> &'c Checkpoint {
         self.checkpoint
-    }
-
-    /// The embedding, `[vocab, width]`.
-    pub fn embedding(&self) -> &[f32] {
-        &self.embedding
     }
 
     /// The final LayerNorm.
@@ -117,7 +112,6 @@ impl<'c> Reference<'c> {
         let mut contacts = Vec::with_capacity(sequences.len());
         for (i, tokens) in sequences.iter().enumerate() {
             let x = self.embed(i, tokens.as_ref())?;
-            Tap::new(observer, i).show(Site::Residual(0), &x)?;
             streams.push(x);
             contacts.push(contact_head.as_ref().map(|_| ContactLogits::new(tokens.as_ref().len() - 2)));
         }
@@ -135,12 +129,14 @@ impl<'c> Reference<'c> {
                         logits.add(map, contact_head.weights[index * config.heads + head]);
                     }
                 };
-                *x = layer.forward(x, &rotary, &mut Tap::new(observer, i), &mut add_map)?;
+                *x = layer.forward(x, &rotary, &mut Tap::language_model(observer, i), &mut add_map)?;
                 observer.layer_done(index, i);
             }
         }
 
         for (i, (x, contacts)) in streams.iter().zip(contacts).enumerate() {
+            let mut tap = Tap::language_model(observer, i);
+            tap.show("norm", x)?;
             let hidden = self.norm.forward(x)?;
             if want.hidden {
                 outputs[i].hidden.push(ops::to_vec(&hidden)?);
@@ -149,7 +145,7 @@ impl<'c> Reference<'c> {
                 outputs[i].contacts = logits.finish(head);
             }
             if let Some(head) = &lm_head {
-                outputs[i].logits = ops::to_vec(&head.forward(&hidden, &mut Tap::new(observer, i))?)?;
+                outputs[i].logits = ops::to_vec(&head.forward(&hidden, &mut tap)?)?;
             }
         }
         Ok(outputs)

@@ -1,5 +1,7 @@
 //! The operations that layers and heads are made of.
 
+use std::borrow::Borrow;
+
 use candle_core::{Device, Storage, Tensor};
 
 use super::ReferenceError;
@@ -19,28 +21,34 @@ impl Linear {
     /// # Errors
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint, name: &str) -> Result<Self, ReferenceError> {
-        Ok(Self {
-            weight: load_weight(checkpoint, &format!("{name}.weight"))?,
-            bias: load(checkpoint, &format!("{name}.bias"))?,
-        })
+        Self::of_tensors(checkpoint, &format!("{name}.weight"), &format!("{name}.bias"))
     }
 
-    /// Loads several Linears that read the same input as one, their outputs one after the other.
+    /// Loads `name.weight`; there is no bias.
+    ///
+    /// # Errors
+    /// The tensor can't be read.
+    pub fn load_matrix(checkpoint: &Checkpoint, name: &str) -> Result<Self, ReferenceError> {
+        let weight = load_weight(checkpoint, &format!("{name}.weight"))?;
+        let bias = Tensor::zeros(weight.dims2()?.0, weight.dtype(), &Device::Cpu)?;
+        Ok(Self { weight, bias })
+    }
+
+    /// Loads the tensors `weight` and `bias`.
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load_joined(checkpoint: &Checkpoint, names: &[String]) -> Result<Self, ReferenceError> {
-        let parts = names.iter().map(|name| Self::load(checkpoint, name)).collect::<Result<Vec<_>, _>>()?;
-        Self::join(&parts.iter().collect::<Vec<_>>())
+    pub fn of_tensors(checkpoint: &Checkpoint, weight: &str, bias: &str) -> Result<Self, ReferenceError> {
+        Ok(Self { weight: load_weight(checkpoint, weight)?, bias: load(checkpoint, bias)? })
     }
 
     /// Several Linears that read the same input as one, their outputs one after the other.
     ///
     /// # Errors
     /// They don't read the same number of channels.
-    pub fn join(parts: &[&Self]) -> Result<Self, ReferenceError> {
-        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weight).collect();
-        let biases: Vec<&Tensor> = parts.iter().map(|part| &part.bias).collect();
+    pub fn join<L: Borrow<Self>>(parts: &[L]) -> Result<Self, ReferenceError> {
+        let weights: Vec<&Tensor> = parts.iter().map(|part| &part.borrow().weight).collect();
+        let biases: Vec<&Tensor> = parts.iter().map(|part| &part.borrow().bias).collect();
         Ok(Self { weight: Tensor::cat(&weights, 0)?, bias: Tensor::cat(&biases, 0)? })
     }
 
@@ -80,18 +88,6 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Loads `name.weight` (the gain) and `name.bias`.
-    ///
-    /// # Errors
-    /// A tensor can't be read.
-    pub fn load(checkpoint: &Checkpoint, name: &str) -> Result<Self, ReferenceError> {
-        Ok(Self {
-            gain: checkpoint.read(&format!("{name}.weight"))?,
-            bias: checkpoint.read(&format!("{name}.bias"))?,
-            eps: checkpoint.config().layer_norm_eps,
-        })
-    }
-
     /// `x` is `[tokens, channels]`, and so is the result.
     ///
     /// # Errors
@@ -122,12 +118,12 @@ impl LayerNorm {
 }
 
 /// Loads a tensor as f32.
-pub(super) fn load(checkpoint: &Checkpoint, name: &str) -> Result<Tensor, ReferenceError> {
+fn load(checkpoint: &Checkpoint, name: &str) -> Result<Tensor, ReferenceError> {
     shaped(checkpoint, name, checkpoint.read(name)?)
 }
 
 /// Loads the weights of a Linear as f32.
-pub(super) fn load_weight(checkpoint: &Checkpoint, name: &str) -> Result<Tensor, ReferenceError> {
+fn load_weight(checkpoint: &Checkpoint, name: &str) -> Result<Tensor, ReferenceError> {
     shaped(checkpoint, name, checkpoint.read_weight(name)?)
 }
 

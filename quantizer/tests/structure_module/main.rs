@@ -14,38 +14,17 @@ use foldpoint_core::format::ModelFile;
 use foldpoint_core::geometry::{self, ATOM_NAMES, Rigid};
 use foldpoint_core::{Isa, Serial};
 use model_file::{model_file, rounded_by_part};
-use quantizer::checkpoint::{Checkpoint, FoldConfig};
-use quantizer::encode::{structure_shape, to_fixed};
+use quantizer::checkpoint::{Checkpoint, FoldConfig, structure_shape};
+use quantizer::encode::to_fixed;
+use quantizer::reference::Tap;
 use quantizer::reference::esmfold::atoms::{atom14_positions, torsion_frames};
 use quantizer::reference::esmfold::residue_atoms::ATOM_TYPES;
 use quantizer::reference::esmfold::residues::Residue;
 use quantizer::reference::esmfold::rigid::Frame;
 use quantizer::reference::esmfold::structure_module::StructureModule as Reference;
-use quantizer::reference::esmfold::{FoldObserver, FoldSite, FoldTap};
-use quantizer::reference::{Observer, Site};
 
 /// Units of the trunk's representations.
 const STREAM_FRAC: u32 = 14;
-
-struct Nobody;
-
-impl Observer for Nobody {
-    fn wants(&self, _: Site) -> bool {
-        false
-    }
-
-    fn values(&mut self, _: usize, _: Site, _: &[f32], _: usize) {}
-}
-
-impl FoldObserver for Nobody {
-    fn wants_fold(&self, _: &FoldSite) -> bool {
-        false
-    }
-
-    fn fold_values(&mut self, _: usize, _: &FoldSite, _: &[f32], _: usize) {}
-
-    fn block_done(&mut self, _: usize, _: usize, _: usize) {}
-}
 
 fn distance(a: [f64; 3], b: [f64; 3]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt()
@@ -170,8 +149,8 @@ fn compare(checkpoint: &Checkpoint, residues: usize, seed: u64, rounded: bool) -
     };
     let token = |index: usize| 4 + (index * 7 % 20) as u8;
     let known: Vec<Residue> = (0..residues).map(|i| Residue::from_token(token(i)).unwrap()).collect();
-    let mut nobody = Nobody;
-    let mut tap = FoldTap::new(&mut nobody, 0, 0);
+    let mut nobody = ();
+    let mut tap = Tap::fold(&mut nobody, 0, 0);
     let expected = reference.forward(&tensor(&sequence, c_s), &tensor(&pair, c_z), &known, &mut tap).unwrap();
 
     let bytes = model_file(&reference, &config.structure);

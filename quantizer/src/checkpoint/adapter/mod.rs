@@ -13,7 +13,7 @@ use delta::Kind;
 use keys::{Factors, Keys};
 
 use super::archive;
-use super::names::{canonical, is_rotary};
+use super::names::{DECODER, EMBEDDING, canonical, is_rotary};
 use super::{Checkpoint, CheckpointError, Element, Location, Remark, locate};
 
 /// The file of tensors, in the order in which PEFT looks for it.
@@ -182,9 +182,6 @@ pub fn merge(checkpoint: &mut Checkpoint, folder: &Path, name: Option<&str>) -> 
     };
     Ok(())
 }
-
-const EMBEDDING: &str = "embeddings.word_embeddings.weight";
-const DECODER: &str = "lm_head.decoder.weight";
 
 /// A decoder that was the embedding stays what it was in training: the embedding without the adapter.
 fn keep_decoder(checkpoint: &mut Checkpoint, original: Option<Location>) {

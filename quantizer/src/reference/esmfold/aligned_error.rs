@@ -1,6 +1,6 @@
 //! Predicted aligned error and the TM-score that follows from it.
 
-use crate::checkpoint::PAIR_BINS;
+use crate::table::PAIR_BINS;
 
 /// Upper edge of the last bin but one, in angstroms.
 const LAST_EDGE: f64 = 31.0;

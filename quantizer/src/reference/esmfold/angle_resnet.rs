@@ -2,10 +2,10 @@
 
 use candle_core::Tensor;
 
-use super::site::FoldTap;
-use crate::checkpoint::{Checkpoint, StructureConfig, TORSIONS};
-use crate::reference::ReferenceError;
+use crate::checkpoint::StructureConfig;
 use crate::reference::ops::{Linear, with_values};
+use crate::reference::{ReferenceError, Tap, Weights};
+use crate::table::TORSIONS;
 
 /// The angle resnet.
 pub struct AngleResnet {
@@ -25,19 +25,17 @@ impl AngleResnet {
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load(checkpoint: &Checkpoint, config: &StructureConfig) -> Result<Self, ReferenceError> {
-        let linear =
-            |part: &str| Linear::load(checkpoint, &format!("trunk.structure_module.angle_resnet.{part}"));
+    pub fn load(weights: &Weights<'_>, config: &StructureConfig) -> Result<Self, ReferenceError> {
         let block = |index: usize| -> Result<[Linear; 2], ReferenceError> {
-            let part = |number: usize| linear(&format!("layers.{index}.linear_{number}"));
-            Ok([part(1)?, part(2)?])
+            let linear = |part: &str| weights.linear(format_args!("{index}.{part}"));
+            Ok([linear("first")?, linear("second")?])
         };
         Ok(Self {
             epsilon: config.epsilon,
-            input: linear("linear_in")?,
-            initial: linear("linear_initial")?,
+            input: weights.linear("input")?,
+            initial: weights.linear("initial")?,
             blocks: (0..config.resnet_blocks).map(block).collect::<Result<_, _>>()?,
-            output: linear("linear_out")?,
+            output: weights.linear("output")?,
         })
     }
 
@@ -50,7 +48,7 @@ impl AngleResnet {
         &self,
         sequence: &Tensor,
         initial: &Tensor,
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<Vec<[[f64; 2]; TORSIONS]>, ReferenceError> {
         let (sequence, initial) = (sequence.relu()?, initial.relu()?);
         tap.show("input", &sequence)?;

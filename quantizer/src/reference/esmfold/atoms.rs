@@ -2,7 +2,7 @@
 
 use super::residues::{ATOM14, GROUPS, Residue, atom37};
 use super::rigid::Rigid;
-use crate::checkpoint::{ATOM_TYPES, TORSIONS};
+use crate::table::{ATOM_TYPES, TORSIONS};
 
 /// The frames of a residue's eight rigid groups in the world, in angstroms. `backbone` is the residue's frame; `torsions`
 /// are (sine, cosine) of omega, phi, psi and chi1 to chi4.

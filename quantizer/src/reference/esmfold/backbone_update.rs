@@ -3,10 +3,8 @@
 use candle_core::Tensor;
 
 use super::rigid::Frame;
-use super::site::FoldTap;
-use crate::checkpoint::Checkpoint;
-use crate::reference::ReferenceError;
 use crate::reference::ops::{Linear, with_values};
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// The backbone update.
 pub struct BackboneUpdate {
@@ -19,8 +17,8 @@ impl BackboneUpdate {
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load(checkpoint: &Checkpoint) -> Result<Self, ReferenceError> {
-        Ok(Self { linear: Linear::load(checkpoint, "trunk.structure_module.bb_update.linear")? })
+    pub fn load(weights: &Weights<'_>) -> Result<Self, ReferenceError> {
+        Ok(Self { linear: weights.linear("linear")? })
     }
 
     /// The frames after an update by `sequence`, `[residues, width]`.
@@ -31,7 +29,7 @@ impl BackboneUpdate {
         &self,
         sequence: &Tensor,
         frames: &[Frame],
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<Vec<Frame>, ReferenceError> {
         tap.show("linear", sequence)?;
         with_values(&self.linear.forward(sequence)?, |values| {

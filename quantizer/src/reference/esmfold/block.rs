@@ -5,12 +5,11 @@ use candle_core::Tensor;
 use super::pair_bias::PairBias;
 use super::sequence_attention::SequenceAttention;
 use super::sequence_to_pair::SequenceToPair;
-use super::site::FoldTap;
 use super::transition::Transition;
 use super::triangle_attention::{Node, TriangleAttention};
 use super::triangle_multiplication::{Direction, TriangleMultiplication};
-use crate::checkpoint::{Checkpoint, FoldConfig, block_prefix};
-use crate::reference::ReferenceError;
+use crate::checkpoint::{Checkpoint, FoldConfig};
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// The weights of a trunk block, in the order in which they work.
 pub struct Block {
@@ -42,23 +41,23 @@ impl Block {
     /// # Errors
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint, config: &FoldConfig, index: usize) -> Result<Self, ReferenceError> {
-        let prefix = block_prefix(index);
-        let below = |part: &str| format!("{prefix}.{part}");
-        let multiplication =
-            |part, direction| TriangleMultiplication::load(checkpoint, &below(part), direction);
-        let attention =
-            |part, node| TriangleAttention::load(checkpoint, &below(part), config.pair_heads, node);
+        let weights = Weights::new(checkpoint).at(format_args!("fold.trunk.{index}"));
+        let multiplication = |part, direction| TriangleMultiplication::load(&weights.at(part), direction);
+        let attention = |part, node| TriangleAttention::load(&weights.at(part), config.pair_heads, node);
         Ok(Self {
             index,
-            pair_bias: PairBias::load(checkpoint, &below("pair_to_sequence"))?,
-            sequence_attention: SequenceAttention::load(checkpoint, &prefix, config.sequence_heads)?,
-            sequence_transition: Transition::load(checkpoint, &below("mlp_seq"))?,
-            sequence_to_pair: SequenceToPair::load(checkpoint, &below("sequence_to_pair"))?,
-            triangle_multiplication_out: multiplication("tri_mul_out", Direction::Outgoing)?,
-            triangle_multiplication_in: multiplication("tri_mul_in", Direction::Incoming)?,
-            triangle_attention_start: attention("tri_att_start", Node::Starting)?,
-            triangle_attention_end: attention("tri_att_end", Node::Ending)?,
-            pair_transition: Transition::load(checkpoint, &below("mlp_pair"))?,
+            pair_bias: PairBias::load(&weights.at("pair_bias"))?,
+            sequence_attention: SequenceAttention::load(
+                &weights.at("sequence_attention"),
+                config.sequence_heads,
+            )?,
+            sequence_transition: Transition::load(&weights.at("sequence_transition"))?,
+            sequence_to_pair: SequenceToPair::load(&weights.at("sequence_to_pair"))?,
+            triangle_multiplication_out: multiplication("triangle_multiplication_out", Direction::Outgoing)?,
+            triangle_multiplication_in: multiplication("triangle_multiplication_in", Direction::Incoming)?,
+            triangle_attention_start: attention("triangle_attention_start", Node::Starting)?,
+            triangle_attention_end: attention("triangle_attention_end", Node::Ending)?,
+            pair_transition: Transition::load(&weights.at("pair_transition"))?,
         })
     }
 
@@ -71,7 +70,7 @@ impl Block {
         &self,
         sequence: &Tensor,
         pair: &Tensor,
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<(Tensor, Tensor), ReferenceError> {
         let (residues, _) = sequence.dims2()?;
         let mut tap = tap.at(format_args!("trunk.{}", self.index));

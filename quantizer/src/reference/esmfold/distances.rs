@@ -1,7 +1,7 @@
 //! Distances between residues, as recycling embeds them.
 
 use super::rigid::{add, cross, minus, scaled, squared_norm};
-use crate::checkpoint::RECYCLE_BINS;
+use crate::table::RECYCLE_BINS;
 
 /// Where a CB would be, in angstroms, from N, CA and C.
 pub fn virtual_cb([n, ca, c]: [[f64; 3]; 3]) -> [f64; 3] {

@@ -2,12 +2,12 @@
 
 use candle_core::{Device, Tensor};
 
-use super::ops::{load_norm, lookup};
+use super::hidden_sum::HiddenSum;
+use super::ops::lookup;
 use super::residues::Residue;
-use super::site::{FoldObserver, FoldTap, HiddenSum};
 use crate::checkpoint::Checkpoint;
-use crate::reference::ops::{LayerNorm, Linear, load, with_values};
-use crate::reference::{Outputs, Reference, ReferenceError, Want};
+use crate::reference::ops::{LayerNorm, Linear, with_values};
+use crate::reference::{Observer, Outputs, Reference, ReferenceError, Tap, Want, Weights};
 
 /// Mixes the hidden states and embeds the residues.
 pub struct Embedding {
@@ -29,12 +29,14 @@ impl Embedding {
     /// # Errors
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint) -> Result<Self, ReferenceError> {
+        let weights = Weights::new(checkpoint).at("fold.embedding");
+        let [combine] = weights.values("mix")?;
         Ok(Self {
-            shares: softmax(&checkpoint.read("esm_s_combine")?),
-            norm: load_norm(checkpoint, "esm_s_mlp.0")?,
-            up: Linear::load(checkpoint, "esm_s_mlp.1")?,
-            down: Linear::load(checkpoint, "esm_s_mlp.3")?,
-            residues: load(checkpoint, "embedding.weight")?,
+            shares: softmax(&combine),
+            norm: weights.norm("norm")?,
+            up: weights.linear("up")?,
+            down: weights.linear("down")?,
+            residues: weights.tensor("residue")?,
         })
     }
 
@@ -48,7 +50,7 @@ impl Embedding {
         reference: &Reference,
         sequences: &[S],
         want: Want,
-        observer: &mut dyn FoldObserver,
+        observer: &mut dyn Observer,
     ) -> Result<(Vec<Outputs>, Vec<Tensor>), ReferenceError> {
         let width = reference.checkpoint().config().width;
         let (last_share, weights) = self.shares.split_last().map_or((0.0, &[][..]), |(l, w)| (*l, w));
@@ -76,7 +78,7 @@ impl Embedding {
         &self,
         mix: &Tensor,
         residues: &[Residue],
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<Tensor, ReferenceError> {
         let mut tap = tap.at("embedding");
         tap.show("norm", mix)?;
@@ -89,7 +91,8 @@ impl Embedding {
     }
 }
 
-fn softmax(logits: &[f32]) -> Vec<f64> {
+/// The shares that `logits` stand for: positive, and 1 in all.
+pub(crate) fn softmax(logits: &[f32]) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let powers: Vec<f64> = logits.iter().map(|&v| f64::from(v - largest).exp()).collect();
     let sum: f64 = powers.iter().sum();

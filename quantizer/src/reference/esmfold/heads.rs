@@ -3,11 +3,11 @@
 use candle_core::Tensor;
 
 use super::aligned_error::AlignedError;
-use super::ops::{load_norm, softmax_last};
-use super::site::FoldTap;
-use crate::checkpoint::{Checkpoint, PAIR_BINS, PLDDT_BINS};
-use crate::reference::ReferenceError;
+use super::ops::softmax_last;
+use crate::checkpoint::Checkpoint;
 use crate::reference::ops::{LayerNorm, Linear, to_vec, with_values};
+use crate::reference::{ReferenceError, Tap, Weights};
+use crate::table::{PAIR_BINS, PLDDT_BINS};
 
 /// The heads on the structure module's state and on the pair representation.
 pub struct Heads {
@@ -27,12 +27,12 @@ impl Heads {
     /// # Errors
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint) -> Result<Self, ReferenceError> {
-        let plddt = |index: usize| Linear::load(checkpoint, &format!("lddt_head.{index}"));
+        let weights = Weights::new(checkpoint).at("fold.heads");
         Ok(Self {
-            plddt_norm: load_norm(checkpoint, "lddt_head.0")?,
-            plddt: [plddt(1)?, plddt(2)?, plddt(3)?],
-            distogram: Linear::load(checkpoint, "distogram_head")?,
-            aligned_error: Linear::load(checkpoint, "ptm_head")?,
+            plddt_norm: weights.norm("plddt.norm")?,
+            plddt: weights.linears("plddt.linear")?,
+            distogram: weights.linear("distogram")?,
+            aligned_error: weights.linear("aligned_error")?,
         })
     }
 
@@ -41,12 +41,12 @@ impl Heads {
     ///
     /// # Errors
     /// The shapes don't fit.
-    pub fn plddt(&self, state: &Tensor, tap: &mut FoldTap<'_>) -> Result<Vec<f32>, ReferenceError> {
+    pub fn plddt(&self, state: &Tensor, tap: &mut Tap<'_>) -> Result<Vec<f32>, ReferenceError> {
         let mut tap = tap.at("heads.plddt");
         tap.show("norm", state)?;
         let mut y = self.plddt_norm.forward(state)?;
-        for (linear, name) in self.plddt.iter().zip(["first", "second", "third"]) {
-            tap.show(name, &y)?;
+        tap.show("linear", &y)?;
+        for linear in &self.plddt {
             y = linear.forward(&y)?;
         }
         let shares = softmax_last(&y.reshape(((), PLDDT_BINS))?)?;
@@ -69,7 +69,7 @@ impl Heads {
         &self,
         pair: &Tensor,
         residues: usize,
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<(Vec<f32>, AlignedError), ReferenceError> {
         tap.at("heads").show("pair", pair)?;
         let distogram = self.distogram.forward(pair)?.reshape((residues, residues, PAIR_BINS))?;

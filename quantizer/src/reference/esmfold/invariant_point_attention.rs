@@ -5,10 +5,9 @@ use candle_core::{Device, Tensor};
 
 use super::ops::softmax_last;
 use super::rigid::{Rigid, add, minus, scaled, squared_norm};
-use super::site::FoldTap;
-use crate::checkpoint::{Checkpoint, StructureConfig};
-use crate::reference::ReferenceError;
+use crate::checkpoint::StructureConfig;
 use crate::reference::ops::{Linear, to_vec, with_values};
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// Invariant point attention. Points lie in the output of a Linear as the x of all points of all heads, then y, then z.
 pub struct InvariantPointAttention {
@@ -38,22 +37,23 @@ impl InvariantPointAttention {
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load(checkpoint: &Checkpoint, config: &StructureConfig) -> Result<Self, ReferenceError> {
-        let prefix = "trunk.structure_module.ipa";
-        let linear = |part: &str| Linear::load(checkpoint, &format!("{prefix}.linear_{part}"));
+    pub fn load(weights: &Weights<'_>, config: &StructureConfig) -> Result<Self, ReferenceError> {
+        let [q, kv, q_points, kv_points] = weights.linears("projections")?;
+        let [point_weights] = weights.values("point_weights")?;
         Ok(Self {
             heads: config.heads,
             head_width: config.head_width,
             query_points: config.query_points,
             value_points: config.value_points,
             epsilon: config.epsilon,
-            q: linear("q")?,
-            kv: linear("kv")?,
-            q_points: linear("q_points")?,
-            kv_points: linear("kv_points")?,
-            pair_bias: linear("b")?,
-            point_weights: checkpoint.read(&format!("{prefix}.head_weights"))?,
-            output: linear("out")?,
+            q,
+            kv,
+            q_points,
+            kv_points,
+            pair_bias: weights.linear("pair_bias")?,
+            point_weights,
+            // One Linear, which a model file has in parts.
+            output: weights.linear("output.0")?,
         })
     }
 
@@ -67,7 +67,7 @@ impl InvariantPointAttention {
         sequence: &Tensor,
         pair: &Tensor,
         frames: &[Rigid],
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<Tensor, ReferenceError> {
         let residues = frames.len();
         let (_, pair_width) = pair.dims2()?;

@@ -13,7 +13,7 @@
 //! - [`heads`], [`aligned_error`]: pLDDT, distogram, predicted aligned error, pTM.
 //!
 //! # Sites
-//! A [`FoldSite`] is named after the weights that read it: the operation, then `norm` for the input of its LayerNorm, or
+//! A [`Site`](super::Site) is named after the weights that read it: the operation, then `norm` for the input of its LayerNorm, or
 //! its Linear's name for the input of that Linear. Linears that read the same values share a site, named in the plural or
 //! after the first. `R` is residues, `P` is pairs of residues (residues squared), rows in each case:
 //!
@@ -43,7 +43,7 @@
 //! | `structure.transition.norm` | R | LayerNorm after them |
 //! | `structure.backbone_update.linear` | R | Linear |
 //! | `structure.angle_resnet.input`, `.initial`, `.B.first`, `.B.second`, `.output` | R | Linears, after ReLU |
-//! | `heads.plddt.norm`, `.first`, `.second`, `.third` | R | LayerNorm and three Linears |
+//! | `heads.plddt.norm`, `.linear` | R | LayerNorm; the first of three Linears |
 //! | `heads.pair` | P | distogram and aligned error |
 //!
 //! So the representations after block N are what `trunk.N+1.sequence_attention.norm` and `trunk.N+1.pair_bias.norm` see,
@@ -57,6 +57,7 @@ pub mod block;
 pub mod distances;
 pub mod embedding;
 pub mod heads;
+mod hidden_sum;
 pub mod invariant_point_attention;
 mod ops;
 pub mod pair_bias;
@@ -67,7 +68,6 @@ pub mod rigid;
 mod run;
 pub mod sequence_attention;
 pub mod sequence_to_pair;
-mod site;
 pub mod structure_module;
 pub mod structure_transition;
 pub mod transition;
@@ -75,4 +75,3 @@ pub mod triangle_attention;
 pub mod triangle_multiplication;
 
 pub use run::{Fold, FoldOutputs, FoldReference, FoldWant};
-pub use site::{FoldObserver, FoldSite, FoldTap};

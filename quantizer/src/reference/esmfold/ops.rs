@@ -2,25 +2,9 @@
 
 use candle_core::{Device, Tensor};
 
-use crate::checkpoint::Checkpoint;
 use crate::reference::ReferenceError;
 use crate::reference::attention::softmax;
-use crate::reference::ops::{LayerNorm, Linear, load_weight, with_values};
-
-/// What every LayerNorm of the folding model adds to the variance: PyTorch's default.
-const LAYER_NORM_EPS: f64 = 1e-5;
-
-/// Loads LayerNorm `name` of the folding model.
-pub fn load_norm(checkpoint: &Checkpoint, name: &str) -> Result<LayerNorm, ReferenceError> {
-    Ok(LayerNorm { eps: LAYER_NORM_EPS, ..LayerNorm::load(checkpoint, name)? })
-}
-
-/// Loads a Linear that has no bias.
-pub fn load_matrix(checkpoint: &Checkpoint, name: &str) -> Result<Linear, ReferenceError> {
-    let weight = load_weight(checkpoint, &format!("{name}.weight"))?;
-    let bias = Tensor::zeros(weight.dims2()?.0, weight.dtype(), &Device::Cpu)?;
-    Ok(Linear { weight, bias })
-}
+use crate::reference::ops::with_values;
 
 /// `x * sigmoid(gate)`, value by value.
 pub fn gated(x: &Tensor, gate: &Tensor) -> Result<Tensor, ReferenceError> {

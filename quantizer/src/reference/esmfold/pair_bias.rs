@@ -2,11 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::ops::{load_matrix, load_norm};
-use super::site::FoldTap;
-use crate::checkpoint::Checkpoint;
-use crate::reference::ReferenceError;
 use crate::reference::ops::{LayerNorm, Linear};
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// Pair to sequence.
 pub struct PairBias {
@@ -17,15 +14,12 @@ pub struct PairBias {
 }
 
 impl PairBias {
-    /// Reads the weights below `prefix`.
+    /// Reads the weights.
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load(checkpoint: &Checkpoint, prefix: &str) -> Result<Self, ReferenceError> {
-        Ok(Self {
-            norm: load_norm(checkpoint, &format!("{prefix}.layernorm"))?,
-            linear: load_matrix(checkpoint, &format!("{prefix}.linear"))?,
-        })
+    pub fn load(weights: &Weights<'_>) -> Result<Self, ReferenceError> {
+        Ok(Self { norm: weights.norm("norm")?, linear: weights.linear("linear")? })
     }
 
     /// `pair` is `[residues * residues, pair width]`; returns `[heads, residues, residues]`.
@@ -36,7 +30,7 @@ impl PairBias {
         &self,
         pair: &Tensor,
         residues: usize,
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<Tensor, ReferenceError> {
         tap.show("norm", pair)?;
         let y = self.norm.forward(pair)?;

@@ -3,11 +3,10 @@
 use candle_core::{DType, Device, Tensor};
 
 use super::distances::distance_bins;
-use super::ops::{load_norm, lookup};
-use super::site::FoldTap;
+use super::ops::lookup;
 use crate::checkpoint::{Checkpoint, FoldConfig};
-use crate::reference::ReferenceError;
-use crate::reference::ops::{LayerNorm, load};
+use crate::reference::ops::LayerNorm;
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// Feeds the result of a pass into the next.
 pub struct Recycling {
@@ -39,11 +38,12 @@ impl Recycling {
     /// # Errors
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint, config: &FoldConfig) -> Result<Self, ReferenceError> {
+        let weights = Weights::new(checkpoint).at("fold.recycling");
         Ok(Self {
-            sequence_norm: load_norm(checkpoint, "trunk.recycle_s_norm")?,
-            pair_norm: load_norm(checkpoint, "trunk.recycle_z_norm")?,
-            distances: load(checkpoint, "trunk.recycle_disto.weight")?,
-            positions: load(checkpoint, "trunk.pairwise_positional_embedding.embedding.weight")?,
+            sequence_norm: weights.norm("sequence_norm")?,
+            pair_norm: weights.norm("pair_norm")?,
+            distances: weights.tensor("distance")?,
+            positions: weights.tensor("position")?,
             position_bins: config.position_bins,
         })
     }
@@ -59,7 +59,7 @@ impl Recycling {
         embedded: &Tensor,
         previous: Option<&Previous>,
         residue_index: &[i64],
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<(Tensor, Tensor), ReferenceError> {
         let mut tap = tap.at("recycling");
         let residues = residue_index.len();

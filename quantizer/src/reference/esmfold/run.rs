@@ -9,10 +9,10 @@ use super::heads::Heads;
 use super::recycling::{Previous, Recycling};
 use super::residues::Residue;
 use super::rigid::Frame;
-use super::site::{FoldObserver, FoldTap};
 use super::structure_module::{Structure, StructureModule};
-use crate::checkpoint::{Checkpoint, FoldConfig, TORSIONS};
-use crate::reference::{Outputs, Reference, ReferenceError, Want};
+use crate::checkpoint::{Checkpoint, FoldConfig};
+use crate::reference::{Observer, Outputs, Reference, ReferenceError, Tap, Want};
+use crate::table::TORSIONS;
 
 /// A sequence to fold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,7 +129,7 @@ impl<'c> FoldReference<'c> {
         folds: &[Fold],
         recycles: usize,
         want: FoldWant,
-        observer: &mut dyn FoldObserver,
+        observer: &mut dyn Observer,
     ) -> Result<Vec<FoldOutputs>, ReferenceError> {
         let residues: Vec<Vec<Residue>> =
             folds.iter().enumerate().map(|(i, fold)| residues(i, fold)).collect::<Result<_, _>>()?;
@@ -138,7 +138,7 @@ impl<'c> FoldReference<'c> {
             self.embedding.mix(&self.language_model, &tokens, want.language_model, observer)?;
         let mut sequences = Vec::with_capacity(folds.len());
         for (i, (residues, mix)) in residues.into_iter().zip(&mixes).enumerate() {
-            let embedded = self.embedding.forward(mix, &residues, &mut FoldTap::new(observer, i, 0))?;
+            let embedded = self.embedding.forward(mix, &residues, &mut Tap::fold(observer, i, 0))?;
             // Replaced before the first block reads them.
             let (sequence, pair) = (embedded.clone(), embedded.clone());
             sequences.push(Progress { residues, embedded, sequence, pair, structure: None });
@@ -148,7 +148,7 @@ impl<'c> FoldReference<'c> {
         }
         let mut results = Vec::with_capacity(folds.len());
         for (i, (progress, language_model)) in sequences.iter().zip(outputs).enumerate() {
-            let tap = &mut FoldTap::new(observer, i, recycles);
+            let tap = &mut Tap::fold(observer, i, recycles);
             results.push(FoldOutputs { language_model, ..self.finish(progress, want, tap)? });
         }
         Ok(results)
@@ -160,7 +160,7 @@ impl<'c> FoldReference<'c> {
         folds: &[Fold],
         sequences: &mut [Progress],
         pass: usize,
-        observer: &mut dyn FoldObserver,
+        observer: &mut dyn Observer,
     ) -> Result<(), ReferenceError> {
         for (i, (progress, fold)) in sequences.iter_mut().zip(folds).enumerate() {
             let previous = progress.structure.take().map(|structure| Previous {
@@ -168,21 +168,21 @@ impl<'c> FoldReference<'c> {
                 pair: progress.pair.clone(),
                 backbone: structure.atoms.iter().map(|&[n, ca, c, ..]| [n, ca, c]).collect(),
             });
-            let tap = &mut FoldTap::new(observer, i, pass);
+            let tap = &mut Tap::fold(observer, i, pass);
             (progress.sequence, progress.pair) =
                 self.recycling.forward(&progress.embedded, previous.as_ref(), &fold.residue_index, tap)?;
         }
         for index in 0..self.config.blocks {
             let block = Block::load(self.checkpoint, self.config, index)?;
             for (i, progress) in sequences.iter_mut().enumerate() {
-                let tap = &mut FoldTap::new(observer, i, pass);
+                let tap = &mut Tap::fold(observer, i, pass);
                 (progress.sequence, progress.pair) =
                     block.forward(&progress.sequence, &progress.pair, tap)?;
                 observer.block_done(pass, index, i);
             }
         }
         for (i, progress) in sequences.iter_mut().enumerate() {
-            let tap = &mut FoldTap::new(observer, i, pass);
+            let tap = &mut Tap::fold(observer, i, pass);
             let Progress { sequence, pair, residues, .. } = &progress;
             progress.structure = Some(self.structure_module.forward(sequence, pair, residues, tap)?);
         }
@@ -194,7 +194,7 @@ impl<'c> FoldReference<'c> {
         &self,
         progress: &Progress,
         want: FoldWant,
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<FoldOutputs, ReferenceError> {
         let mut outputs = FoldOutputs::default();
         let (distogram, error) = self.heads.pair(&progress.pair, progress.residues.len(), tap)?;

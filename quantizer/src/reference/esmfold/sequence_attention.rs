@@ -2,11 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::ops::{gated, load_matrix, load_norm, softmax_last};
-use super::site::FoldTap;
-use crate::checkpoint::Checkpoint;
-use crate::reference::ReferenceError;
+use super::ops::{gated, softmax_last};
 use crate::reference::ops::{LayerNorm, Linear};
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// Sequence attention of a trunk block.
 pub struct SequenceAttention {
@@ -23,23 +21,13 @@ pub struct SequenceAttention {
 }
 
 impl SequenceAttention {
-    /// Reads the weights of the block with `prefix`. Checkpoints keep q, k and v of each head together; here, as in the
-    /// language model, come the queries of all heads first.
+    /// Reads the weights.
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load(checkpoint: &Checkpoint, prefix: &str, heads: usize) -> Result<Self, ReferenceError> {
-        let joined = load_matrix(checkpoint, &format!("{prefix}.seq_attention.proj"))?;
-        let (outputs, width) = joined.shape()?;
-        let weight = joined.weight.reshape((heads, 3, width / heads, width))?;
-        let weight = weight.transpose(0, 1)?.contiguous()?.reshape((outputs, width))?;
-        Ok(Self {
-            heads,
-            norm: load_norm(checkpoint, &format!("{prefix}.layernorm_1"))?,
-            qkv: Linear { weight, bias: joined.bias },
-            gate: Linear::load(checkpoint, &format!("{prefix}.seq_attention.g_proj"))?,
-            output: Linear::load(checkpoint, &format!("{prefix}.seq_attention.o_proj"))?,
-        })
+    pub fn load(weights: &Weights<'_>, heads: usize) -> Result<Self, ReferenceError> {
+        let [qkv, gate] = weights.linears("projections")?;
+        Ok(Self { heads, norm: weights.norm("norm")?, qkv, gate, output: weights.linear("output")? })
     }
 
     /// What is added to the sequence representation `sequence`, `[residues, width]`. `bias` is
@@ -51,7 +39,7 @@ impl SequenceAttention {
         &self,
         sequence: &Tensor,
         bias: &Tensor,
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<Tensor, ReferenceError> {
         let (residues, width) = sequence.dims2()?;
         let head_width = width / self.heads;

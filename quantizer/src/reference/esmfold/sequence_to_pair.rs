@@ -2,11 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::ops::load_norm;
-use super::site::FoldTap;
-use crate::checkpoint::Checkpoint;
-use crate::reference::ReferenceError;
 use crate::reference::ops::{LayerNorm, Linear};
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// Sequence to pair.
 pub struct SequenceToPair {
@@ -19,15 +16,15 @@ pub struct SequenceToPair {
 }
 
 impl SequenceToPair {
-    /// Reads the weights below `prefix`.
+    /// Reads the weights.
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load(checkpoint: &Checkpoint, prefix: &str) -> Result<Self, ReferenceError> {
+    pub fn load(weights: &Weights<'_>) -> Result<Self, ReferenceError> {
         Ok(Self {
-            norm: load_norm(checkpoint, &format!("{prefix}.layernorm"))?,
-            projection: Linear::load(checkpoint, &format!("{prefix}.proj"))?,
-            output: Linear::load(checkpoint, &format!("{prefix}.o_proj"))?,
+            norm: weights.norm("norm")?,
+            projection: weights.linear("projection")?,
+            output: weights.linear("output")?,
         })
     }
 
@@ -36,7 +33,7 @@ impl SequenceToPair {
     ///
     /// # Errors
     /// The shapes don't fit.
-    pub fn forward(&self, sequence: &Tensor, tap: &mut FoldTap<'_>) -> Result<Tensor, ReferenceError> {
+    pub fn forward(&self, sequence: &Tensor, tap: &mut Tap<'_>) -> Result<Tensor, ReferenceError> {
         tap.show("norm", sequence)?;
         let y = self.norm.forward(sequence)?;
         tap.show("projection", &y)?;

@@ -6,14 +6,13 @@ use super::angle_resnet::AngleResnet;
 use super::atoms::{atom14_positions, torsion_frames};
 use super::backbone_update::BackboneUpdate;
 use super::invariant_point_attention::InvariantPointAttention;
-use super::ops::load_norm;
 use super::residues::{ATOM14, Residue};
 use super::rigid::{Frame, Rigid};
-use super::site::FoldTap;
 use super::structure_transition::StructureTransition;
-use crate::checkpoint::{Checkpoint, FoldConfig, TORSIONS};
-use crate::reference::ReferenceError;
+use crate::checkpoint::{Checkpoint, FoldConfig};
 use crate::reference::ops::{LayerNorm, Linear};
+use crate::reference::{ReferenceError, Tap, Weights};
+use crate::table::TORSIONS;
 
 /// The structure module.
 pub struct StructureModule {
@@ -60,20 +59,20 @@ impl StructureModule {
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint, config: &FoldConfig) -> Result<Self, ReferenceError> {
         let structure = &config.structure;
-        let below = |part: &str| format!("trunk.structure_module.{part}");
+        let weights = Weights::new(checkpoint).at("fold.structure");
         Ok(Self {
             iterations: structure.iterations,
             scale: structure.translation_scale,
-            sequence_input: Linear::load(checkpoint, "trunk.trunk2sm_s")?,
-            pair_input: Linear::load(checkpoint, "trunk.trunk2sm_z")?,
-            sequence_norm: load_norm(checkpoint, &below("layer_norm_s"))?,
-            pair_norm: load_norm(checkpoint, &below("layer_norm_z"))?,
-            initial: Linear::load(checkpoint, &below("linear_in"))?,
-            attention: InvariantPointAttention::load(checkpoint, structure)?,
-            attention_norm: load_norm(checkpoint, &below("layer_norm_ipa"))?,
-            transition: StructureTransition::load(checkpoint, structure)?,
-            backbone_update: BackboneUpdate::load(checkpoint)?,
-            angle_resnet: AngleResnet::load(checkpoint, structure)?,
+            sequence_input: weights.linear("sequence_input")?,
+            pair_input: weights.linear("pair_input")?,
+            sequence_norm: weights.norm("sequence_norm")?,
+            pair_norm: weights.norm("pair_norm")?,
+            initial: weights.linear("initial")?,
+            attention: InvariantPointAttention::load(&weights.at("attention"), structure)?,
+            attention_norm: weights.norm("attention_norm")?,
+            transition: StructureTransition::load(&weights.at("transition"), structure)?,
+            backbone_update: BackboneUpdate::load(&weights.at("backbone_update"))?,
+            angle_resnet: AngleResnet::load(&weights.at("angle_resnet"), structure)?,
         })
     }
 
@@ -86,7 +85,7 @@ impl StructureModule {
         sequence: &Tensor,
         pair: &Tensor,
         residues: &[Residue],
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<Structure, ReferenceError> {
         let mut tap = tap.at("structure");
         tap.show("sequence_input", sequence)?;

@@ -2,11 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::ops::load_norm;
-use super::site::FoldTap;
-use crate::checkpoint::{Checkpoint, StructureConfig};
-use crate::reference::ReferenceError;
+use crate::checkpoint::StructureConfig;
 use crate::reference::ops::{LayerNorm, Linear};
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// The transition.
 pub struct StructureTransition {
@@ -21,16 +19,14 @@ impl StructureTransition {
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load(checkpoint: &Checkpoint, config: &StructureConfig) -> Result<Self, ReferenceError> {
-        let prefix = "trunk.structure_module.transition";
+    pub fn load(weights: &Weights<'_>, config: &StructureConfig) -> Result<Self, ReferenceError> {
         let layer = |index: usize| -> Result<[Linear; 3], ReferenceError> {
-            let part =
-                |number: usize| Linear::load(checkpoint, &format!("{prefix}.layers.{index}.linear_{number}"));
-            Ok([part(1)?, part(2)?, part(3)?])
+            let linear = |part: &str| weights.linear(format_args!("{index}.{part}"));
+            Ok([linear("first")?, linear("second")?, linear("third")?])
         };
         Ok(Self {
             layers: (0..config.transition_layers).map(layer).collect::<Result<_, _>>()?,
-            norm: load_norm(checkpoint, &format!("{prefix}.layer_norm"))?,
+            norm: weights.norm("norm")?,
         })
     }
 
@@ -38,7 +34,7 @@ impl StructureTransition {
     ///
     /// # Errors
     /// The shapes don't fit.
-    pub fn forward(&self, x: &Tensor, tap: &mut FoldTap<'_>) -> Result<Tensor, ReferenceError> {
+    pub fn forward(&self, x: &Tensor, tap: &mut Tap<'_>) -> Result<Tensor, ReferenceError> {
         let mut x = x.clone();
         for (index, [first, second, third]) in self.layers.iter().enumerate() {
             tap.show(format_args!("{index}.first"), &x)?;

@@ -2,11 +2,8 @@
 
 use candle_core::Tensor;
 
-use super::ops::load_norm;
-use super::site::FoldTap;
-use crate::checkpoint::Checkpoint;
-use crate::reference::ReferenceError;
 use crate::reference::ops::{LayerNorm, Linear};
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// A transition.
 pub struct Transition {
@@ -19,23 +16,19 @@ pub struct Transition {
 }
 
 impl Transition {
-    /// Reads the weights below `prefix`.
+    /// Reads the weights.
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load(checkpoint: &Checkpoint, prefix: &str) -> Result<Self, ReferenceError> {
-        Ok(Self {
-            norm: load_norm(checkpoint, &format!("{prefix}.mlp.0"))?,
-            up: Linear::load(checkpoint, &format!("{prefix}.mlp.1"))?,
-            down: Linear::load(checkpoint, &format!("{prefix}.mlp.3"))?,
-        })
+    pub fn load(weights: &Weights<'_>) -> Result<Self, ReferenceError> {
+        Ok(Self { norm: weights.norm("norm")?, up: weights.linear("up")?, down: weights.linear("down")? })
     }
 
     /// What is added to `x`, `[rows, width]`.
     ///
     /// # Errors
     /// The shapes don't fit.
-    pub fn forward(&self, x: &Tensor, tap: &mut FoldTap<'_>) -> Result<Tensor, ReferenceError> {
+    pub fn forward(&self, x: &Tensor, tap: &mut Tap<'_>) -> Result<Tensor, ReferenceError> {
         tap.show("norm", x)?;
         let y = self.norm.forward(x)?;
         tap.show("up", &y)?;

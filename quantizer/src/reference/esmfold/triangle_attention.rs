@@ -2,11 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::ops::{gated, load_matrix, load_norm, softmax_last};
-use super::site::FoldTap;
-use crate::checkpoint::Checkpoint;
-use crate::reference::ReferenceError;
+use super::ops::{gated, softmax_last};
 use crate::reference::ops::{LayerNorm, Linear};
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// Which pairs attend to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,28 +38,15 @@ pub struct TriangleAttention {
 }
 
 impl TriangleAttention {
-    /// Reads the weights below `prefix`.
+    /// Reads the weights.
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load(
-        checkpoint: &Checkpoint,
-        prefix: &str,
-        heads: usize,
-        node: Node,
-    ) -> Result<Self, ReferenceError> {
-        let matrix = |part: &str| load_matrix(checkpoint, &format!("{prefix}.mha.linear_{part}"));
-        Ok(Self {
-            node,
-            heads,
-            norm: load_norm(checkpoint, &format!("{prefix}.layer_norm"))?,
-            bias: load_matrix(checkpoint, &format!("{prefix}.linear"))?,
-            q: matrix("q")?,
-            k: matrix("k")?,
-            v: matrix("v")?,
-            gate: Linear::load(checkpoint, &format!("{prefix}.mha.linear_g"))?,
-            output: Linear::load(checkpoint, &format!("{prefix}.mha.linear_o"))?,
-        })
+    pub fn load(weights: &Weights<'_>, heads: usize, node: Node) -> Result<Self, ReferenceError> {
+        let [q, k, v, gate] = weights.linears("projections")?;
+        let (norm, bias, output) =
+            (weights.norm("norm")?, weights.linear("bias")?, weights.linear("output")?);
+        Ok(Self { node, heads, norm, bias, q, k, v, gate, output })
     }
 
     /// What is added to `pair`, `[residues * residues, width]`. At an ending node, all sites see pair (i, j) in row (j, i).
@@ -72,7 +57,7 @@ impl TriangleAttention {
         &self,
         pair: &Tensor,
         residues: usize,
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<Tensor, ReferenceError> {
         let (pairs, width) = pair.dims2()?;
         let turn = |x: &Tensor| -> Result<Tensor, ReferenceError> {

@@ -2,11 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::ops::{gated, load_norm};
-use super::site::FoldTap;
-use crate::checkpoint::Checkpoint;
-use crate::reference::ReferenceError;
+use super::ops::gated;
 use crate::reference::ops::{LayerNorm, Linear};
+use crate::reference::{ReferenceError, Tap, Weights};
 
 /// Which pairs are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,23 +38,15 @@ pub struct TriangleMultiplication {
 }
 
 impl TriangleMultiplication {
-    /// Reads the weights below `prefix`.
+    /// Reads the weights.
     ///
     /// # Errors
     /// A tensor can't be read.
-    pub fn load(checkpoint: &Checkpoint, prefix: &str, direction: Direction) -> Result<Self, ReferenceError> {
-        let linear = |part: &str| Linear::load(checkpoint, &format!("{prefix}.linear_{part}"));
-        Ok(Self {
-            direction,
-            norm_in: load_norm(checkpoint, &format!("{prefix}.layer_norm_in"))?,
-            a: linear("a_p")?,
-            a_gate: linear("a_g")?,
-            b: linear("b_p")?,
-            b_gate: linear("b_g")?,
-            gate: linear("g")?,
-            norm_out: load_norm(checkpoint, &format!("{prefix}.layer_norm_out"))?,
-            output: linear("z")?,
-        })
+    pub fn load(weights: &Weights<'_>, direction: Direction) -> Result<Self, ReferenceError> {
+        let [a, a_gate, b, b_gate] = weights.linears("projections")?;
+        let (norm_in, norm_out) = (weights.norm("norm_in")?, weights.norm("norm_out")?);
+        let (gate, output) = (weights.linear("gate")?, weights.linear("output")?);
+        Ok(Self { direction, norm_in, a, a_gate, b, b_gate, gate, norm_out, output })
     }
 
     /// What is added to `pair`, `[residues * residues, width]`.
@@ -67,7 +57,7 @@ impl TriangleMultiplication {
         &self,
         pair: &Tensor,
         residues: usize,
-        tap: &mut FoldTap<'_>,
+        tap: &mut Tap<'_>,
     ) -> Result<Tensor, ReferenceError> {
         tap.show("norm_in", pair)?;
         let x = self.norm_in.forward(pair)?;

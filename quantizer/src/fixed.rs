@@ -1,6 +1,24 @@
-//! Real factors as mantissa and shift.
+//! Real numbers in fixed point, and real factors as mantissa and shift.
 
 use foldpoint_core::fixed::Multiplier;
+
+/// Fractional bits of translations.
+pub const TRANSLATION_FRAC: u32 = 20;
+
+/// `value` in units of `2^-frac`, rounded to nearest, saturating.
+pub fn to_fixed(value: f64, frac: u32) -> i32 {
+    (value * per_one(frac)).round() as i32
+}
+
+/// How many units of `2^-frac` are 1.
+pub fn per_one(frac: u32) -> f64 {
+    f64::from(frac).exp2()
+}
+
+/// LayerNorm's epsilon in squares of `2^-frac`.
+pub fn squares(epsilon: f64, frac: u32) -> u64 {
+    (epsilon * per_one(2 * frac)).round().max(1.0) as u64
+}
 
 /// `factor > 0` with a mantissa in [2^30, 2^31).
 pub fn multiplier(factor: f64) -> Multiplier {

@@ -1,0 +1,144 @@
+//! Keeps what passes by at the sites of the float model, and turns it into choices.
+
+use std::collections::BTreeMap;
+
+use super::uses::{Purpose, Use};
+use super::{Calibration, CalibrationError, ROWS_KEPT, Sample};
+use crate::checkpoint::Checkpoint;
+use crate::reference::{Observer, Site, Weights};
+use crate::scheme::Scheme;
+
+/// Rows that are kept of all passes before the last: blocks keep them from pass to pass.
+const EARLIER_ROWS_KEPT: usize = ROWS_KEPT / 8;
+
+/// Which rows of a site are kept.
+#[derive(Clone, Copy, Debug)]
+pub enum Rows {
+    /// Every n-th.
+    Every(usize),
+    /// Up to a limit, spread over however many come.
+    Spread,
+}
+
+/// An observer that chooses. One layer or trunk block at a time: when its last sequence is through, its
+/// samples become choices.
+pub struct Collector<'a> {
+    pub checkpoint: &'a Checkpoint,
+    pub scheme: &'a Scheme,
+    /// What is wanted of each site.
+    pub uses: BTreeMap<String, Vec<Use>>,
+    pub rows: Rows,
+    pub last_pass: usize,
+    pub last_sequence: usize,
+    pub samples: BTreeMap<String, Vec<Place>>,
+    pub calibration: &'a mut Calibration,
+    /// The first error: an observer can't return one.
+    pub failed: Result<(), CalibrationError>,
+    pub progress: &'a mut dyn FnMut(),
+}
+
+/// Samples for one use of a site.
+pub struct Place {
+    what: Use,
+    /// Of all passes before the last.
+    earlier: Sample,
+    last: Sample,
+}
+
+impl Collector<'_> {
+    /// Turns the samples that are left into choices.
+    ///
+    /// # Errors
+    /// A LayerNorm can't be read, or samples can't be kept on disk.
+    pub fn finish(mut self) -> Result<(), CalibrationError> {
+        self.reduce("");
+        self.failed
+    }
+
+    /// Turns the samples of sites whose names begin with `prefix` into choices.
+    fn reduce(&mut self, prefix: &str) {
+        let all = std::mem::take(&mut self.samples);
+        let (done, kept): (BTreeMap<_, _>, _) =
+            all.into_iter().partition(|(site, _)| site.starts_with(prefix));
+        self.samples = kept;
+        for place in done.into_values().flatten() {
+            if self.failed.is_ok() {
+                self.failed = self.choose(place);
+            }
+        }
+    }
+
+    fn choose(&mut self, place: Place) -> Result<(), CalibrationError> {
+        let Place { what: Use { choice, purpose }, earlier, last: mut sample } = place;
+        sample.absorb(&earlier);
+        match purpose {
+            Purpose::Input { .. } => self.calibration.choose_outliers(choice, &sample, self.scheme)?,
+            Purpose::Residual { norm } => {
+                let importance = match norm {
+                    Some(norm) => {
+                        let gains = Weights::new(self.checkpoint).norm(norm)?.gain;
+                        gains.iter().map(|&gain| f64::from(gain).powi(2)).collect()
+                    }
+                    None => vec![1.0; sample.channels()],
+                };
+                self.calibration.choose_residual(choice, &sample, &importance, self.scheme);
+            }
+            Purpose::Held => drop(self.calibration.largest.insert(choice, sample.max())),
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    fn new(what: &Use, rows: Rows, channels: usize) -> Self {
+        let width = match what.purpose {
+            Purpose::Input { columns: Some((_, width)) } => width,
+            _ => channels,
+        };
+        let last = match rows {
+            Rows::Every(n) => Sample::every(n, width),
+            Rows::Spread => Sample::at_most(ROWS_KEPT, width),
+        };
+        Self { what: what.clone(), earlier: Sample::at_most(EARLIER_ROWS_KEPT, width), last }
+    }
+
+    fn add(&mut self, is_last: bool, values: &[f32], channels: usize) {
+        let first = match self.what.purpose {
+            Purpose::Input { columns: Some((first, _)) } => first,
+            _ => 0,
+        };
+        let sample = if is_last { &mut self.last } else { &mut self.earlier };
+        sample.add_columns(values, channels, first);
+    }
+}
+
+impl Observer for Collector<'_> {
+    fn wants(&self, site: &Site) -> bool {
+        self.uses.contains_key(&site.name)
+    }
+
+    fn values(&mut self, _sequence: usize, site: &Site, values: &[f32], channels: usize) {
+        // What comes before the first pass comes only once.
+        let is_last = site.pass == self.last_pass || site.name.starts_with("fold.embedding.");
+        let uses = self.uses.get(&site.name).into_iter().flatten();
+        let places = self
+            .samples
+            .entry(site.name.clone())
+            .or_insert_with(|| uses.map(|what| Place::new(what, self.rows, channels)).collect());
+        places.iter_mut().for_each(|place| place.add(is_last, values, channels));
+    }
+
+    fn layer_done(&mut self, _layer: usize, sequence: usize) {
+        (self.progress)();
+        if sequence == self.last_sequence {
+            self.reduce("lm.");
+        }
+    }
+
+    fn block_done(&mut self, pass: usize, block: usize, sequence: usize) {
+        (self.progress)();
+        if (pass, sequence) == (self.last_pass, self.last_sequence) {
+            self.reduce(&format!("fold.trunk.{block}."));
+        }
+    }
+}
