@@ -1,0 +1,103 @@
+//! The tables of tensors in `docs/FORMAT.md`: names, kinds and units.
+
+use std::collections::BTreeMap;
+
+use quantizer::table::{Kind, Parts, Row, Unit};
+
+const FORMAT: &str = include_str!("../../../docs/FORMAT.md");
+
+/// What the document says of a name.
+#[derive(Debug)]
+struct Described {
+    kind: String,
+    unit: String,
+}
+
+/// The cells of `line`, if it is a row of a table that names tensors.
+fn cells(line: &str) -> Option<[&str; 4]> {
+    let cells: Vec<&str> = line.strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim).collect();
+    cells.try_into().ok().filter(|cells: &[&str; 4]| cells[0].starts_with('`'))
+}
+
+/// The names in a cell: in quotes, one that begins with a dot in the place of the last part of the one
+/// before.
+fn names(cell: &str) -> Vec<String> {
+    let mut base = "";
+    let quoted = cell.split('`').skip(1).step_by(2);
+    quoted
+        .map(|name| {
+            if name.starts_with('.') {
+                return format!("{base}{name}");
+            }
+            base = name.rsplit_once('.').map_or("", |(base, _)| base);
+            name.to_owned()
+        })
+        .collect()
+}
+
+/// `name` with each of the words in braces that are separated by commas.
+fn alternatives(name: &str) -> Vec<String> {
+    let Some((before, rest)) = name.split_once('{') else { return vec![name.to_owned()] };
+    let (words, after) = rest.split_once('}').unwrap();
+    let words: Vec<String> = match words.contains(',') {
+        true => words.split(',').map(str::to_owned).collect(),
+        false => vec![format!("{{{words}}}")],
+    };
+    let ends = alternatives(after);
+    words.iter().flat_map(|word| ends.iter().map(move |end| format!("{before}{word}{end}"))).collect()
+}
+
+/// Part `index` of `count` of a cell, which says one thing of all names or one of each.
+fn part(cell: &str, index: usize, count: usize) -> String {
+    let parts: Vec<&str> = cell.split("; ").collect();
+    assert!(parts.len() == 1 || parts.len() == count, "{cell}: of {count} names");
+    parts[if parts.len() == 1 { 0 } else { index }].to_owned()
+}
+
+/// Everything that the document describes.
+fn described() -> BTreeMap<String, Described> {
+    let section = FORMAT.split("\n## ").find(|section| section.starts_with("Tensors\n")).unwrap();
+    // The tensors of a Linear have a table of their own.
+    let tables = section.split("\n### ").next().unwrap();
+    let mut described = BTreeMap::new();
+    for [name, kind, _, unit] in tables.lines().filter_map(cells) {
+        let names = names(name);
+        for (index, name) in names.iter().enumerate() {
+            for name in alternatives(name) {
+                let (kind, unit) = (part(kind, index, names.len()), part(unit, index, names.len()));
+                assert!(described.insert(name.clone(), Described { kind, unit }).is_none(), "{name} twice");
+            }
+        }
+    }
+    described
+}
+
+/// How the document's kind of a row begins.
+fn kind(row: &Row) -> &'static str {
+    match row.kind {
+        Kind::Metadata => "u8[",
+        Kind::Config | Kind::Rotary => "u32[",
+        Kind::Table | Kind::Residues | Kind::Shares | Kind::PointWeights => "i32[",
+        Kind::Norm => "norm",
+        Kind::Linear | Kind::Chain | Kind::Columns => "Linear",
+        Kind::Residual => "codec",
+        Kind::ContactHead => "i",
+    }
+}
+
+#[test]
+fn the_document_has_the_tables_names_kinds_and_units() {
+    let mut described = described();
+    for row in Parts::ALL.rows() {
+        // A group is described whole, or tensor by tensor.
+        let tensors = || row.tensors().iter().map(|part| format!("{}{part}", row.name)).collect();
+        let names: Vec<String> =
+            if described.contains_key(row.name) { vec![row.name.to_owned()] } else { tensors() };
+        for name in names {
+            let found = described.remove(&name).unwrap_or_else(|| panic!("{name} is not in the document"));
+            assert!(found.kind.starts_with(kind(row)), "{name}: {found:?}, expected {}", kind(row));
+            assert!(row.unit == Unit::Own || found.unit == row.unit.to_string(), "{name}: {found:?}");
+        }
+    }
+    assert!(described.is_empty(), "only in the document: {described:?}");
+}
