@@ -115,6 +115,7 @@ pub fn difference(original: &str, stripped: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::{Parts, pattern};
 
     const HUGGING_FACE: [&str; 3] = [
         "esm.embeddings.word_embeddings.weight",
@@ -129,6 +130,22 @@ mod tests {
 
     fn wrapping(names: &[String]) -> Result<Option<Wrapping>, Vec<String>> {
         Wrapping::of(names.iter().map(String::as_str))
+    }
+
+    #[test]
+    fn every_model_of_the_table_has_its_anchors() {
+        for (naming, anchors) in ANCHORS {
+            let parts = Parts { fold: naming == Naming::HuggingFaceFold, ..Parts::default() };
+            for anchor in anchors {
+                let sources = parts.rows().into_iter().flat_map(|row| row.sources);
+                let mut tensors = sources.flat_map(|source| {
+                    let name = if naming == Naming::FairEsm { source.fair_esm } else { source.name };
+                    let name = pattern::fill(name, 0);
+                    source.tensors().into_iter().map(move |(part, _)| format!("{name}{part}"))
+                });
+                assert!(tensors.any(|tensor| tensor == anchor), "{anchor}");
+            }
+        }
     }
 
     #[test]

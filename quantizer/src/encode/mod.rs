@@ -97,7 +97,8 @@ impl Encoder<'_> {
                 Ok(self.writer.add_u8(name, &[text.len()], text)?)
             }
             Kind::Config => {
-                let record = self.records.remove(row.name).unwrap_or_default();
+                let unknown = || ReferenceError::NotInTable(name.clone());
+                let record = self.records.remove(row.name).ok_or_else(unknown)?;
                 Ok(self.writer.add_u32(name, &[record.len()], record)?)
             }
             Kind::Rotary => self.rotary(name),
@@ -114,7 +115,7 @@ impl Encoder<'_> {
                 self.linear(row, index, &linear)
             }
             Kind::Columns => {
-                let (first, count) = self.checkpoint.output_part(index).unwrap_or_default();
+                let (first, count) = self.checkpoint.output_part(index).ok_or_else(|| self.no_fold())?;
                 let linear = structure::columns(&self.weights.linear(name)?, first, count)?;
                 self.linear(row, index, &linear)
             }
@@ -122,6 +123,10 @@ impl Encoder<'_> {
             Kind::ContactHead => self.contact_head(name),
             Kind::PointWeights => self.point_weights(name),
         }
+    }
+
+    fn no_fold(&self) -> ReferenceError {
+        ReferenceError::NoFold(self.checkpoint.path().display().to_string())
     }
 
     /// Writes a table of values in units of which `per_one` are 1.

@@ -16,8 +16,8 @@ impl Encoder<'_> {
     /// Writes what distances between points count in each head.
     pub(super) fn point_weights(&mut self, name: &str) -> Result<(), EncodeError> {
         let [weights] = self.weights.values(name)?;
-        let query_points = self.checkpoint.fold_config().map_or(1, |fold| fold.structure.query_points);
-        let fixed = point_weights(&weights, query_points);
+        let fold = self.checkpoint.fold_config().ok_or_else(|| self.no_fold())?;
+        let fixed = point_weights(&weights, fold.structure.query_points);
         Ok(self.writer.add_i32(name, &[weights.len(), 2], fixed)?)
     }
 }

@@ -82,7 +82,8 @@ impl<'c> Weights<'c> {
     /// Checkpoints keep queries, keys and values of each head of the attention over the sequence together;
     /// here, as in the language model, come the queries of all heads first.
     fn by_head(&self, joined: Linear) -> Result<Linear, ReferenceError> {
-        let heads = self.checkpoint.fold_config().map_or(1, |fold| fold.sequence_heads);
+        let no_fold = || ReferenceError::NoFold(self.checkpoint.path().display().to_string());
+        let heads = self.checkpoint.fold_config().ok_or_else(no_fold)?.sequence_heads;
         let (outputs, width) = joined.shape()?;
         let weight = joined.weight.reshape((heads, 3, width / heads, width))?;
         let weight = weight.transpose(0, 1)?.contiguous()?.reshape((outputs, width))?;
