@@ -1,6 +1,6 @@
 //! The loops: weights and keys are widened once for many rows.
 
-use super::{Avx2, attention, matrix};
+use super::{Avx2, matrix, pairs as tiles, score};
 use crate::kernels::attention::{Head, Temperature};
 use crate::kernels::x86::generic::loops::Loops;
 use crate::kernels::x86::generic::matrix::{Output, Rows, products};
@@ -16,20 +16,20 @@ impl Loops for Avx2 {
     #[inline(always)]
     fn score<const R: usize>(self, head: &Head, queries: &[i8], stride: usize, scores: &mut [i32]) {
         // SAFETY: the machine has the features.
-        unsafe { attention::score(head, &queries[..R * head.width], stride, scores) }
+        unsafe { score::score(head, &queries[..R * head.width], stride, scores) }
     }
 
     #[inline(always)]
     fn add_pairs<const R: usize, const W: usize>(self, pairs: Pairs, sums: &mut [[Pair; W]; R]) {
-        if !R.is_multiple_of(attention::ROWS) {
+        if !R.is_multiple_of(tiles::ROWS) {
             return pairs.add(self, sums);
         }
-        for (tile, sums) in sums.as_chunks_mut::<{ attention::ROWS }>().0.iter_mut().enumerate() {
-            let weights = pairs.weights.get(tile * attention::ROWS * pairs.stride..).unwrap_or_default();
+        for (tile, sums) in sums.as_chunks_mut::<{ tiles::ROWS }>().0.iter_mut().enumerate() {
+            let weights = pairs.weights.get(tile * tiles::ROWS * pairs.stride..).unwrap_or_default();
             let pairs = Pairs { weights, ..pairs };
-            let done = match <&mut [Pair; attention::ROWS]>::try_from(sums.as_flattened_mut()) {
+            let done = match <&mut [Pair; tiles::ROWS]>::try_from(sums.as_flattened_mut()) {
                 // SAFETY: the machine has the features.
-                Ok(sums) => unsafe { attention::add_pairs(pairs, sums) },
+                Ok(sums) => unsafe { tiles::add_pairs(pairs, sums) },
                 Err(_) => false,
             };
             if !done {

@@ -1,9 +1,10 @@
 //! AVX2: pairs of 16-bit products in 256-bit vectors (`vpmaddwd`).
 
-mod attention;
 mod loops;
 mod matrix;
 mod outliers;
+mod pairs;
+mod score;
 mod widen;
 
 use super::ymm::{self, Pair};
