@@ -5,10 +5,11 @@ use super::pairs::Pairs;
 use super::vectors::{Channels, RowScale, SHIFTS};
 use super::weigh::{KEYS, Weighing};
 use crate::fixed::{Multiplier, requantize};
-use crate::kernels::attention::{Head, Logits, RowLogits, RowTile};
+use crate::kernels::attention::{Head, KEYS_MAX, Logits, RowLogits, RowTile};
 use crate::kernels::linear::PANEL;
 use crate::kernels::scalar;
 use crate::kernels::scalar::attention::{WIDTH_MAX, output_scale, reduced};
+use core::hint::black_box;
 
 /// The scale of rows that are requantized by their channels' alone.
 const ONE: RowScale = RowScale { mantissa: 1, exponent: 0 };
@@ -132,8 +133,10 @@ fn contexts<'o, V: Loops, const R: usize, const W: usize>(
     rows: impl Iterator<Item = &'o mut [i32]>,
 ) -> usize {
     let mut sums = [[v.no_values(); W]; R];
-    // The weights' sum has 24 bits up to so many keys: nothing is reduced.
-    let totals = if head.keys <= 2 * PAIRS {
+    // No sum of products exceeds 128 times that of the weights: where none of these has more than 24 bits, so that nothing is reduced, 32 bits
+    // are enough.
+    let narrow = head.keys <= KEYS_MAX && scales.iter().all(|&(_, _, reduce)| reduce == 0);
+    let totals = if narrow {
         for block in head.blocks() {
             let (weights, count, row_len) =
                 (&scores[block.first / 2..], block.count.div_ceil(2), 2 * head.width);
@@ -144,6 +147,8 @@ fn contexts<'o, V: Loops, const R: usize, const W: usize>(
     } else {
         Some(sum_values::<V, R, W>(v, head, first, scores, stride))
     };
+    // Compilers that see this 1 make two products of 32 bits of one.
+    let one = black_box(ONE);
     for (row, (out, &(mantissa, shift, reduce))) in rows.zip(scales).enumerate() {
         let channels = Channels { mantissa: [mantissa; PANEL], shift: [shift; PANEL], bias: [1; PANEL] };
         for (part, out) in out[..head.width][first..].chunks_mut(PANEL).take(W).enumerate() {
@@ -153,7 +158,7 @@ fn contexts<'o, V: Loops, const R: usize, const W: usize>(
                 Some(totals) => all_reduced(&totals[row][part], reduce),
             };
             let mut results = [0; PANEL];
-            if !(SHIFTS.contains(&shift) && v.requantize::<true>(&sums, 0, &channels, ONE, &mut results)) {
+            if !(SHIFTS.contains(&shift) && v.requantize::<true>(&sums, 0, &channels, one, &mut results)) {
                 results = sums.map(|sum| requantize(sum, mantissa, shift));
             }
             match out.first_chunk_mut() {

@@ -9,10 +9,16 @@ use core::arch::asm;
 /// Rows of a tile of [`add_pairs`].
 pub const ROWS: usize = 4;
 
-/// Four rows' part of [`add_pairs`]' loop, with the pair of weights at this place.
-macro_rules! rows_of_weights {
-    ($at:literal) => {
+/// The part of [`add_pairs`]' loop for a pair of keys, whose values and weights lie at these places.
+macro_rules! pair {
+    ($values:literal, $at:literal) => {
         concat!(
+            "vpmovsxbw ymm12, xmmword ptr [",
+            $values,
+            "]\n",
+            "vpmovsxbw ymm13, xmmword ptr [",
+            $values,
+            " + 16]\n",
             row!("ymm0", "ymm1", "{a}", $at),
             row!("ymm2", "ymm3", "{a} + {row}", $at),
             row!("ymm4", "ymm5", "{a} + 2*{row}", $at),
@@ -33,32 +39,34 @@ pub fn add_pairs(pairs: Pairs, sums: &mut [Pair; ROWS]) -> bool {
     let [mut a, mut b, mut c, mut d] = *sums;
     // SAFETY: there are so many pairs of values, with 32 from `at` on, and so many pairs of weights for each row.
     unsafe {
-        // Two pairs at a time, then one.
+        // Four pairs at a time, then one by one.
         asm!(
-            "test {twice}, {twice}",
+            "test {fours}, {fours}",
             "jz 3f",
             "2:",
-            "vpmovsxbw ymm12, xmmword ptr [{values}]",
-            "vpmovsxbw ymm13, xmmword ptr [{values} + 16]",
-            rows_of_weights!(0),
-            "vpmovsxbw ymm12, xmmword ptr [{values} + {row_len}]",
-            "vpmovsxbw ymm13, xmmword ptr [{values} + {row_len} + 16]",
-            rows_of_weights!(4),
-            "lea {values}, [{values} + 2*{row_len}]",
-            "add {a}, 8",
-            "dec {twice}",
+            pair!("{values}", 0),
+            pair!("{values} + {row_len}", 4),
+            pair!("{values} + 2*{row_len}", 8),
+            pair!("{values} + {row_len3}", 12),
+            "lea {values}, [{values} + 4*{row_len}]",
+            "add {a}, 16",
+            "dec {fours}",
             "jnz 2b",
             "3:",
-            "test {once}, {once}",
-            "jz 4f",
-            "vpmovsxbw ymm12, xmmword ptr [{values}]",
-            "vpmovsxbw ymm13, xmmword ptr [{values} + 16]",
-            rows_of_weights!(0),
+            "test {ones}, {ones}",
+            "jz 5f",
             "4:",
+            pair!("{values}", 0),
+            "add {values}, {row_len}",
+            "add {a}, 4",
+            "dec {ones}",
+            "jnz 4b",
+            "5:",
             values = inout(reg) values.as_ptr().add(at) => _,
             row_len = in(reg) row_len,
-            twice = inout(reg) count / 2 => _,
-            once = in(reg) count % 2,
+            row_len3 = in(reg) 3 * row_len,
+            fours = inout(reg) count / 4 => _,
+            ones = inout(reg) count % 4 => _,
             a = inout(reg) weights.as_ptr() => _,
             row = in(reg) stride * size_of::<i32>(),
             rows = in(reg) 3 * stride * size_of::<i32>(),

@@ -1,7 +1,7 @@
 //! Scores to weights.
 
 use crate::fixed::EXP2_COEFFICIENTS;
-use crate::kernels::attention::Temperature;
+use crate::kernels::attention::{RowLogits, Temperature};
 use crate::kernels::x86::generic::weigh::{KEYS, Weighing, Weights};
 use core::arch::asm;
 use core::arch::x86_64::*;
@@ -16,17 +16,22 @@ pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperat
     let last_scales = &rows.last_scales();
     let mut sums = [0; R];
     for (row, sum) in sums.iter_mut().enumerate() {
+        let largest = largest(rows.row(row).0);
         // A loop for each, so that neither asks which it is.
         *sum = if let Some(temperatures) = temperatures {
             let Temperature { factor, shift } = temperatures[row];
+            // The 1 that is added to a difference once it is shifted is a power of two before that. Scores are not that large in models.
+            let Some(from) = largest.checked_add_unsigned(1 << shift.min(31)) else {
+                *sum = rows.weigh_as_specified(row, RowLogits::Plain(temperatures[row]));
+                continue;
+            };
             let (shift, factor) =
                 (_mm_cvtsi32_si128(i32::from(shift.min(31))), _mm256_set1_epi16(factor as i16));
-            weigh_row(&mut rows, row, last_scales, |low, high| {
-                let t = saturated_halves(_mm256_srl_epi32(low, shift), _mm256_srl_epi32(high, shift));
-                mulhuw(_mm256_adds_epu16(t, _mm256_set1_epi16(1)), factor)
+            weigh_row(&mut rows, row, from, last_scales, |low, high| {
+                mulhuw(saturated_halves(_mm256_srl_epi32(low, shift), _mm256_srl_epi32(high, shift)), factor)
             })
         } else {
-            weigh_row(&mut rows, row, last_scales, |low, high| {
+            weigh_row(&mut rows, row, largest, last_scales, |low, high| {
                 saturated_halves(rounded_logit(low), rounded_logit(high))
             })
         };
@@ -34,28 +39,29 @@ pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperat
     sums
 }
 
-/// One row's weights, whose exponents `exponents` makes of differences to the largest score, and their sum.
+/// One row's weights, whose exponents `exponents` makes of the differences of `from` and the scores, and their sum.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn weigh_row(
     rows: &mut Weighing,
     row: usize,
+    from: i32,
     last_scales: &Weights,
     exponents: impl Fn(__m256i, __m256i) -> __m256i,
 ) -> u32 {
     let (keys, value_scale) = (rows.keys, rows.value_scale);
     let (scores, weights) = rows.row(row);
-    let largest = largest(scores);
     let (weights, scores) = (weights.as_chunks_mut::<KEYS>().0, scores.as_mut_ptr());
+    let from = _mm256_set1_epi32(from);
     let mut sums = _mm256_setzero_si256();
     let mut weigh = |at: usize, weights: &mut Weights, scales: &Weights| {
         for half in [0, 2 * LANES] {
             // SAFETY: there are as many scores as weights, and both in their arrays and in the scales so many for each `at`; scaled weights go
             // where scores have been read.
             unsafe {
-                let from = scores.add(at * KEYS + half);
-                let low = _mm256_sub_epi32(largest, _mm256_loadu_si256(from.cast()));
-                let high = _mm256_sub_epi32(largest, _mm256_loadu_si256(from.add(LANES).cast()));
+                let scored = scores.add(at * KEYS + half);
+                let low = _mm256_sub_epi32(from, _mm256_loadu_si256(scored.cast()));
+                let high = _mm256_sub_epi32(from, _mm256_loadu_si256(scored.add(LANES).cast()));
                 let weight = exp2_neg(exponents(low, high));
                 _mm256_storeu_si256(weights.as_mut_ptr().add(half).cast(), weight);
                 sums = _mm256_add_epi32(sums, _mm256_madd_epi16(weight, _mm256_set1_epi16(1)));
@@ -81,10 +87,10 @@ fn weigh_row(
     lanes.iter().fold(sum, |sum, &lane| sum.wrapping_add(lane))
 }
 
-/// The largest of a row's scores, in every lane.
+/// The largest of a row's scores.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn largest(scores: &[i32]) -> __m256i {
+fn largest(scores: &[i32]) -> i32 {
     let mut largest = [_mm256_set1_epi32(i32::MIN); 2];
     for scores in scores.as_chunks::<{ 4 * LANES }>().0 {
         for (part, scores) in scores.as_chunks::<LANES>().0.iter().enumerate() {
@@ -93,8 +99,12 @@ fn largest(scores: &[i32]) -> __m256i {
             largest[part % 2] = _mm256_max_epi32(largest[part % 2], scores);
         }
     }
-    let lanes: [i32; LANES] = bytemuck::cast(_mm256_max_epi32(largest[0], largest[1]));
-    _mm256_set1_epi32(lanes.into_iter().fold(i32::MIN, i32::max))
+    let largest = _mm256_max_epi32(largest[0], largest[1]);
+    // By vectors to the end: compilers would compare one by one.
+    let largest = _mm_max_epi32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256::<1>(largest));
+    let largest = _mm_max_epi32(largest, _mm_shuffle_epi32::<0b01_00_11_10>(largest));
+    let largest = _mm_max_epi32(largest, _mm_shuffle_epi32::<0b10_11_00_01>(largest));
+    _mm_cvtsi128_si32(largest)
 }
 
 /// [`exp2_neg`](crate::fixed::exp2_neg) in every lane.
@@ -122,8 +132,10 @@ fn exp2_neg(t: __m256i) -> __m256i {
 fn power_of_two(n: __m256i) -> __m256i {
     let powers =
         _mm256_broadcastsi128_si256(_mm_setr_epi8(-128, 64, 32, 16, 8, 4, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0));
-    let twice = _mm256_mullo_epi16(n, _mm256_set1_epi16(0x0101));
-    _mm256_shuffle_epi8(powers, _mm256_add_epi16(twice, _mm256_set1_epi16(0x7068)))
+    // Not by a product, of which compilers make a shift and an addition.
+    let both = _mm_setr_epi8(0, 0, 2, 2, 4, 4, 6, 6, 8, 8, 10, 10, 12, 12, 14, 14);
+    let both = _mm256_shuffle_epi8(n, _mm256_broadcastsi128_si256(both));
+    _mm256_shuffle_epi8(powers, _mm256_add_epi16(both, _mm256_set1_epi16(0x7068)))
 }
 
 /// `vpmulhuw`, which compilers make two products of 32 bits of where a factor is the same in all lanes.
