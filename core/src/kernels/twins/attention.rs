@@ -121,6 +121,27 @@ pub fn check_every_width(isa: Isa) {
     }
 }
 
+/// Every key weighs as much as a key can, and all values push one way: the largest sums that so many keys make. With 512 keys, they just fit
+/// 32 bits.
+pub fn check_largest_sums(isa: Isa) {
+    const WIDTH: usize = 32;
+    for (keys, code) in
+        [510, 511, 512, 513, 1100].into_iter().flat_map(|keys| [(keys, i8::MIN), (keys, i8::MAX)])
+    {
+        let (key_codes, values) = (std::vec![1; keys * WIDTH], std::vec![code; keys * WIDTH]);
+        let mut head = HeadData::pack(&key_codes, &values, WIDTH, 96, || 7);
+        (head.key_scale, head.value_scale) = (std::vec![1; keys], std::vec![i16::MAX; keys]);
+        head.value_max = TokenScale { mantissa: 1 << 15, exponent: 0 };
+        let (queries, temperatures) =
+            ([0; QUERY_TILE * WIDTH], [Temperature { factor: 40_000, shift: 7 }; QUERY_TILE]);
+        let logits = Logits::Plain(&temperatures);
+        let by = |isa: Isa, garbage| Attended::by(isa.backend().attention, &head, &queries, logits, garbage);
+        let expected = by(Isa::scalar(), 1);
+        assert_eq!(expected.sums, [keys as u32 * 32_767; QUERY_TILE]);
+        assert_eq!(by(isa, 2), expected, "{keys} keys of {code}");
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct ContactCase {
     pub weights: Vec<i16>,

@@ -109,6 +109,11 @@ macro_rules! twins {
             fn attention_of_every_width() {
                 attention::check_every_width(isa());
             }
+
+            #[test]
+            fn attention_of_the_largest_sums() {
+                attention::check_largest_sums(isa());
+            }
         })*
     };
 }

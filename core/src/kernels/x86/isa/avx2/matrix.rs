@@ -29,7 +29,7 @@ const FEW_CODES: usize = (16 << 10) / size_of::<WideCodes>();
 const PART: usize = (16 << 10) / size_of::<WideGroup>();
 
 /// Four codes of a row, widened.
-pub type WideCodes = [i16; GROUP];
+type WideCodes = [i16; GROUP];
 
 /// A group of a panel, widened: the first two inputs of its sixteen columns, in pairs, then the other two.
 #[derive(Clone, Copy)]
@@ -213,7 +213,7 @@ fn both(high: i8, low: i8) -> i16 {
 
 /// Codes of 16 bits.
 #[inline(always)]
-pub fn widen(codes: &[i8], wide: &mut [MaybeUninit<WideCodes>]) {
+fn widen(codes: &[i8], wide: &mut [MaybeUninit<WideCodes>]) {
     for (wide, &code) in flattened(wide).iter_mut().zip(codes) {
         wide.write(code.into());
     }
@@ -228,7 +228,7 @@ fn flattened(wide: &mut [MaybeUninit<WideCodes>]) -> &mut [MaybeUninit<i16>] {
 
 /// Widens groups, all of which `part` has room for, and returns them. What lies `depth` groups on, in the next panel, is brought near.
 #[target_feature(enable = "avx2")]
-pub fn widen_groups<'p>(
+fn widen_groups<'p>(
     groups: &[Group],
     depth: usize,
     part: &'p mut [MaybeUninit<WideGroup>],

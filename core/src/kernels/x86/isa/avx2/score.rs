@@ -17,7 +17,7 @@ const KEYS: usize = 8;
 /// Channels whose codes are in registers at a time, in pairs.
 const CHANNELS: usize = 16;
 
-/// Bytes of a key's codes of [`CHANNELS`], or of half of them, as they lie in a panel: `[CHANNELS / 4, 16, 4]`.
+/// Bytes of a group of so many keys: half of a panel's.
 const HALF: usize = KEYS * GROUP;
 
 /// Pairs of a query's codes, each in every lane of a vector.
