@@ -50,6 +50,8 @@ impl LinearInput {
         let mut random = Rng::with_seed(SEED);
         let row_len = row_len(inputs, outliers.len());
         let lines = outputs.div_ceil(PANEL) * PANEL * panel_groups(inputs, outliers.len()) * GROUP / 64;
+        // A row of outliers alone has no other channel for its scale to cover.
+        let ordinary_max = if outliers.len() < inputs { 1 << 16 } else { 0 };
         Self {
             weight: (0..lines).map(|_| Line([0; 64].map(|_: i8| random.i8(-127..)))).collect(),
             bias: vec![1; outputs],
@@ -57,7 +59,7 @@ impl LinearInput {
             shift: vec![20; outputs],
             row_sum: vec![0; outputs],
             codes: (0..rows * row_len).map(|_| random.i8(-127..)).collect(),
-            scales: vec![TokenScale::covering(1 << 16, 1 << 16); rows],
+            scales: vec![TokenScale::covering(ordinary_max, 1 << 16); rows],
             outliers,
             inputs,
         }
