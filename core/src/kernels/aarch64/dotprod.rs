@@ -1,6 +1,6 @@
 //! The dot product instruction: sixteen products a time, four to a sum.
 
-use super::epilogue::{Channels, by_neon};
+use super::epilogue::by_neon;
 use super::values::{KEYS, Values};
 use super::vector::load_i8;
 use super::{Mix, OfValues, Weights};
@@ -29,8 +29,6 @@ impl Dotprod {
 }
 
 impl Products for Dotprod {
-    type Channels<'p> = Channels;
-
     fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
         // SAFETY: `self` proves that the machine has the instructions.
         unsafe { dots(rows, weight, sums) }

@@ -1,7 +1,7 @@
 //! The matrix instruction: two rows by two columns by eight inputs.
 
 use super::dotprod::Dotprod;
-use super::epilogue::{Channels, by_neon};
+use super::epilogue::by_neon;
 use super::vector::{load_i8, padded};
 use super::{Mix, OfValues, Weights};
 use crate::kernels::attention::Head;
@@ -29,8 +29,6 @@ impl I8mm {
 }
 
 impl Products for I8mm {
-    type Channels<'p> = Channels;
-
     /// Pairs of rows; a single one has no use for the other half of a matrix.
     fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
         if R.is_multiple_of(2) {

@@ -1,6 +1,6 @@
 //! What every 64-bit ARM machine has: products of eight bits widened to sixteen, and their sums to 32.
 
-use super::epilogue::{Channels, by_neon};
+use super::epilogue::by_neon;
 use super::values::{KEYS, Values};
 use super::vector::{load_i8, padded};
 use super::{Mix, OfValues, Weights};
@@ -31,8 +31,6 @@ impl Neon {
 }
 
 impl Products for Neon {
-    type Channels<'p> = Channels;
-
     #[inline]
     fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
         // SAFETY: NEON is a feature of the target.

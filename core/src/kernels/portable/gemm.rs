@@ -1,6 +1,6 @@
 //! Linear layers.
 
-use super::{ENCODE, Products, RowScales, add_high};
+use super::{ENCODE, Products, add_high};
 use crate::fixed::TokenScale;
 use crate::kernels::lanes::activation::{Outputs, look_up, put};
 use crate::kernels::linear::{GROUP, Linear, PANEL, Panel, Then, rows};
@@ -27,13 +27,14 @@ pub fn gemm<P: Products, const R: usize>(
         groups if groups != layer.panel_groups() => Limbs::Shared,
         _ => Limbs::Apart,
     };
-    let columns = Vec::new();
-    let mut strip = Strip { products, columns, row_len, high_len, limbs, codes, scales, then, outputs, out };
+    let (columns, room) = (Vec::new(), layer.room());
+    let mut strip =
+        Strip { products, columns, room, row_len, high_len, limbs, codes, scales, then, outputs, out };
     let mut panels = layer.panels().enumerate().peekable();
     while panels.peek().is_some() {
         let ready = panels.by_ref().take(PANELS).map(|(index, panel)| Columns {
             first: index * PANEL,
-            channels: products.channels(&panel, layer.room()),
+            channels: products.channels(&panel, room),
             panel,
         });
         strip.columns = ready.collect();
@@ -74,6 +75,7 @@ struct Columns<'s, C> {
 struct Strip<'s, 'o, P: Products> {
     products: P,
     columns: Vec<Columns<'s, P::Channels<'s>>, PANELS>,
+    room: u32,
     row_len: usize,
     high_len: usize,
     limbs: Limbs,
@@ -95,7 +97,7 @@ impl<P: Products> Strip<'_, '_, P> {
         });
         let (high, low) = (rows.map(|(high, _)| high), rows.map(|(_, low)| low));
         let Some(scales) = self.scales.get(row..).and_then(|scales| scales.first_chunk()) else { return };
-        let scales = RowScales::<N>::new(scales);
+        let scales = self.products.scales::<N>(scales, self.room);
         let (mut sums, mut y) = ([[0; PANEL]; N], [[0; PANEL]; N]);
         for Columns { first, panel, channels } in &self.columns {
             match self.limbs {

@@ -29,6 +29,9 @@ pub(in crate::kernels) trait Products: Copy {
     /// A panel's epilogues, ready for [`finish`](Self::finish).
     type Channels<'p>;
 
+    /// The scales of some rows, ready for [`finish`](Self::finish).
+    type Scales<'s, const R: usize>;
+
     /// Writes dot products of rows with the sixteen columns of a packed part: the specification's `dot_panel` for each row.
     fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]);
 
@@ -51,33 +54,19 @@ pub(in crate::kernels) trait Products: Copy {
     /// Makes a panel's epilogues ready. No sum loses anything if it is shifted left by `room` places.
     fn channels<'p>(self, panel: &Panel<'p>, room: u32) -> Self::Channels<'p>;
 
+    /// Makes rows' scales ready; `room` as for [`channels`](Self::channels).
+    fn scales<const R: usize>(self, scales: &[TokenScale; R], room: u32) -> Self::Scales<'_, R>;
+
     /// The specification's [`finish`](scalar::gemm::finish) of each row's sums; a row's outputs are the first sixteen of `out`, `stride` from
     /// those of the one before, or as many as there are of them. What is beyond a panel's channels may be anything.
     fn finish<const R: usize>(
         self,
         channels: &Self::Channels<'_>,
         sums: &[[i32; PANEL]; R],
-        scales: &RowScales<R>,
+        scales: &Self::Scales<'_, R>,
         out: &mut [i32],
         stride: usize,
     );
-}
-
-/// The scales of some rows.
-pub(in crate::kernels) struct RowScales<'s, const R: usize> {
-    pub scales: &'s [TokenScale; R],
-    /// The least exponent, and the largest.
-    #[cfg_attr(not(target_arch = "aarch64"), expect(dead_code, reason = "ARM asks it once for all rows"))]
-    pub exponents: [i32; 2],
-}
-
-impl<'s, const R: usize> RowScales<'s, R> {
-    #[inline(always)]
-    fn new(scales: &'s [TokenScale; R]) -> Self {
-        let exponents = scales.iter().map(|scale| i32::from(scale.exponent));
-        let exponents = exponents.fold([i32::MAX, i32::MIN], |[a, b], e| [a.min(e), b.max(e)]);
-        Self { scales, exponents }
-    }
 }
 
 /// [`Products::finish`] in loops for any instructions.
@@ -85,11 +74,11 @@ impl<'s, const R: usize> RowScales<'s, R> {
 pub(in crate::kernels) fn finish<const R: usize>(
     panel: &Panel,
     sums: &[[i32; PANEL]; R],
-    scales: &RowScales<R>,
+    scales: &[TokenScale; R],
     out: &mut [i32],
     stride: usize,
 ) {
-    for ((sums, &scale), out) in sums.iter().zip(scales.scales).zip(out.chunks_mut(stride.max(1))) {
+    for ((sums, &scale), out) in sums.iter().zip(scales).zip(out.chunks_mut(stride.max(1))) {
         if SHIFTS_LANES {
             lanes::epilogue::finish(panel, sums, scale, out);
         } else {

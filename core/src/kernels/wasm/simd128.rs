@@ -1,8 +1,9 @@
 //! Pairs of 16-bit products (`i32x4.dot_i16x8_s`), as in portable SIMD, but with the columns' pairs brought together before they are
 //! multiplied: a row then has four accumulators, not eight, and four rows fit the registers of the machines that run it.
 
+use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL, Panel};
-use crate::kernels::portable::{self, Products, RowScales, groups};
+use crate::kernels::portable::{self, Products, groups};
 use crate::kernels::{Backend, wide};
 use core::arch::wasm32::*;
 
@@ -25,6 +26,7 @@ struct Simd128;
 
 impl Products for Simd128 {
     type Channels<'p> = Panel<'p>;
+    type Scales<'s, const R: usize> = &'s [TokenScale; R];
 
     #[inline(always)]
     fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
@@ -54,11 +56,16 @@ impl Products for Simd128 {
     }
 
     #[inline(always)]
+    fn scales<const R: usize>(self, scales: &[TokenScale; R], _room: u32) -> &[TokenScale; R] {
+        scales
+    }
+
+    #[inline(always)]
     fn finish<const R: usize>(
         self,
         panel: &Panel,
         sums: &[[i32; PANEL]; R],
-        scales: &RowScales<R>,
+        scales: &&[TokenScale; R],
         out: &mut [i32],
         stride: usize,
     ) {

@@ -1,7 +1,8 @@
 //! Dot products of rows of codes with packed panels, two inputs at a time.
 
+use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL, Panel};
-use crate::kernels::portable::{self, Products, RowScales, groups};
+use crate::kernels::portable::{self, Products, groups};
 use wide::{i8x16, i16x16, i32x4, i32x8, u64x4};
 
 /// Columns that one vector of products covers.
@@ -13,6 +14,7 @@ pub struct Pairs;
 
 impl Products for Pairs {
     type Channels<'p> = Panel<'p>;
+    type Scales<'s, const R: usize> = &'s [TokenScale; R];
 
     #[inline(always)]
     fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
@@ -42,11 +44,16 @@ impl Products for Pairs {
     }
 
     #[inline(always)]
+    fn scales<const R: usize>(self, scales: &[TokenScale; R], _room: u32) -> &[TokenScale; R] {
+        scales
+    }
+
+    #[inline(always)]
     fn finish<const R: usize>(
         self,
         panel: &Panel,
         sums: &[[i32; PANEL]; R],
-        scales: &RowScales<R>,
+        scales: &&[TokenScale; R],
         out: &mut [i32],
         stride: usize,
     ) {
