@@ -5,8 +5,10 @@ use super::{Mix, Weights};
 use crate::fixed::{EXP2_COEFFICIENTS, Multiplier};
 use crate::kernels::attention::{Head, KEYS_MAX, RowLogits, RowTile};
 use crate::kernels::linear::PANEL;
+use crate::kernels::portable::{Codes, Columns, PANELS};
 use crate::kernels::scalar::attention as specification;
 use core::arch::aarch64::*;
+use heapless::Vec;
 
 /// Channels that are summed at a time.
 const CHANNELS: usize = 8;
@@ -112,28 +114,38 @@ fn score<P: Mix, const R: usize>(
     stride: usize,
     scores: &mut [i32],
 ) {
-    let mut rows = queries.chunks_exact(head.width);
-    let queries: [&[i8]; R] = core::array::from_fn(|_| rows.next().unwrap_or_default());
+    let queries = Codes::<R>::of(queries, head.width);
+    let mut dots = [[[0; PANEL]; R]; PANELS];
     for block in head.blocks() {
         let panels = block.keys.chunks_exact(PANEL * head.width).take(block.count.div_ceil(PANEL));
-        for (index, panel) in panels.enumerate() {
-            let first = block.first + index * PANEL;
-            let scales: [i16; PANEL] = padded(head.key_scale, first);
-            let [a, b] = [0, LANES].map(|at| load_i16(&padded(&scales, at)));
-            let scales = [
-                vmovl_s16(vget_low_s16(a)),
-                vmovl_high_s16(a),
-                vmovl_s16(vget_low_s16(b)),
-                vmovl_high_s16(b),
-            ];
-            let mut dots = [[0; PANEL]; R];
-            products.dots(queries, panel, &mut dots);
-            for (dots, scores) in dots.iter().zip(scores.chunks_exact_mut(stride)) {
-                let scores = scores.get_mut(first..).unwrap_or_default().as_chunks_mut().0;
-                for ((score, dot), &scale) in scores.iter_mut().zip(dots.as_chunks().0).zip(&scales) {
-                    store_i32(score, vmulq_s32(load_i32(dot), scale));
-                }
+        let mut panels = panels.map(Columns::of).zip((block.first..).step_by(PANEL)).peekable();
+        while let Some(&(_, first)) = panels.peek() {
+            let columns: Vec<_, PANELS> = panels.by_ref().take(PANELS).map(|(columns, _)| columns).collect();
+            products.sums(&queries, &columns, &mut dots);
+            for (dots, first) in dots.iter().take(columns.len()).zip((first..).step_by(PANEL)) {
+                scale_dots(dots, &padded(head.key_scale, first), first, stride, scores);
             }
+        }
+    }
+}
+
+/// The scores of sixteen keys, the first of which is `first`, from products of codes and these keys' scales.
+#[target_feature(enable = "neon")]
+#[inline]
+fn scale_dots<const R: usize>(
+    dots: &[[i32; PANEL]; R],
+    scales: &[i16; PANEL],
+    first: usize,
+    stride: usize,
+    scores: &mut [i32],
+) {
+    let [a, b] = [0, LANES].map(|at| load_i16(&padded(scales, at)));
+    let scales =
+        [vmovl_s16(vget_low_s16(a)), vmovl_high_s16(a), vmovl_s16(vget_low_s16(b)), vmovl_high_s16(b)];
+    for (dots, scores) in dots.iter().zip(scores.chunks_exact_mut(stride)) {
+        let scores = scores.get_mut(first..).unwrap_or_default().as_chunks_mut().0;
+        for ((score, dot), &scale) in scores.iter_mut().zip(dots.as_chunks().0).zip(&scales) {
+            store_i32(score, vmulq_s32(load_i32(dot), scale));
         }
     }
 }

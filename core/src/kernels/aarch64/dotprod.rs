@@ -1,13 +1,14 @@
 //! The dot product instruction: sixteen products a time, four to a sum.
 
 use super::epilogue::by_neon;
+use super::rows::{Rows, above_low};
 use super::values::{KEYS, Values};
 use super::vector::load_i8;
 use super::{Mix, OfValues, Weights};
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, PANEL};
-use crate::kernels::portable::{Products, groups};
+use crate::kernels::portable::{Codes, Columns, Products};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -29,9 +30,9 @@ impl Dotprod {
 }
 
 impl Products for Dotprod {
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
+    fn sums<const R: usize>(self, codes: &Codes<R>, panels: &[Columns], sums: &mut [[[i32; PANEL]; R]]) {
         // SAFETY: `self` proves that the machine has the instructions.
-        unsafe { dots(rows, weight, sums) }
+        unsafe { multiply(codes, panels, sums) }
     }
 
     by_neon!();
@@ -87,29 +88,45 @@ fn add_group<const R: usize, const LANE: usize>(
     }
 }
 
-/// [`Products::dots`], four groups at a time.
+/// [`Products::sums`].
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
-fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8], out: &mut [[i32; PANEL]; R]) {
+fn multiply<const R: usize>(codes: &Codes<R>, panels: &[Columns], out: &mut [[[i32; PANEL]; R]]) {
+    let (high, low) = (Rows::high(codes), Rows::low(codes));
+    for (panel, out) in panels.iter().zip(out) {
+        let mut sums = [[vdupq_n_s32(0); 4]; R];
+        // In one place, so that the loop is compiled into this function, where sums are registers.
+        let first = usize::from(panel.high.is_empty());
+        for limb in first..2 {
+            if limb > first {
+                above_low(&mut sums);
+            }
+            let (rows, weight) = if limb == 0 { (&high, panel.high) } else { (&low, panel.low) };
+            add(&mut sums, rows, weight);
+        }
+        out.iter_mut().zip(sums).for_each(|(out, sums)| *out = bytemuck::cast(sums));
+    }
+}
+
+/// Adds the products of rows with a part, four groups at a time.
+#[target_feature(enable = "neon,dotprod")]
+#[inline]
+fn add<const R: usize>(sums: &mut [[int32x4_t; 4]; R], rows: &Rows<R, 16>, weight: &[i8]) {
     let (weights, last_weights) = weight.as_chunks::<{ 4 * GROUP * PANEL }>();
-    let (rows, last_rows) = (groups(rows), rows.map(|row| row.as_chunks::<16>().1));
-    let count = rows.first().map_or(0, |row| row.len().min(weights.len()));
-    let (weights, rows) = (&weights[..count], rows.map(|row| &row[..count]));
-    let mut sums = [[vdupq_n_s32(0); 4]; R];
+    let ((weights, chunks), (last_weights, last_rows)) =
+        (rows.beside(weights), rows.rest_beside(last_weights.as_chunks().0));
     for (index, weight) in weights.iter().enumerate() {
-        let codes = core::array::from_fn(|r| load_i8(&rows[r][index]));
+        let codes = core::array::from_fn(|r| load_i8(&chunks[r][index]));
         let [a, b, c, d] = bytemuck::cast_ref::<_, [[i8; GROUP * PANEL]; 4]>(weight);
-        add_group::<R, 0>(&mut sums, &codes, a);
-        add_group::<R, 1>(&mut sums, &codes, b);
-        add_group::<R, 2>(&mut sums, &codes, c);
-        add_group::<R, 3>(&mut sums, &codes, d);
+        add_group::<R, 0>(sums, &codes, a);
+        add_group::<R, 1>(sums, &codes, b);
+        add_group::<R, 2>(sums, &codes, c);
+        add_group::<R, 3>(sums, &codes, d);
     }
-    for (index, weight) in last_weights.as_chunks().0.iter().enumerate() {
-        let codes = last_rows.map(|row| row.as_chunks::<GROUP>().0.get(index).copied().unwrap_or_default());
-        let codes = codes.map(|codes| vreinterpretq_s8_s32(vdupq_n_s32(bytemuck::cast(codes))));
-        add_group::<R, 0>(&mut sums, &codes, weight);
+    for (index, weight) in last_weights.iter().enumerate() {
+        let codes = last_rows.map(|row| vreinterpretq_s8_s32(vdupq_n_s32(bytemuck::cast(row[index]))));
+        add_group::<R, 0>(sums, &codes, weight);
     }
-    out.iter_mut().zip(sums).for_each(|(out, sums)| *out = bytemuck::cast(sums));
 }
 
 /// [`Mix::mix`]. A sum over keys of limbs times codes is at most 2^14 times their number, so it fits 32 bits.

@@ -2,12 +2,13 @@
 
 use super::dotprod::Dotprod;
 use super::epilogue::by_neon;
-use super::vector::{load_i8, padded};
+use super::rows::{Rows, above_low};
+use super::vector::load_i8;
 use super::{Mix, OfValues, Weights};
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, PANEL};
-use crate::kernels::portable::{Products, groups};
+use crate::kernels::portable::{Codes, Columns, Products};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
@@ -30,12 +31,12 @@ impl I8mm {
 
 impl Products for I8mm {
     /// Pairs of rows; a single one has no use for the other half of a matrix.
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
+    fn sums<const R: usize>(self, codes: &Codes<R>, panels: &[Columns], sums: &mut [[[i32; PANEL]; R]]) {
         if R.is_multiple_of(2) {
             // SAFETY: `self` proves that the machine has the instructions.
-            unsafe { dots(rows, weight, sums) }
+            unsafe { multiply(codes, panels, sums) }
         } else {
-            self.0.dots(rows, weight, sums)
+            self.0.sums(codes, panels, sums)
         }
     }
 
@@ -56,7 +57,7 @@ impl Mix for I8mm {
 /// Adds to the four lanes of `sums` the products of two rows of eight codes with two columns: the first row's two sums first.
 #[target_feature(enable = "neon,i8mm")]
 #[inline]
-fn multiply(mut sums: int32x4_t, rows: int8x16_t, columns: int8x16_t) -> int32x4_t {
+fn matrix(mut sums: int32x4_t, rows: int8x16_t, columns: int8x16_t) -> int32x4_t {
     // SAFETY: the function has the feature; the instruction touches nothing but its operands.
     unsafe {
         asm!(
@@ -94,7 +95,7 @@ fn add_groups<'c, const R: usize>(
         for (sums, codes) in sums.as_chunks_mut::<2>().0.iter_mut().zip(codes.as_chunks::<2>().0) {
             for (half, &columns) in columns.iter().enumerate() {
                 let sum = &mut sums[v / 2][2 * (v % 2) + half];
-                *sum = multiply(*sum, codes[0], columns);
+                *sum = matrix(*sum, codes[0], columns);
             }
         }
     }
@@ -170,36 +171,58 @@ fn add_to_six(
     }
 }
 
-/// [`Products::dots`] for an even number of rows, two groups at a time.
+/// [`Products::sums`] for an even number of rows.
 #[target_feature(enable = "neon,i8mm")]
 #[inline]
-fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8], out: &mut [[i32; PANEL]; R]) {
+fn multiply<const R: usize>(codes: &Codes<R>, panels: &[Columns], out: &mut [[[i32; PANEL]; R]]) {
+    let (high, low) = (Rows::high(codes), Rows::low(codes));
+    for (panel, out) in panels.iter().zip(out) {
+        let mut sums = [[vdupq_n_s32(0); 4]; R];
+        // In one place, so that the loop is compiled into this function, where sums are registers.
+        let first = usize::from(panel.high.is_empty());
+        for limb in first..2 {
+            if limb > first {
+                above_low(&mut sums);
+            }
+            let (rows, weight) = if limb == 0 { (&high, panel.high) } else { (&low, panel.low) };
+            add(&mut sums, rows, weight);
+        }
+        for (out, pair) in out.as_chunks_mut::<2>().0.iter_mut().zip(sums.as_chunks().0) {
+            *out = bytemuck::cast(by_row(pair));
+        }
+    }
+}
+
+/// Adds the products of pairs of rows with a part, two groups at a time.
+#[target_feature(enable = "neon,i8mm")]
+#[inline]
+fn add<const R: usize>(sums: &mut [[int32x4_t; 4]; R], rows: &Rows<R, 8>, weight: &[i8]) {
     let (weights, last_weight) = weight.as_chunks::<{ 2 * GROUP * PANEL }>();
-    let (rows, last_rows) = (groups(rows), rows.map(|row| row.as_chunks::<8>().1));
-    let count = rows.first().map_or(0, |row| row.len().min(weights.len()));
-    let (weights, rows) = (&weights[..count], rows.map(|row| &row[..count]));
-    let mut sums = [[vdupq_n_s32(0); 4]; R];
-    if let (Some(sums), Some(rows)) = (sums.first_chunk_mut(), rows.first_chunk())
+    let (weights, chunks) = rows.beside(weights);
+    if let (Some(sums), Some(chunks)) = (sums.first_chunk_mut(), chunks.first_chunk())
         && R == ROWS
     {
-        add_to_six(sums, *rows, weights);
+        add_to_six(sums, *chunks, weights);
     } else {
         for (index, weight) in weights.iter().enumerate() {
             let [a, b] = bytemuck::cast_ref::<_, [[i8; GROUP * PANEL]; 2]>(weight);
-            add_groups(&mut sums, |r| &rows[r][index], [a, b]);
+            add_groups(sums, |r| &chunks[r][index], [a, b]);
         }
     }
     if let Some(weight) = last_weight.first_chunk() {
-        let codes = last_rows.map(|row| padded(row, 0));
-        add_groups(&mut sums, |r| &codes[r], [weight, &[0; GROUP * PANEL]]);
+        let codes: [_; R] = rows.rest();
+        add_groups(sums, |r| &codes[r], [weight, &[0; GROUP * PANEL]]);
     }
-    for pair in sums.as_chunks_mut::<2>().0 {
-        let split = |v: usize| {
-            let [a, b] = [2 * v, 2 * v + 1].map(|at| vreinterpretq_s64_s32(pair[at / 4][at % 4]));
-            [vzip1q_s64(a, b), vzip2q_s64(a, b)].map(|row| vreinterpretq_s32_s64(row))
-        };
-        let columns = [split(0), split(1), split(2), split(3)];
-        *pair = [columns.map(|[first, _]| first), columns.map(|[_, second]| second)];
-    }
-    out.iter_mut().zip(sums).for_each(|(out, sums)| *out = bytemuck::cast(sums));
+}
+
+/// The sums of a pair of rows, each row's by themselves.
+#[target_feature(enable = "neon")]
+#[inline]
+fn by_row(pair: &[[int32x4_t; 4]; 2]) -> [[int32x4_t; 4]; 2] {
+    let split = |v: usize| {
+        let [a, b] = [2 * v, 2 * v + 1].map(|at| vreinterpretq_s64_s32(pair[at / 4][at % 4]));
+        [vzip1q_s64(a, b), vzip2q_s64(a, b)].map(|row| vreinterpretq_s32_s64(row))
+    };
+    let columns = [split(0), split(1), split(2), split(3)];
+    [columns.map(|[first, _]| first), columns.map(|[_, second]| second)]
 }

@@ -27,10 +27,12 @@ macro_rules! backend {
 }
 
 mod attention;
+mod both_limbs;
 mod dotprod;
 mod epilogue;
 mod i8mm;
 mod neon;
+mod rows;
 mod values;
 mod vector;
 

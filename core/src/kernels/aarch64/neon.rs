@@ -1,13 +1,15 @@
 //! What every 64-bit ARM machine has: products of eight bits widened to sixteen, and their sums to 32.
 
+use super::both_limbs;
 use super::epilogue::by_neon;
+use super::rows::{Rows, above_low};
 use super::values::{KEYS, Values};
-use super::vector::{load_i8, padded};
+use super::vector::load_i8;
 use super::{Mix, OfValues, Weights};
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
-use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
-use crate::kernels::portable::{Products, groups};
+use crate::kernels::linear::{GROUP, PANEL};
+use crate::kernels::portable::{Codes, Columns, Products};
 use crate::kernels::wide;
 use core::arch::aarch64::*;
 
@@ -32,21 +34,15 @@ impl Neon {
 
 impl Products for Neon {
     #[inline]
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
+    fn sums<const R: usize>(self, codes: &Codes<R>, panels: &[Columns], sums: &mut [[[i32; PANEL]; R]]) {
         // SAFETY: NEON is a feature of the target.
-        unsafe { dots(rows, weight, sums) }
-    }
-
-    #[inline]
-    fn dots_of_limbs<const R: usize>(
-        self,
-        high: [&[i8]; R],
-        low: [&[i8]; R],
-        weight: &[i8],
-        sums: &mut [[i32; PANEL]; R],
-    ) {
-        // SAFETY: NEON is a feature of the target.
-        unsafe { dots_of_limbs(high, low, weight, sums) }
+        unsafe {
+            if codes.shared {
+                both_limbs::multiply(codes, panels, sums);
+            } else {
+                multiply(codes, panels, sums);
+            }
+        }
     }
 
     by_neon!();
@@ -64,49 +60,62 @@ impl Mix for Neon {
     }
 }
 
-/// [`Products::dots`], eight columns at a time, so that four rows' sums stay in registers.
+/// [`Products::sums`], eight columns at a time, so that four rows' sums stay in registers: a function of its own, for compilers keep
+/// fewer there in the midst of a caller's values.
 #[target_feature(enable = "neon")]
-#[inline]
-fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
-    dots_of_half::<R, 0>(rows, weight, sums);
-    dots_of_half::<R, 1>(rows, weight, sums);
+#[inline(never)]
+fn multiply<const R: usize>(codes: &Codes<R>, panels: &[Columns], out: &mut [[[i32; PANEL]; R]]) {
+    let (high, low) = (Rows::high(codes), Rows::low(codes));
+    for (panel, out) in panels.iter().zip(out) {
+        multiply_half::<R, 0>(&high, &low, panel, out);
+        multiply_half::<R, 1>(&high, &low, panel, out);
+    }
 }
 
-/// Dot products with the first half of the columns, or the second, four groups at a time.
+/// The sums of the first half of a panel's columns, or the second.
 #[target_feature(enable = "neon")]
 #[inline]
-fn dots_of_half<const R: usize, const HALF: usize>(
-    rows: [&[i8]; R],
-    weight: &[i8],
+fn multiply_half<const R: usize, const HALF: usize>(
+    high: &Rows<R, 16>,
+    low: &Rows<R, 16>,
+    panel: &Columns,
     out: &mut [[i32; PANEL]; R],
 ) {
-    let mut sums = [[[vdupq_n_s32(0); 2]; 2]; R];
-    let (weights, last_weights) = weight.as_chunks::<{ 4 * GROUP * PANEL }>();
-    let (rows, last_rows) = (groups(rows), rows.map(|row| row.as_chunks::<16>().1));
-    // Of one length, so that the loop need not check.
-    let count = rows.first().map_or(0, |row| row.len().min(weights.len()));
-    let (weights, rows) = (&weights[..count], rows.map(|row| &row[..count]));
-    for (index, weight) in weights.iter().enumerate() {
-        let codes: [_; R] = core::array::from_fn(|r| load_i8(&rows[r][index]));
-        let [a, b, c, d] = bytemuck::cast_ref::<_, [[[[i8; 16]; 2]; 2]; 4]>(weight);
-        add_to_pairs(&mut sums, codes.map(lane::<0>), &a[HALF]);
-        add_to_pairs(&mut sums, codes.map(lane::<1>), &b[HALF]);
-        add_to_pairs(&mut sums, codes.map(lane::<2>), &c[HALF]);
-        add_to_pairs(&mut sums, codes.map(lane::<3>), &d[HALF]);
+    let mut sums = [[vdupq_n_s32(0); 4]; R];
+    // In one place, so that the loop is compiled into this function, where sums are registers.
+    let first = usize::from(panel.high.is_empty());
+    for limb in first..2 {
+        if limb > first {
+            above_low(&mut sums);
+        }
+        let (rows, weight) = if limb == 0 { (high, panel.high) } else { (low, panel.low) };
+        add::<R, HALF>(&mut sums, rows, weight);
     }
-    let (last_weights, last_rows) = (last_weights.as_chunks().0, groups(last_rows));
-    let count = last_rows.first().map_or(0, |row| row.len().min(last_weights.len()));
-    let (last_weights, last_rows) = (&last_weights[..count], last_rows.map(|row| &row[..count]));
-    for (index, weight) in last_weights.iter().enumerate() {
-        let codes: [_; R] = core::array::from_fn(|r| {
-            vreinterpretq_s8_s32(vdupq_n_s32(bytemuck::cast::<[i8; GROUP], _>(last_rows[r][index])))
-        });
-        let weight = bytemuck::cast_ref::<[i8; GROUP * PANEL], [[[i8; 16]; 2]; 2]>(weight);
-        add_to_pairs(&mut sums, codes, &weight[HALF]);
-    }
-    for (out, [[a, b], [c, d]]) in out.iter_mut().zip(sums) {
+    for (out, [a, b, c, d]) in out.iter_mut().zip(sums) {
         let halves: &mut [[i32; PANEL / 2]; 2] = bytemuck::cast_mut(out);
         halves[HALF] = bytemuck::cast([vpaddq_s32(a, b), vpaddq_s32(c, d)]);
+    }
+}
+
+/// Adds the products of rows with half of a part's columns, four groups at a time; a column's sum is that of two lanes.
+#[target_feature(enable = "neon")]
+#[inline]
+fn add<const R: usize, const HALF: usize>(sums: &mut [[int32x4_t; 4]; R], rows: &Rows<R, 16>, weight: &[i8]) {
+    let (weights, last_weights) = weight.as_chunks::<{ 4 * GROUP * PANEL }>();
+    let ((weights, chunks), (last_weights, last_rows)) =
+        (rows.beside(weights), rows.rest_beside(last_weights.as_chunks().0));
+    for (index, weight) in weights.iter().enumerate() {
+        let codes: [_; R] = core::array::from_fn(|r| load_i8(&chunks[r][index]));
+        let [a, b, c, d] = bytemuck::cast_ref::<_, [[[[i8; 16]; 2]; 2]; 4]>(weight);
+        add_to_pairs(sums, codes.map(lane::<0>), &a[HALF]);
+        add_to_pairs(sums, codes.map(lane::<1>), &b[HALF]);
+        add_to_pairs(sums, codes.map(lane::<2>), &c[HALF]);
+        add_to_pairs(sums, codes.map(lane::<3>), &d[HALF]);
+    }
+    for (index, weight) in last_weights.iter().enumerate() {
+        let codes = last_rows.map(|row| vreinterpretq_s8_s32(vdupq_n_s32(bytemuck::cast(row[index]))));
+        let weight = bytemuck::cast_ref::<[i8; GROUP * PANEL], [[[i8; 16]; 2]; 2]>(weight);
+        add_to_pairs(sums, codes, &weight[HALF]);
     }
 }
 
@@ -122,87 +131,17 @@ fn lane<const LANE: i32>(codes: int8x16_t) -> int8x16_t {
 #[target_feature(enable = "neon")]
 #[inline]
 fn add_to_pairs<const R: usize>(
-    sums: &mut [[[int32x4_t; 2]; 2]; R],
+    sums: &mut [[int32x4_t; 4]; R],
     codes: [int8x16_t; R],
     weights: &[[i8; 16]; 2],
 ) {
     for (v, weight) in weights.iter().enumerate() {
         let columns = load_i8(weight);
         for (sums, &codes) in sums.iter_mut().zip(&codes) {
-            let [low, high] = &mut sums[v];
-            *low = vpadalq_s16(*low, vmull_s8(vget_low_s8(columns), vget_low_s8(codes)));
-            *high = vpadalq_s16(*high, vmull_high_s8(columns, codes));
+            let products = vmull_s8(vget_low_s8(columns), vget_low_s8(codes));
+            sums[2 * v] = vpadalq_s16(sums[2 * v], products);
+            sums[2 * v + 1] = vpadalq_s16(sums[2 * v + 1], vmull_high_s8(columns, codes));
         }
-    }
-}
-
-/// [`Products::dots_of_limbs`]: a channel is one code of 15 bits, and 16-bit products are added to the sums of four columns at once.
-#[target_feature(enable = "neon")]
-#[inline]
-fn dots_of_limbs<const R: usize>(
-    high: [&[i8]; R],
-    low: [&[i8]; R],
-    weight: &[i8],
-    out: &mut [[i32; PANEL]; R],
-) {
-    const TWO: usize = 2 * GROUP;
-    let ends = [high, low].map(|rows| rows.map(|row| row.as_chunks::<TWO>().1));
-    let (high, low) = (groups::<TWO, R>(high), groups::<TWO, R>(low));
-    let (weights, last_weight) = weight.as_chunks::<{ TWO * PANEL }>();
-    let count = high.iter().chain(&low).fold(weights.len(), |count, row| count.min(row.len()));
-    let (high, low) = (high.map(|row| &row[..count]), low.map(|row| &row[..count]));
-    let mut sums = [[vdupq_n_s32(0); 4]; R];
-    for (index, weight) in weights[..count].iter().enumerate() {
-        let codes = core::array::from_fn(|r| join_limbs(&high[r][index], &low[r][index]));
-        let [a, b] = bytemuck::cast_ref::<_, [[i8; GROUP * PANEL]; 2]>(weight);
-        add_group::<R, 0, 1, 2, 3>(&mut sums, &codes, a);
-        add_group::<R, 4, 5, 6, 7>(&mut sums, &codes, b);
-    }
-    if let Some(weight) = last_weight.first_chunk() {
-        let codes = core::array::from_fn(|r| join_limbs(&padded(ends[0][r], 0), &padded(ends[1][r], 0)));
-        add_group::<R, 0, 1, 2, 3>(&mut sums, &codes, weight);
-    }
-    out.iter_mut().zip(sums).for_each(|(out, sums)| *out = bytemuck::cast(sums));
-}
-
-/// Eight codes of two limbs as one of 15 bits each.
-#[target_feature(enable = "neon")]
-#[inline]
-fn join_limbs(high: &[i8; 2 * GROUP], low: &[i8; 2 * GROUP]) -> int16x8_t {
-    let high: int8x8_t = bytemuck::cast(*high);
-    vaddw_s8(vshll_n_s8::<{ LIMB_BITS as i32 }>(high), bytemuck::cast(*low))
-}
-
-/// Adds the products of the four inputs of a group with the codes in these lanes.
-#[target_feature(enable = "neon")]
-#[inline]
-fn add_group<const R: usize, const A: i32, const B: i32, const C: i32, const D: i32>(
-    sums: &mut [[int32x4_t; 4]; R],
-    codes: &[int16x8_t; R],
-    weight: &[i8; GROUP * PANEL],
-) {
-    // SAFETY: a group has 64 bytes, four for each column.
-    let inputs = unsafe { vld4q_s8(weight.as_ptr()) };
-    add_input::<R, A>(sums, codes, inputs.0);
-    add_input::<R, B>(sums, codes, inputs.1);
-    add_input::<R, C>(sums, codes, inputs.2);
-    add_input::<R, D>(sums, codes, inputs.3);
-}
-
-/// Adds the products of one input's sixteen weights with the codes in lane `LANE`.
-#[target_feature(enable = "neon")]
-#[inline]
-fn add_input<const R: usize, const LANE: i32>(
-    sums: &mut [[int32x4_t; 4]; R],
-    codes: &[int16x8_t; R],
-    weights: int8x16_t,
-) {
-    let (first, last) = (vmovl_s8(vget_low_s8(weights)), vmovl_high_s8(weights));
-    for (sums, &codes) in sums.iter_mut().zip(codes) {
-        sums[0] = vmlal_laneq_s16::<LANE>(sums[0], vget_low_s16(first), codes);
-        sums[1] = vmlal_high_laneq_s16::<LANE>(sums[1], first, codes);
-        sums[2] = vmlal_laneq_s16::<LANE>(sums[2], vget_low_s16(last), codes);
-        sums[3] = vmlal_high_laneq_s16::<LANE>(sums[3], last, codes);
     }
 }
 

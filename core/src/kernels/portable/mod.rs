@@ -24,7 +24,10 @@ pub(in crate::kernels) const ENCODE: fn(&Site, &[i32], &mut [u8], usize) = if SH
     scalar::residual::encode
 };
 
-/// What an instruction set does with some rows and a panel. A value is the proof that the machine has the instructions.
+/// Panels that the rows of a tile, once found, are multiplied with.
+pub(in crate::kernels) const PANELS: usize = 4;
+
+/// What an instruction set does with some rows and some panels. A value is the proof that the machine has the instructions.
 pub(in crate::kernels) trait Products: Copy {
     /// A panel's epilogues, ready for [`finish`](Self::finish).
     type Channels<'p>;
@@ -32,24 +35,9 @@ pub(in crate::kernels) trait Products: Copy {
     /// The scales of some rows, ready for [`finish`](Self::finish).
     type Scales<'s, const R: usize>;
 
-    /// Writes dot products of rows with the sixteen columns of a packed part: the specification's `dot_panel` for each row.
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]);
-
-    /// Writes dot products of channels of two limbs, high and low ones, with a part whose columns serve both: `high * 128 + low`, modulo
-    /// 2^32.
-    #[inline(always)]
-    fn dots_of_limbs<const R: usize>(
-        self,
-        high: [&[i8]; R],
-        low: [&[i8]; R],
-        weight: &[i8],
-        sums: &mut [[i32; PANEL]; R],
-    ) {
-        let mut of_high = [[0; PANEL]; R];
-        self.dots(high, weight, &mut of_high);
-        self.dots(low, weight, sums);
-        add_high(sums, &of_high);
-    }
+    /// Writes the sums of products of rows with the sixteen columns of each panel: the specification's `dot_panel` for each row, with
+    /// high limbs' sums shifted to where they belong, modulo 2^32.
+    fn sums<const R: usize>(self, codes: &Codes<R>, panels: &[Columns], sums: &mut [[[i32; PANEL]; R]]);
 
     /// Makes a panel's epilogues ready. No sum loses anything if it is shifted left by `room` places.
     fn channels<'p>(self, panel: &Panel<'p>, room: u32) -> Self::Channels<'p>;
@@ -69,6 +57,79 @@ pub(in crate::kernels) trait Products: Copy {
     );
 }
 
+/// The codes of `R` rows, one after another: of each the high limbs of outlier channels, then codes of all channels. Where they end before
+/// the last row does, sums mean nothing.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Codes<'c, const R: usize> {
+    pub codes: &'c [i8],
+    /// Codes of a row, and how many of them are high limbs.
+    pub row_len: usize,
+    pub high_len: usize,
+    /// Whether all channels are outliers, and one column of each serves both limbs.
+    pub shared: bool,
+}
+
+impl<'c, const R: usize> Codes<'c, R> {
+    /// Rows without high limbs.
+    #[inline(always)]
+    pub const fn of(codes: &'c [i8], row_len: usize) -> Self {
+        Self { codes, row_len, high_len: 0, shared: false }
+    }
+
+    /// Each row's high limbs, and each row's codes of all channels.
+    #[inline(always)]
+    pub fn limbs(&self) -> [[&'c [i8]; R]; 2] {
+        let mut rows = self.codes.chunks_exact(self.row_len.max(1));
+        let rows: [(&[i8], &[i8]); R] = core::array::from_fn(|_| {
+            rows.next().unwrap_or_default().split_at_checked(self.high_len).unwrap_or_default()
+        });
+        [rows.map(|(high, _)| high), rows.map(|(_, low)| low)]
+    }
+}
+
+/// The packed columns of a panel.
+#[derive(Clone, Copy)]
+pub(in crate::kernels) struct Columns<'p> {
+    /// Those of high limbs, `[groups, 16, 4]`.
+    pub high: &'p [i8],
+    /// Those of all channels, `[groups, 16, 4]`.
+    pub low: &'p [i8],
+}
+
+impl<'p> Columns<'p> {
+    /// Columns for rows without high limbs.
+    #[inline(always)]
+    pub const fn of(low: &'p [i8]) -> Self {
+        Self { high: &[], low }
+    }
+}
+
+/// [`Products::sums`] by `dots`, products of rows with one part, and `dots_of_limbs`, products of both limbs (high, low) with a part that
+/// serves both.
+#[inline(always)]
+pub(in crate::kernels) fn sums<const R: usize>(
+    codes: &Codes<R>,
+    panels: &[Columns],
+    sums: &mut [[[i32; PANEL]; R]],
+    dots: impl Fn([&[i8]; R], &[i8]) -> [[i32; PANEL]; R],
+    dots_of_limbs: impl Fn([&[i8]; R], [&[i8]; R], &[i8]) -> [[i32; PANEL]; R],
+) {
+    let [high, low] = codes.limbs();
+    for (panel, sums) in panels.iter().zip(sums) {
+        if codes.shared {
+            *sums = dots_of_limbs(high, low, panel.low);
+            continue;
+        }
+        *sums = dots(low, panel.low);
+        if !panel.high.is_empty() {
+            let high = dots(high, panel.high);
+            for (sum, high) in sums.as_flattened_mut().iter_mut().zip(high.as_flattened()) {
+                *sum = sum.wrapping_add(high << LIMB_BITS);
+            }
+        }
+    }
+}
+
 /// [`Products::finish`] in loops for any instructions.
 #[inline(always)]
 pub(in crate::kernels) fn finish<const R: usize>(
@@ -84,14 +145,6 @@ pub(in crate::kernels) fn finish<const R: usize>(
         } else {
             scalar::gemm::finish(panel, sums, scale, out);
         }
-    }
-}
-
-/// Adds sums of high limbs' products to those of low limbs.
-#[inline(always)]
-fn add_high<const R: usize>(sums: &mut [[i32; PANEL]; R], high: &[[i32; PANEL]; R]) {
-    for (sum, high) in sums.as_flattened_mut().iter_mut().zip(high.as_flattened()) {
-        *sum = sum.wrapping_add(high << LIMB_BITS);
     }
 }
 

@@ -1,7 +1,8 @@
 //! Products of two matrices of codes.
 
-use super::Products;
+use super::{Codes, Columns, PANELS, Products};
 use crate::kernels::linear::PANEL;
+use heapless::Vec;
 
 /// The specification's [`product`](crate::kernels::scalar::product::product), `R` rows at a time.
 #[inline(always)]
@@ -15,8 +16,11 @@ pub fn product<P: Products, const R: usize>(
     let width = width.max(1);
     let columns = (panels.len() / (PANEL * width) * PANEL).max(1);
     let count = rows.chunks_exact(width).zip(out.chunks_exact(columns)).count();
-    for (index, panel) in panels.chunks_exact(PANEL * width).enumerate() {
-        let mut strip = Strip { products, panel, column: index * PANEL, rows, width, out, columns };
+    let sums = [[[0; PANEL]; R]; PANELS];
+    let mut strip = Strip::<_, R> { products, panels: Vec::new(), first: 0, rows, width, out, columns, sums };
+    for (index, panels) in panels.chunks((PANEL * width).saturating_mul(PANELS)).enumerate() {
+        strip.panels = panels.chunks_exact(PANEL * width).map(Columns::of).collect();
+        strip.first = index * PANELS * PANEL;
         let mut row = 0;
         while row + R <= count {
             strip.tile::<R>(row);
@@ -32,29 +36,33 @@ pub fn product<P: Products, const R: usize>(
     }
 }
 
-/// All rows by one panel of sixteen columns, the first of which is `column`.
-struct Strip<'s, P> {
+/// All rows by some panels, whose first column is `first`.
+struct Strip<'s, P, const R: usize> {
     products: P,
-    panel: &'s [i8],
-    column: usize,
+    panels: Vec<Columns<'s>, PANELS>,
+    first: usize,
     rows: &'s [i8],
     width: usize,
     out: &'s mut [i32],
     columns: usize,
+    /// Room for a tile's sums.
+    sums: [[[i32; PANEL]; R]; PANELS],
 }
 
-impl<P: Products> Strip<'_, P> {
-    /// The `R` rows from `row` on.
+impl<P: Products, const R: usize> Strip<'_, P, R> {
+    /// The `N` rows from `row` on, up to `R` of them.
     #[inline(always)]
-    fn tile<const R: usize>(&mut self, row: usize) {
-        let mut rows = self.rows.get(row * self.width..).unwrap_or_default().chunks_exact(self.width);
-        let rows: [&[i8]; R] = core::array::from_fn(|_| rows.next().unwrap_or_default());
-        let out = self.out.get_mut(row * self.columns..).unwrap_or_default();
-        let mut sums = [[0; PANEL]; R];
-        self.products.dots(rows, self.panel, &mut sums);
-        for (sums, out) in sums.iter().zip(out.chunks_exact_mut(self.columns)) {
-            if let Some(out) = out.get_mut(self.column..).and_then(|out| out.first_chunk_mut()) {
+    fn tile<const N: usize>(&mut self, row: usize) {
+        let rows = Codes::of(self.rows.get(row * self.width..).unwrap_or_default(), self.width);
+        let sums = self.sums.as_flattened_mut().as_chunks_mut::<N>().0;
+        self.products.sums(&rows, &self.panels, sums);
+        for (index, sums) in sums.iter().take(self.panels.len()).enumerate() {
+            let at = row * self.columns + self.first + index * PANEL;
+            let mut rest = self.out.get_mut(at..).unwrap_or_default();
+            for sums in sums {
+                let Some((out, after)) = rest.split_first_chunk_mut() else { break };
                 *out = *sums;
+                rest = after.get_mut(self.columns - PANEL..).unwrap_or_default();
             }
         }
     }

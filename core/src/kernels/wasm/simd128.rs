@@ -3,7 +3,7 @@
 
 use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL, Panel};
-use crate::kernels::portable::{self, Products, groups};
+use crate::kernels::portable::{self, Codes, Columns, Products, groups};
 use crate::kernels::{Backend, wide};
 use core::arch::wasm32::*;
 
@@ -29,26 +29,8 @@ impl Products for Simd128 {
     type Scales<'s, const R: usize> = &'s [TokenScale; R];
 
     #[inline(always)]
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
-        let rows = groups(rows);
-        *sums = dots(|r, index| rows[r].get(index).copied().map(widen), weight);
-    }
-
-    /// The limbs of a channel are one code of 15 bits.
-    #[inline(always)]
-    fn dots_of_limbs<const R: usize>(
-        self,
-        high: [&[i8]; R],
-        low: [&[i8]; R],
-        weight: &[i8],
-        sums: &mut [[i32; PANEL]; R],
-    ) {
-        let (high, low) = (groups(high), groups(low));
-        let limbs = |r: usize, index: usize| {
-            let (high, low) = (*high[r].get(index)?, *low[r].get(index)?);
-            Some(i16x8_add(i16x8_shl(widen(high), LIMB_BITS), widen(low)))
-        };
-        *sums = dots(limbs, weight);
+    fn sums<const R: usize>(self, codes: &Codes<R>, panels: &[Columns], sums: &mut [[[i32; PANEL]; R]]) {
+        portable::sums(codes, panels, sums, dots, dots_of_limbs);
     }
 
     fn channels<'p>(self, panel: &Panel<'p>, _room: u32) -> Panel<'p> {
@@ -73,15 +55,32 @@ impl Products for Simd128 {
     }
 }
 
+/// Dot products of `R` rows with the sixteen columns of a packed part.
+#[inline(always)]
+fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+    let rows = groups(rows);
+    add(weight, |r: usize, index: usize| rows[r].get(index).map(widen))
+}
+
+/// The same for channels of two limbs, which are one code of 15 bits.
+#[inline(always)]
+fn dots_of_limbs<const R: usize>(high: [&[i8]; R], low: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+    let (high, low) = (groups(high), groups(low));
+    add(weight, |r: usize, index: usize| {
+        let (high, low) = (high[r].get(index)?, low[r].get(index)?);
+        Some(i16x8_add(i16x8_shl(widen(high), LIMB_BITS), widen(low)))
+    })
+}
+
 /// Four codes, and they again.
 #[inline(always)]
-fn widen(codes: [i8; GROUP]) -> v128 {
-    i16x8_extend_low_i8x16(i32x4_splat(bytemuck::cast(codes)))
+fn widen(codes: &[i8; GROUP]) -> v128 {
+    i16x8_extend_low_i8x16(i32x4_splat(bytemuck::cast(*codes)))
 }
 
 /// Dot products of `R` rows with the sixteen columns of a packed part: `codes(row, group)`, twice, up to a row's end.
 #[inline(always)]
-fn dots<const R: usize>(codes: impl Fn(usize, usize) -> Option<v128>, weight: &[i8]) -> [[i32; PANEL]; R] {
+fn add<const R: usize>(weight: &[i8], codes: impl Fn(usize, usize) -> Option<v128>) -> [[i32; PANEL]; R] {
     let mut sums = [[i32x4_splat(0); PANEL / 4]; R];
     for (index, weight) in weight.as_chunks::<{ GROUP * PANEL }>().0.iter().enumerate() {
         let codes: [[v128; 2]; R] = core::array::from_fn(|r| {

@@ -1,11 +1,10 @@
 //! Attention of one head.
 
-use super::dot::Pairs;
+use super::dot::dots;
 use crate::fixed::requantize;
 use crate::kernels::attention::{Head, RowTile};
 use crate::kernels::lanes::weigh::{scale_weights, weigh};
 use crate::kernels::linear::PANEL;
-use crate::kernels::portable::Products as _;
 use crate::kernels::scalar::attention::{output_scale, reduced};
 use wide::{i8x16, i16x16, i32x8};
 
@@ -78,8 +77,7 @@ fn score<const R: usize>(head: &Head, queries: &[i8], stride: usize, scores: &mu
         for (index, (panel, scales)) in
             block.keys.chunks_exact(PANEL * width).zip(scales.chunks(PANEL)).enumerate()
         {
-            let mut dots = [[0; PANEL]; R];
-            Pairs.dots(queries, panel, &mut dots);
+            let dots = dots(queries, panel);
             let first = block.first + index * PANEL;
             for (dots, scores) in dots.iter().zip(scores.chunks_exact_mut(stride)) {
                 let scores = scores.get_mut(first..).unwrap_or_default();

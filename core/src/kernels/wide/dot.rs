@@ -2,7 +2,7 @@
 
 use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL, Panel};
-use crate::kernels::portable::{self, Products, groups};
+use crate::kernels::portable::{self, Codes, Columns, Products, groups};
 use wide::{i8x16, i16x16, i32x4, i32x8, u64x4};
 
 /// Columns that one vector of products covers.
@@ -17,26 +17,8 @@ impl Products for Pairs {
     type Scales<'s, const R: usize> = &'s [TokenScale; R];
 
     #[inline(always)]
-    fn dots<const R: usize>(self, rows: [&[i8]; R], weight: &[i8], sums: &mut [[i32; PANEL]; R]) {
-        let rows = groups(rows);
-        *sums = add(weight, |r: usize, index: usize| rows[r].get(index).map(widen));
-    }
-
-    /// The limbs of a channel are one code of 15 bits.
-    #[inline(always)]
-    fn dots_of_limbs<const R: usize>(
-        self,
-        high: [&[i8]; R],
-        low: [&[i8]; R],
-        weight: &[i8],
-        sums: &mut [[i32; PANEL]; R],
-    ) {
-        let (high, low) = (groups(high), groups(low));
-        let limbs = |r: usize, index: usize| {
-            let (high, low) = (high[r].get(index)?, low[r].get(index)?);
-            Some((widen(high) << LIMB_BITS) + widen(low))
-        };
-        *sums = add(weight, limbs);
+    fn sums<const R: usize>(self, codes: &Codes<R>, panels: &[Columns], sums: &mut [[[i32; PANEL]; R]]) {
+        portable::sums(codes, panels, sums, dots, dots_of_limbs);
     }
 
     fn channels<'p>(self, panel: &Panel<'p>, _room: u32) -> Panel<'p> {
@@ -59,6 +41,23 @@ impl Products for Pairs {
     ) {
         portable::finish(panel, sums, scales, out, stride);
     }
+}
+
+/// Dot products of `R` rows with the sixteen columns of a packed part.
+#[inline(always)]
+pub fn dots<const R: usize>(rows: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+    let rows = groups(rows);
+    add(weight, |r: usize, index: usize| rows[r].get(index).map(widen))
+}
+
+/// The same for channels of two limbs, which are one code of 15 bits.
+#[inline(always)]
+fn dots_of_limbs<const R: usize>(high: [&[i8]; R], low: [&[i8]; R], weight: &[i8]) -> [[i32; PANEL]; R] {
+    let (high, low) = (groups(high), groups(low));
+    add(weight, |r: usize, index: usize| {
+        let (high, low) = (high[r].get(index)?, low[r].get(index)?);
+        Some((widen(high) << LIMB_BITS) + widen(low))
+    })
 }
 
 /// Dot products of `R` rows with the sixteen columns of a packed part: `codes(row, group)`, four times, up to a row's end.
