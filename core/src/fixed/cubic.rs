@@ -4,12 +4,12 @@
 pub const DOMAIN: i32 = 24 << OFFSET_BITS;
 
 /// The argument within a segment.
-const OFFSET_BITS: u32 = 15;
+pub(crate) const OFFSET_BITS: u32 = 15;
 const OFFSET_MASK: i32 = (1 << OFFSET_BITS) - 1;
 /// Segments of the fine half, and as many of the coarse one.
-const FINE: i32 = 8;
+pub(crate) const FINE: i32 = 8;
 /// The polynomial's value carries so many bits more than the result.
-const GUARD_BITS: u32 = 3;
+pub(crate) const GUARD_BITS: u32 = 3;
 
 /// A decaying function on `0..DOMAIN`, as sixteen cubics: eight segments 2^15 wide, then eight 2^16 wide.
 ///

@@ -10,17 +10,17 @@ use crate::kernels::scalar::layer_norm::GAIN_FRAC;
 const BIAS_END: u32 = 1 << 30;
 
 /// Rows whose means and deviations are made side by side: each takes divisions that wait for each other.
-const ROWS: usize = 16;
+const ROWS: usize = 32;
 
 /// What is done with the values of rows: as compilers vectorise it, or a backend's own.
 pub trait Steps: Copy {
     /// What brings a row to mean 0 and deviation 1, as these steps do it.
     type Normal: Copy;
 
-    /// What the row's mean and deviation are made of.
+    /// What the rows' means and deviations are made of; there are as many rows.
     #[inline(always)]
-    fn sums(self, x: &[i32]) -> Sums {
-        Sums::of(x)
+    fn sums_of_each(self, x: Rows, each: &mut [Sums]) {
+        each.iter_mut().zip(x.iter()).for_each(|(sums, x)| *sums = Sums::of(x));
     }
 
     /// `None` where the row, gains or biases don't fit the lanes.
@@ -86,13 +86,10 @@ pub fn layer_norm_by<S: Steps>(
             Rows { values: x.values.get((tile * ROWS).saturating_mul(x.stride)..).unwrap_or_default(), ..x };
         let mut sums = [Sums::default(); ROWS];
         let (sums, epsilons) = (&mut sums[..read], &epsilons[..read]);
-        sums.iter_mut().zip(x.iter()).for_each(|(sums, x)| *sums = steps.sums(x));
-        let (mut normals, mut any_left) = ([None; ROWS], false);
+        steps.sums_of_each(x, sums);
+        let mut normals = [None; ROWS];
         let normals = &mut normals[..read];
-        for ((normal, sums), &epsilon) in normals.iter_mut().zip(sums).zip(epsilons) {
-            *normal = sums.statistics(count, epsilon).and_then(|row| steps.normal(row, &affine));
-            any_left |= normal.is_none();
-        }
+        let any_left = make_normals(steps, sums, count, epsilons, &affine, normals);
         steps.apply(x, normals, &affine, y);
         if any_left {
             let results = x.iter().zip(y.chunks_exact_mut(width));
@@ -102,6 +99,24 @@ pub fn layer_norm_by<S: Steps>(
             }
         }
     }
+}
+
+/// The rows' normals; whether one doesn't fit. A function of its own, since nothing in it is a vector and all of it stays in registers.
+#[inline(never)]
+fn make_normals<S: Steps>(
+    steps: S,
+    sums: &[Sums],
+    count: Divisor,
+    epsilons: &[u64],
+    affine: &Affine,
+    normals: &mut [Option<S::Normal>],
+) -> bool {
+    let mut any_left = false;
+    for ((normal, sums), &epsilon) in normals.iter_mut().zip(sums).zip(epsilons) {
+        *normal = sums.statistics(count, epsilon).and_then(|row| steps.normal(row, affine));
+        any_left |= normal.is_none();
+    }
+    any_left
 }
 
 /// Gains and biases, one a channel.

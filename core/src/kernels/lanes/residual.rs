@@ -8,16 +8,35 @@ use crate::quant::{Codec, EXPONENT_MAX, Piecewise, STREAM_MAX, Site, Step, VALUE
 /// The specification's [`decode`](scalar::residual::decode).
 #[inline(always)]
 pub fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
+    let wide = wide_rows(site, codes, code_row, x);
+    decode_by(site, codes, code_row, x, wide, decode_wide);
+}
+
+/// The step of a site with 16 bits whose values fit the lanes, and how many rows are whole; no rows of another.
+#[inline(always)]
+pub fn wide_rows(site: &Site, codes: &[u8], code_row: usize, x: &[i32]) -> (i32, usize) {
     match &site.codec {
         Codec::Wide { step } if fits(site, step.saturating_mul(32_768)) => {
-            let rows = whole_rows(site.exponents.len(), x.len(), codes.len(), code_row);
-            decode_wide(*step, site.exponents, rows, codes, code_row, x);
-            let [x_from, codes_from] = [rows * site.exponents.len(), rows * code_row];
-            let (codes, x) = (codes.get(codes_from..), x.get_mut(x_from..));
-            scalar::residual::decode(site, codes.unwrap_or_default(), code_row, x.unwrap_or_default());
+            (*step, whole_rows(site.exponents.len(), x.len(), codes.len(), code_row))
         }
-        _ => scalar::residual::decode(site, codes, code_row, x),
+        _ => (0, 0),
     }
+}
+
+/// [`decode`] by a function for those rows: `(step, exponents, rows, codes, code row, x)`.
+#[inline(always)]
+pub fn decode_by(
+    site: &Site,
+    codes: &[u8],
+    code_row: usize,
+    x: &mut [i32],
+    (step, rows): (i32, usize),
+    decode_wide: impl Fn(i32, &[u8], usize, &[u8], usize, &mut [i32]),
+) {
+    decode_wide(step, site.exponents, rows, codes, code_row, x);
+    let [x_from, codes_from] = [rows * site.exponents.len(), rows * code_row];
+    let (codes, x) = (codes.get(codes_from..), x.get_mut(x_from..));
+    scalar::residual::decode(site, codes.unwrap_or_default(), code_row, x.unwrap_or_default());
 }
 
 /// The specification's [`encode`](scalar::residual::encode), 16 bits `N` values at a time. `upper` is [`upper_each`].

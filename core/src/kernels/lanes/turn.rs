@@ -89,10 +89,23 @@ pub fn turn_gated<const N: usize>(
             turn(Rows::new(values.as_flattened(), COLUMNS), SIDE, place, stride, &turn_square);
         }
     }
-    if whole_columns < width {
+    turn_gated_beyond([rows, gates], [whole_rows, whole_columns], count, out, stride);
+}
+
+/// [`turn_gated`] for what squares leave: rows of values and of gates from `whole[0]` on, and columns from `whole[1]` on.
+#[inline(always)]
+pub fn turn_gated_beyond(
+    [rows, gates]: [Rows; 2],
+    whole: [usize; 2],
+    count: usize,
+    out: &mut [i32],
+    stride: usize,
+) {
+    let [whole_rows, whole_columns] = whole;
+    if whole_columns < rows.width {
         let [beyond, gates_beyond] = [rows, gates].map(|rows| {
             let values = rows.values.get(whole_columns..).unwrap_or_default();
-            Rows { values, width: width - whole_columns, ..rows }
+            Rows { values, width: rows.width - whole_columns, ..rows }
         });
         let below = out.get_mut(whole_columns * stride..).unwrap_or_default();
         scalar::turn::turn_gated(beyond, gates_beyond, whole_rows, below, stride);

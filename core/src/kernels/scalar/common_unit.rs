@@ -3,7 +3,7 @@
 use crate::kernels::attention::unpack;
 
 /// Bits of the largest channel of a product in the unit that its LayerNorm reads.
-const PRODUCT_BITS: i32 = 22;
+pub(in crate::kernels) const PRODUCT_BITS: i32 = 22;
 
 /// The scale of a channel's product, from those of its operands: a mantissa of 29 or 30 bits, and an exponent.
 #[inline(always)]

@@ -72,7 +72,7 @@ pub struct UnitCase {
 }
 
 pub fn unit_case() -> impl Strategy<Value = UnitCase> {
-    let channels = prop_oneof![0..70usize, Just(128)];
+    let channels = prop_oneof![0..70usize, Just(64), Just(128)];
     (any::<u64>(), channels, any::<bool>(), 0..32usize).prop_map(|(seed, channels, wild, cut)| UnitCase {
         seed,
         channels,

@@ -23,9 +23,9 @@ pub struct QuantizeCase {
 
 /// Up to 40 rows, each of one style; codes and scales for more of them or fewer. One row may be long.
 pub fn quantize_case() -> impl Strategy<Value = QuantizeCase> {
-    let width = prop_oneof![prop::sample::select(vec![0usize, 1, 16, 24, 32, 64]), 0..80usize];
+    let width = prop_oneof![prop::sample::select(vec![0usize, 1, 16, 24, 32, 64, 128, 256]), 0..80usize];
     let shape = prop_oneof![2 => (0..40usize, width), 1 => (0..2usize, 0..400usize)];
-    let outliers = prop_oneof![Just(0usize), 0..4usize, 0..400usize];
+    let outliers = prop_oneof![Just(0usize), 0..4usize, 0..18usize, 0..400usize];
     (any::<u64>(), shape, prop_oneof![Just(0usize), 0..20usize], outliers, [-3..4isize, -3..4isize]).prop_map(
         |(seed, (rows, width), between, outliers, surplus)| {
             let mut random = Random(seed);

@@ -36,7 +36,12 @@ pub struct NormCase {
 
 /// One row of any width, or some narrow ones; epsilons and results for more of them or fewer, gains and biases as a model has them or any.
 pub fn norm_case() -> impl Strategy<Value = NormCase> {
-    let shape = prop_oneof![(0..2usize, 0..400usize), (0..40usize, 0..70usize)];
+    let shape = prop_oneof![
+        (0..2usize, 0..400usize),
+        (0..40usize, 0..70usize),
+        // Whole blocks, and tiles of rows that are not.
+        (0..40usize, prop::sample::select(vec![64usize, 72, 128]))
+    ];
     (any::<u64>(), shape, prop_oneof![Just(0usize), 0..9usize], any::<bool>(), [-3..4isize, -3..4isize])
         .prop_map(|(seed, (rows, width), between, wild, surplus)| {
             let mut random = Random(seed ^ 1);
@@ -209,7 +214,8 @@ pub fn codec() -> impl Strategy<Value = (Codec, u8)> {
 
 pub fn codec_case() -> impl Strategy<Value = CodecCase> {
     let rows = (0..4usize, -3..4isize);
-    (codec(), any::<u64>(), 0..300usize, rows, 0..5u32).prop_map(|((codec, e), seed, count, rows, style)| {
+    let count = prop_oneof![2 => 0..300usize, 1 => prop::sample::select(vec![64usize, 128, 256])];
+    (codec(), any::<u64>(), count, rows, 0..5u32).prop_map(|((codec, e), seed, count, rows, style)| {
         CodecCase {
             codec,
             exponents: Random(seed ^ 1).many(count, |r| r.below(usize::from(e) + 1) as u8),

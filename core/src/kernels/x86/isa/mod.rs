@@ -18,7 +18,7 @@ macro_rules! rows {
         use crate::fixed::TokenScale;
         use crate::kernels::attention::ContactWeight;
         use crate::kernels::rows::Rows;
-        use crate::kernels::x86::steps::{layer_norm, lookup, multiply, quantize, rotary, turn};
+        use crate::kernels::x86::steps::{common_unit, gate, layer_norm, multiply, quantize, residual, rotary, turn, turn_gated};
         use crate::kernels::backend::Backend;
         use crate::kernels::{lanes, scalar, wide};
         use crate::quant::Site;
@@ -31,10 +31,10 @@ macro_rules! rows {
                 layer_norm::$width(x, gain, bias, epsilons, y)
             }
             fn gate(x: &mut [i32], gates: &[i32]) {
-                lanes::activation::gate(x, gates, |table, indices| lookup::$width(table, indices))
+                gate::$width(x, gates)
             }
             fn common_unit(rows: &[u32], columns: &[u32], product: &[i32], out: &mut [i32]) -> i32 {
-                scalar::common_unit::common_unit(rows, columns, product, out)
+                common_unit::$width(rows, columns, product, out)
             }
             fn rotary(row: &mut [i32], cos_sin: &[[i32; 2]]) {
                 lanes::rotary::rotary(row, cos_sin, |pairs| rotary::turn_eight(pairs))
@@ -58,11 +58,10 @@ macro_rules! rows {
                 lanes::turn::turn(rows, count, out, stride, |square| turn::turn_square(square))
             }
             fn turn_gated(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usize) {
-                let look_up = |table: &_, indices| lookup::$width(table, indices);
-                lanes::turn::turn_gated(rows, gates, count, out, stride, |square| turn::turn_square(square), look_up)
+                turn_gated::$width(rows, gates, count, out, stride)
             }
             fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
-                lanes::residual::decode(site, codes, code_row, x)
+                residual::$width(site, codes, code_row, x)
             }
             fn encode(site: &Site, x: &[i32], codes: &mut [u8], code_row: usize) {
                 lanes::residual::encode(site, x, codes, code_row, |a, b| multiply::$width(a, b))

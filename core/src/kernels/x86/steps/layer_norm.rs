@@ -4,6 +4,8 @@ use crate::fixed::requantize;
 use crate::kernels::lanes::layer_norm::{self, Affine, Statistics, Steps, Sums};
 use crate::kernels::rows::Rows;
 use crate::kernels::scalar::layer_norm::GAIN_FRAC;
+use crate::kernels::x86::steps::rows::{parts_mut, row_parts};
+use core::arch::asm;
 use core::arch::x86_64::*;
 use core::ops::Range;
 
@@ -11,7 +13,7 @@ use core::ops::Range;
 #[inline]
 #[target_feature(enable = "avx2")]
 pub fn avx2(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y: &mut [i32]) {
-    layer_norm::layer_norm_by(Avx2 { places: places(x.width) }, x, gain, bias, epsilons, y);
+    layer_norm::layer_norm_by(Avx2::new(x.width), x, gain, bias, epsilons, y);
 }
 
 /// The same.
@@ -24,35 +26,40 @@ pub fn avx512(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y: &mut [i3
 /// The proof that the machine has the features, for rows of one width.
 #[derive(Clone, Copy)]
 struct Avx2 {
-    /// By how many of [`PLACES`] a normal value is shifted.
-    places: u32,
+    /// What is added to normal values, so that none is negative: shifted logically, they are what they are. Beyond the magnitude of any.
+    raised: i64,
 }
 
-/// What brings a row to mean 0 and deviation 1.
+/// What brings a row to mean 0 and deviation 1, [`raised`](Avx2::raised).
 #[derive(Clone, Copy)]
 struct Normal {
-    mean: i32,
+    /// Of the product of a value and the mantissa, all that is added before it is shifted.
+    start: i64,
     mantissa: i32,
     shift: u32,
+    mean: i32,
 }
 
 impl Steps for Avx2 {
     type Normal = Normal;
 
     #[inline(always)]
-    fn sums(self, x: &[i32]) -> Sums {
+    fn sums_of_each(self, x: Rows, each: &mut [Sums]) {
         // SAFETY: the value is the proof that the machine has the features.
-        unsafe { sums(x) }
+        unsafe { sums_of_each(x, each) }
     }
 
     #[inline(always)]
     fn normal(self, Statistics { mean, by, .. }: Statistics, affine: &Affine) -> Option<Normal> {
-        // Shifted right logically, a negative number keeps its sign among the bits that are shifted left again.
-        let shift = u32::try_from(by.shift).ok().filter(|shift| (1..=32 + self.places).contains(shift))?;
-        affine.fits(1 << (31 - self.places_of_gain())).then_some(Normal {
-            mean,
+        // Neither 2^62 nor more: there is room for twice as much.
+        let shift = u32::try_from(by.shift)
+            .ok()
+            .filter(|&shift| (1..=self.raised.leading_zeros() - 2).contains(&shift))?;
+        affine.fits(self.gain_end()).then(|| Normal {
+            start: ((2 * self.raised + 1) << (shift - 1)) - i64::from(mean) * i64::from(by.mantissa),
             mantissa: by.mantissa,
             shift,
+            mean,
         })
     }
 
@@ -64,20 +71,19 @@ impl Steps for Avx2 {
 }
 
 impl Avx2 {
-    #[inline(always)]
-    const fn places_of_gain(self) -> u32 {
-        PLACES - self.places
+    /// With a variance of at least 1, rounded, no value is further from the mean than `sqrt(3/2 width)` deviations: its normal value has fewer
+    /// than 17 bits and those of `sqrt(2 width)`.
+    const fn new(width: usize) -> Self {
+        let width = if width < 1 << 16 { width as u32 } else { 1 << 16 };
+        let bits = u32::BITS - (2 * width).saturating_sub(1).leading_zeros();
+        Self { raised: 1 << (16 + bits.div_ceil(2)) }
     }
-}
 
-/// By how many places a product of a normal value and a gain is shifted left, so that its upper half is the result.
-const PLACES: u32 = 32 - GAIN_FRAC as u32;
-
-/// How many of these a normal value of a row of so many has room for. With a variance of at least 1, rounded, no value is further from the mean
-/// than `sqrt(3/2 width)` deviations: its normal value has fewer than 17 bits and those of `sqrt(2 width)`.
-fn places(width: usize) -> u32 {
-    let bits = usize::BITS - (2 * width.clamp(1, 1 << 16) - 1).leading_zeros();
-    (15 - bits.div_ceil(2)).min(PLACES)
+    /// Gains below this times normal values are below 2^30 units; no gain is 2^31.
+    const fn gain_end(self) -> u32 {
+        let bits = 30 + GAIN_FRAC as u32 - self.raised.trailing_zeros();
+        1 << (if bits < 31 { bits } else { 31 })
+    }
 }
 
 /// Values of a vector.
@@ -103,133 +109,189 @@ fn odd(values: __m256i) -> __m256i {
     _mm256_shuffle_epi32::<0b11_11_01_01>(values)
 }
 
-#[inline]
+#[inline(never)]
 #[target_feature(enable = "avx2")]
-fn sums(x: &[i32]) -> Sums {
-    if x.len() <= SUMMED {
-        return sums_of_part(x);
+fn sums_of_each(x: Rows, each: &mut [Sums]) {
+    if x.width != BLOCK {
+        return each.iter_mut().zip(x.iter()).for_each(|(sums, x)| *sums = sums_of_row(x));
     }
+    for (row, sums) in row_parts::<BLOCK>(x, 0, each.len()).zip(each) {
+        let mut lanes = Lanes::new();
+        lanes.add_block(row);
+        *sums = lanes.sums(BLOCK);
+    }
+}
+
+#[target_feature(enable = "avx2")]
+fn sums_of_row(x: &[i32]) -> Sums {
     x.chunks(SUMMED).fold(Sums::default(), |all, part| all.and(sums_of_part(part)))
 }
 
-/// Sums of values in lanes.
+/// Sums of values in lanes, each raised by [`Sums::LARGEST`]: those that are not beyond it have 24 bits then, and no sign.
 #[derive(Clone, Copy)]
 struct Lanes {
-    values: __m256i,
+    raised: __m256i,
     /// Of squares in even lanes, and in odd ones.
     squares: [__m256i; 2],
-    /// Bits of any magnitude.
+    /// Bits of any.
     any: __m256i,
 }
 
 impl Lanes {
     #[inline]
     #[target_feature(enable = "avx2")]
+    fn new() -> Self {
+        let zeros = _mm256_setzero_si256();
+        Self { raised: zeros, squares: [zeros; 2], any: zeros }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
     fn add(&mut self, x: &[i32; N]) {
-        let x = load(x);
-        self.values = _mm256_add_epi32(self.values, x);
-        self.any = _mm256_or_si256(self.any, _mm256_abs_epi32(x));
-        self.squares[0] = _mm256_add_epi64(self.squares[0], _mm256_mul_epi32(x, x));
+        let x = _mm256_add_epi32(load(x), _mm256_set1_epi32(Sums::LARGEST.cast_signed()));
+        self.raised = _mm256_add_epi32(self.raised, x);
+        self.any = _mm256_or_si256(self.any, x);
+        self.squares[0] = _mm256_add_epi64(self.squares[0], _mm256_mul_epu32(x, x));
         let x = odd(x);
-        self.squares[1] = _mm256_add_epi64(self.squares[1], _mm256_mul_epi32(x, x));
+        self.squares[1] = _mm256_add_epi64(self.squares[1], _mm256_mul_epu32(x, x));
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn add_block(&mut self, x: &[i32; BLOCK]) {
+        for x in x.as_chunks().0 {
+            self.add(x);
+        }
+    }
+
+    /// The sums of so many values, at most [`SUMMED`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn sums(self, count: usize) -> Sums {
+        const LARGEST: u64 = Sums::LARGEST as u64;
+        let even = _mm256_and_si256(self.raised, _mm256_set1_epi64x(u32::MAX.into()));
+        let raised = _mm256_add_epi64(even, _mm256_srli_epi64::<32>(self.raised));
+        // Both sums side by side.
+        let squares = _mm256_add_epi64(self.squares[0], self.squares[1]);
+        let sums =
+            _mm256_add_epi64(_mm256_unpacklo_epi64(raised, squares), _mm256_unpackhi_epi64(raised, squares));
+        let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
+        let (raised, squares) = (_mm_cvtsi128_si64(sums), _mm_extract_epi64::<1>(sums).cast_unsigned());
+        let (count, beyond) = (count as u64, _mm256_set1_epi32(!(2 * Sums::LARGEST - 1).cast_signed()));
+        // x^2 = (x + L)^2 - 2 L (x + L) + L^2; parts may wrap, the sum can't.
+        let twice = raised.cast_unsigned().wrapping_mul(2 * LARGEST);
+        Sums {
+            values: raised - (count * LARGEST).cast_signed(),
+            squares: squares.wrapping_sub(twice).wrapping_add(count * LARGEST * LARGEST),
+            largest: if _mm256_testz_si256(self.any, beyond) == 1 { Sums::LARGEST } else { u32::MAX },
+        }
     }
 }
 
-/// [`sums`] of up to [`SUMMED`] values.
+/// [`sums_of_row`] of up to [`SUMMED`] values.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn sums_of_part(x: &[i32]) -> Sums {
-    let zeros = _mm256_setzero_si256();
-    let mut lanes = Lanes { values: zeros, squares: [zeros; 2], any: zeros };
+    let mut lanes = Lanes::new();
     let (blocks, others) = x.as_chunks::<BLOCK>();
     for block in blocks {
-        for x in block.as_chunks().0 {
-            lanes.add(x);
-        }
+        lanes.add_block(block);
     }
     let (vectors, rest) = others.as_chunks();
     for x in vectors {
         lanes.add(x);
     }
-    let low = _mm256_cvtepi32_epi64(_mm256_castsi256_si128(lanes.values));
-    let high = _mm256_cvtepi32_epi64(_mm256_extracti128_si256::<1>(lanes.values));
-    let values = _mm256_add_epi64(low, high);
-    // Both sums side by side.
-    let squares = _mm256_add_epi64(lanes.squares[0], lanes.squares[1]);
-    let sums =
-        _mm256_add_epi64(_mm256_unpacklo_epi64(values, squares), _mm256_unpackhi_epi64(values, squares));
-    let sums = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256::<1>(sums));
-    let beyond = _mm256_set1_epi32(!(Sums::LARGEST - 1).cast_signed());
-    let sums = Sums {
-        values: _mm_cvtsi128_si64(sums),
-        squares: _mm_extract_epi64::<1>(sums).cast_unsigned(),
-        largest: if _mm256_testz_si256(lanes.any, beyond) == 1 { Sums::LARGEST } else { u32::MAX },
-    };
+    let sums = lanes.sums(x.len() - rest.len());
     if rest.is_empty() { sums } else { sums.and(Sums::of(rest)) }
 }
 
 /// Gains and biases of as many channels as a vector has values.
 #[derive(Clone, Copy)]
+#[repr(C)]
 struct Channels {
-    /// Of even lanes, and of odd ones, shifted to their places.
+    /// Of even lanes, and of odd ones.
     gains: [__m256i; 2],
-    /// The same in upper halves of 64 bits, above half a unit.
+    /// The same in units of the product, with half a unit of the result, less what the gain makes of [`Avx2::raised`].
     biases: [__m256i; 2],
 }
 
 impl Channels {
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn new(gain: &[i32; N], bias: &[i32; N], places: __m128i) -> Self {
-        let (gain, bias) = (_mm256_sll_epi32(load(gain), places), load(bias));
-        let half = _mm256_set1_epi64x(1 << 31);
-        let above = |bias| _mm256_blend_epi32::<0b1010_1010>(half, bias);
-        Self { gains: [gain, odd(gain)], biases: [above(_mm256_slli_epi64::<32>(bias)), above(bias)] }
+    fn new(steps: Avx2, gain: &[i32; N], bias: &[i32; N]) -> Self {
+        let (gain, bias) = (load(gain), load(bias));
+        let (gains, biases) = ([gain, odd(gain)], [bias, odd(bias)]);
+        let raised = _mm256_set1_epi64x(steps.raised);
+        let (unit, half) = (_mm256_set1_epi64x(1 << GAIN_FRAC), _mm256_set1_epi64x(1 << (GAIN_FRAC - 1)));
+        let start = |bias, gain| {
+            let bias = _mm256_add_epi64(_mm256_mul_epi32(bias, unit), half);
+            _mm256_sub_epi64(bias, _mm256_mul_epi32(gain, raised))
+        };
+        Self { gains, biases: [start(biases[0], gains[0]), start(biases[1], gains[1])] }
     }
 }
 
 /// A [`Normal`] in vectors.
 #[derive(Clone, Copy)]
 struct Row {
-    less_mean: __m256i,
+    start: __m256i,
     mantissa: __m256i,
-    /// Half a unit of the normal value.
-    half: __m256i,
-    /// Places that it is shifted right, then left.
-    right: __m128i,
-    left: __m128i,
+    shift: __m128i,
 }
 
 impl Row {
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn new(normal: Normal, left: __m128i) -> Self {
+    fn new(normal: &Normal) -> Self {
         Self {
-            less_mean: _mm256_set1_epi32(normal.mean.wrapping_neg()),
+            start: _mm256_set1_epi64x(normal.start),
             mantissa: _mm256_set1_epi32(normal.mantissa),
-            half: _mm256_set1_epi64x(1 << (normal.shift - 1)),
-            right: _mm_cvtsi32_si128(normal.shift.cast_signed()),
-            left,
+            shift: _mm_cvtsi32_si128(normal.shift.cast_signed()),
         }
     }
 
-    /// Results of some channels.
+    /// Results of the vector of channels of this number. Compilers would have the gain's share of what is raised in each product.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn apply(self, x: &[i32; N], channels: &Channels) -> [i32; N] {
-        let centred = _mm256_add_epi32(self.less_mean, load(x));
-        let even = self.products(centred, channels.gains[0], channels.biases[0]);
-        let odd = self.products(odd(centred), channels.gains[1], channels.biases[1]);
-        bytemuck::cast(_mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd))
-    }
-
-    /// Results of even lanes in upper halves of 64 bits.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn products(self, centred: __m256i, gains: __m256i, biases: __m256i) -> __m256i {
-        let normal = _mm256_add_epi64(_mm256_mul_epi32(centred, self.mantissa), self.half);
-        let normal = _mm256_sll_epi32(_mm256_srl_epi64(normal, self.right), self.left);
-        _mm256_add_epi64(_mm256_mul_epi32(normal, gains), biases)
+    fn apply<const VECTOR: usize, const VALUES: usize, const VECTORS: usize>(
+        self,
+        x: &[i32; VALUES],
+        channels: &[Channels; VECTORS],
+    ) -> [i32; N] {
+        const { assert!(VECTOR < VECTORS && N * VECTORS == VALUES, "values and channels") };
+        let even: __m256i;
+        // SAFETY: there are eight values and their channels, whose layout is that of the structure.
+        unsafe {
+            asm!(
+                "vpmuldq {even}, {mantissa}, ymmword ptr [{x} + {at}]",
+                "vmovshdup {odd}, ymmword ptr [{x} + {at}]",
+                "vpmuldq {odd}, {odd}, {mantissa}",
+                "vpaddq {even}, {even}, {start}",
+                "vpaddq {odd}, {odd}, {start}",
+                "vpsrlq {even}, {even}, {shift}",
+                "vpsrlq {odd}, {odd}, {shift}",
+                "vpmuldq {even}, {even}, ymmword ptr [{channels} + {channel}]",
+                "vpmuldq {odd}, {odd}, ymmword ptr [{channels} + {channel} + 32]",
+                "vpaddq {even}, {even}, ymmword ptr [{channels} + {channel} + 64]",
+                "vpaddq {odd}, {odd}, ymmword ptr [{channels} + {channel} + 96]",
+                "vpsrlq {even}, {even}, {right}",
+                "vpsllq {odd}, {odd}, {left}",
+                "vpblendd {even}, {even}, {odd}, 0xaa",
+                x = in(reg) x.as_ptr(),
+                at = const VECTOR * size_of::<[i32; N]>(),
+                channels = in(reg) channels.as_ptr(),
+                channel = const VECTOR * size_of::<Channels>(),
+                right = const GAIN_FRAC,
+                left = const 32 - GAIN_FRAC,
+                mantissa = in(ymm_reg) self.mantissa,
+                start = in(ymm_reg) self.start,
+                shift = in(xmm_reg) self.shift,
+                even = out(ymm_reg) even,
+                odd = out(ymm_reg) _,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        bytemuck::cast(even)
     }
 }
 
@@ -237,58 +299,55 @@ impl Row {
 #[target_feature(enable = "avx2")]
 fn apply(steps: Avx2, x: Rows, normals: &[Option<Normal>], affine: &Affine, y: &mut [i32]) {
     let count = x.width.min(affine.gain.len()).min(affine.bias.len());
-    let whole = count - count % N;
-    for first in (0..whole).step_by(BLOCK) {
-        let channels = first..whole.min(first + BLOCK);
-        apply_channels(steps, x, normals, affine, channels, y);
+    let [blocks, whole] = [BLOCK, N].map(|part| count - count % part);
+    let of = |channels: Range<usize>| [affine.gain, affine.bias].map(|all| &all[channels.clone()]);
+    for first in (0..blocks).step_by(BLOCK) {
+        if let [Some(gain), Some(bias)] = of(first..blocks).map(<[i32]>::first_chunk) {
+            apply_block(steps, x, normals, first, [gain, bias], y);
+        }
+    }
+    for first in (blocks..whole).step_by(N) {
+        if let [Some(gain), Some(bias)] = of(first..whole).map(<[i32]>::first_chunk) {
+            let channels = [Channels::new(steps, gain, bias)];
+            let results = parts_mut(y, x.width, first, normals.len());
+            for ((x, y), normal) in row_parts(x, first, normals.len()).zip(results).zip(normals) {
+                if let Some(normal) = normal {
+                    *y = Row::new(normal).apply::<0, N, 1>(x, &channels);
+                }
+            }
+        }
     }
     if whole < count {
         apply_last(x, normals, affine, whole..count, y);
     }
 }
 
-/// [`apply`] for up to [`BLOCK`] channels, whole vectors of them.
-#[inline]
+/// [`apply`] for a block of channels.
+#[inline(never)]
 #[target_feature(enable = "avx2")]
-fn apply_channels(
+fn apply_block(
     steps: Avx2,
     x: Rows,
     normals: &[Option<Normal>],
-    affine: &Affine,
-    channels: Range<usize>,
+    first: usize,
+    [gain, bias]: [&[i32; BLOCK]; 2],
     y: &mut [i32],
 ) {
-    let left = _mm_cvtsi32_si128(steps.places.cast_signed());
-    let left_of_gain = _mm_cvtsi32_si128(steps.places_of_gain().cast_signed());
-    let zeros = [_mm256_setzero_si256(); 2];
-    let mut ready = [Channels { gains: zeros, biases: zeros }; BLOCK / N];
-    let gain = affine.gain[channels.clone()].as_chunks().0;
-    let bias = affine.bias[channels.clone()].as_chunks().0;
-    for ((ready, gain), bias) in ready.iter_mut().zip(gain).zip(bias) {
-        *ready = Channels::new(gain, bias, left_of_gain);
-    }
-    let (mut x_at, mut y_at) = (channels.start, channels.start);
-    for normal in normals {
-        if let Some(normal) = normal {
-            let (Some(x), Some(y)) = (x.values.get(x_at..), y.get_mut(y_at..)) else { return };
-            let row = Row::new(*normal, left);
-            match (x.first_chunk::<BLOCK>(), y.first_chunk_mut::<BLOCK>()) {
-                (Some(x), Some(y)) if channels.len() == BLOCK => apply_vectors(row, x, &ready, y),
-                _ => apply_vectors(row, x, &ready[..channels.len() / N], y),
+    let [gain, bias]: [&[[i32; N]; BLOCK / N]; 2] = [bytemuck::cast_ref(gain), bytemuck::cast_ref(bias)];
+    let results = parts_mut::<i32, BLOCK>(y, x.width, first, normals.len());
+    let rows = row_parts(x, first, normals.len()).zip(results).zip(normals);
+    macro_rules! each_vector {
+        ($($vector:literal)*) => {
+            let channels = [$(Channels::new(steps, &gain[$vector], &bias[$vector])),*];
+            for ((x, y), normal) in rows {
+                if let Some(normal) = normal {
+                    let (row, y): (_, &mut [[i32; N]; BLOCK / N]) = (Row::new(normal), bytemuck::cast_mut(y));
+                    $(y[$vector] = row.apply::<$vector, BLOCK, { BLOCK / N }>(x, &channels);)*
+                }
             }
-        }
-        (x_at, y_at) = (x_at.saturating_add(x.stride), y_at + x.width);
+        };
     }
-}
-
-/// As many vectors as there are channels for.
-#[inline(always)]
-fn apply_vectors(row: Row, x: &[i32], channels: &[Channels], y: &mut [i32]) {
-    let vectors = y.as_chunks_mut().0.iter_mut().zip(x.as_chunks().0).zip(channels);
-    for ((y, x), channels) in vectors {
-        // SAFETY: a row is made where the machine has the features.
-        *y = unsafe { row.apply(x, channels) };
-    }
+    each_vector!(0 1 2 3 4 5 6 7);
 }
 
 /// The last channels of each row, fewer than a vector has values.
@@ -322,7 +381,7 @@ mod tests {
                 random.many(count, |r| (r.next() as i32) >> 8),
             ] {
                 // SAFETY: the machine has the features.
-                let sums = unsafe { sums(&x) };
+                let sums = unsafe { sums_of_row(&x) };
                 assert!(sums.largest <= Sums::LARGEST, "{count}");
                 assert_eq!(Sums { largest: 0, ..sums }, Sums { largest: 0, ..Sums::of(&x) }, "{count}");
             }
@@ -331,19 +390,19 @@ mod tests {
                 if let Some(last) = x.last_mut() {
                     *last = beyond;
                     // SAFETY: the machine has the features.
-                    assert!(unsafe { sums(&x) }.largest > Sums::LARGEST, "{beyond}");
+                    assert!(unsafe { sums_of_row(&x) }.largest > Sums::LARGEST, "{beyond}");
                 }
             }
         }
     }
 
     #[test]
-    fn the_largest_normal_value_has_places() {
+    fn the_largest_normal_value_is_raised_above_zero() {
         for width in (1..5000).chain([1 << 15, (1 << 16) - 1]) {
             // One value as far from a mean of 0 as it can be, with a variance that is rounded down by as much as it can be.
             let largest = 65_536.0 * libm::sqrt(1.5 * width as f64) + 1.0;
-            assert!(libm::ldexp(largest, places(width).cast_signed()) < 2_147_483_648.0, "{width}");
+            assert!(largest < Avx2::new(width).raised as f64, "{width}");
         }
-        assert_eq!([1, 64, 128, 1 << 16].map(places), [12, 11, 11, 6]);
+        assert_eq!([1, 64, 128, 1 << 16].map(|width| Avx2::new(width).raised.ilog2()), [17, 20, 20, 25]);
     }
 }

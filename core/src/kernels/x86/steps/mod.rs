@@ -1,8 +1,14 @@
 //! What operations on rows take from an instruction set.
 
+pub mod common_unit;
+pub mod gate;
 pub mod layer_norm;
 pub mod lookup;
 pub mod multiply;
+mod products;
 pub mod quantize;
+pub mod residual;
 pub mod rotary;
+mod rows;
 pub mod turn;
+pub mod turn_gated;
