@@ -5,9 +5,9 @@ use std::path::Path;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use foldpoint_benches::inputs::Lines;
-use foldpoint_core::esm2::{HiddenLayers, LanguageModel, Want};
+use foldpoint_core::esm::{HiddenLayers, LanguageModel, Request};
 use foldpoint_core::format::ModelFile;
-use foldpoint_core::{Isa, Serial};
+use foldpoint_core::{Isa, Runtime, Serial};
 
 fn model(criterion: &mut Criterion) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/default.fpm");
@@ -17,22 +17,22 @@ fn model(criterion: &mut Criterion) {
     let file = ModelFile::parse(&file.bytes_mut()[..bytes.len()]).expect("a model file");
     let model = LanguageModel::load(&file).expect("a language model");
     let mut group = criterion.benchmark_group("model");
-    for (name, want) in [
-        ("hidden states", Want { hidden: HiddenLayers::Last, ..Want::default() }),
-        ("contacts", Want { contacts: true, ..Want::default() }),
+    for (name, request) in [
+        ("hidden states", Request::default().hidden(HiddenLayers::Last)),
+        ("contacts", Request::default().contacts(true)),
     ] {
         for residues in [128, 512] {
             let tokens = tokens(residues);
-            let needed = model.plan(tokens.len(), 1, want).expect("a plan");
+            let needed = model.arena_bytes(tokens.len(), &request, &Runtime::serial()).expect("a plan");
             let mut arena = Lines::zeroed(needed);
             group.throughput(Throughput::Elements(tokens.len() as u64));
             for isa in Isa::all() {
+                let runtime = Runtime::new(isa, &Serial);
                 let id = BenchmarkId::new(isa.name(), format!("{name}, {residues} residues"));
                 group.bench_function(id, |bencher| {
                     bencher.iter(|| {
                         let arena = arena.bytes_mut();
-                        let outputs =
-                            model.run(&tokens, want, arena, isa, &Serial, &mut |_| {}).expect("a pass");
+                        let outputs = model.run(&tokens, &request, arena, &runtime).expect("a pass");
                         black_box(outputs.contacts);
                     });
                 });

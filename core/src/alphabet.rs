@@ -4,6 +4,8 @@ use core::iter::once;
 
 /// Token put before every sequence.
 pub const CLS: u8 = 0;
+/// Token that fills up batches elsewhere; no run takes it.
+pub const PAD: u8 = 1;
 /// Token put after every sequence.
 pub const EOS: u8 = 2;
 /// Number of the first residue token; those before it are `<cls>`, `<pad>`, `<eos>` and `<unk>`.

@@ -1,26 +1,100 @@
-//! ESM-2 and ESMFold in integer arithmetic.
+//! ESM-2 and ESMFold in integer arithmetic: from amino acids to contact map, embeddings and coordinates.
 //!
-//! `no_std`, no heap, no float: a model file is a read-only byte slice, an input is a token slice, all working
-//! memory is one arena that the caller hands in, and everything between is integers. The arithmetic is specified in
-//! `docs/ARITHMETIC.md`, the file format in `docs/FORMAT.md`.
+//! `no_std`, no heap, no float: a model file is a read-only byte slice, an input is a token slice, all working memory is one arena that the
+//! caller hands in, and everything between is integers. Any machine, any number of workers and any instruction set give the same bits. No
+//! input, however damaged or hostile, makes it panic: everything is a typed error. The arithmetic is specified in `docs/ARITHMETIC.md`, the
+//! file format in `docs/FORMAT.md` of the repository.
 //!
-//! Layers, each using only those above it: [`fixed`], [`quant`], [`kernels`], [`mod@format`], [`arena`], [`esm2`].
+//! # Contacts
+//! ```
+//! use foldpoint_core::esm::{LanguageModel, Request};
+//! use foldpoint_core::{AlignedBytes, Runtime, alphabet, format::ModelFile, include_model};
+//!
+//! let file = ModelFile::parse(include_model!("../../models/default.fpm"))?;
+//! let model = LanguageModel::load(&file)?;
+//! let tokens: Vec<u8> = alphabet::tokens(b"NLYIQWLKDGGPSSGRPPPS").collect();
+//! let (request, runtime) = (Request::default().contacts(true), Runtime::serial());
+//! let mut arena = AlignedBytes::zeroed(model.arena_bytes(tokens.len(), &request, &runtime)?);
+//! let contacts = model.run(&tokens, &request, arena.bytes_mut(), &runtime)?.contacts.unwrap_or_default();
+//! assert_eq!(contacts.len(), 20 * 20); // probabilities, unit 2^-16
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # A structure
+//! ```
+//! use foldpoint_core::esmfold::{FoldingModel, Input, Request};
+//! use foldpoint_core::{AlignedBytes, Runtime, alphabet, format::ModelFile, include_model, units};
+//!
+//! let file = ModelFile::parse(include_model!("../../models/default.fpm"))?;
+//! let model = FoldingModel::load(&file)?;
+//! let tokens: Vec<u8> = alphabet::tokens(b"NLYIQWLKDGGPSSGRPPPS").collect();
+//! let input = Input { tokens: &tokens, residue_index: &Vec::from_iter(0..20), chains: &[0; 20] };
+//! let (request, runtime) = (Request::default().passes(1), Runtime::serial());
+//! let mut arena = AlignedBytes::zeroed(model.arena_bytes(20, &request, &runtime)?);
+//! let structure = model.run(&input, &request, arena.bytes_mut(), &runtime)?;
+//! let [_n, ca, ..] = structure.atoms[0]; // atom14: N, CA, C, O, CB ...
+//! let angstroms = ca.map(|x| f64::from(x) / f64::from(1 << units::COORDINATE_FRAC));
+//! assert!(angstroms.iter().all(|x| x.abs() < 100.0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Bare metal
+//! Without a heap the model lies in flash, and the arena is a static; `examples/bare-metal` runs this on a Cortex-M4 and on RISC-V. How many
+//! bytes of stack each call takes beside the arena is in `docs/MEMORY.md`.
+//! ```
+//! use foldpoint_core::esm::{LanguageModel, Request};
+//! use foldpoint_core::{Aligned, Runtime, format::ModelFile, include_model};
+//!
+//! static MODEL: &[u8] = include_model!("../../examples/bare-metal/tiny.fpm");
+//!
+//! fn contact(arena: &mut Aligned<[u8; 65_536]>) -> Option<u16> {
+//!     let model = LanguageModel::load(&ModelFile::parse(MODEL).ok()?).ok()?;
+//!     let request = Request::default().contacts(true);
+//!     let outputs = model.run(&[0, 20, 15, 4, 2], &request, &mut arena.0, &Runtime::serial()).ok()?;
+//!     outputs.contacts?.get(2).copied() // residues 0 and 2 of three
+//! }
+//! # assert!(contact(&mut Aligned([0; 65_536])).is_some());
+//! ```
+//!
+//! # Instruction sets
+//! [`Isa::best`] is the best one of the machine with the feature `std`; without it there is no way to ask the machine, and it is the best
+//! of those that the crate is compiled for (`-C target-cpu`, `-C target-feature`). [`Isa::by_name`] names one.
+//!
+//! # Features
+//! - `std`: instruction sets are detected at run time, and there are [`AlignedBytes`]. Off by default.
+//!
+//! The least version of Rust that compiles it is 1.95.
+//!
+//! # Where things lie
+//! Each module uses only those above it: [`fixed`], [`units`], [`alphabet`], [`arena`], [`executor`], [`mod@format`], [`quant`], [`kernels`],
+//! [`geometry`], [`nn`], [`structure`], [`heads`], [`esm`], [`esmfold`]. `docs/ARCHITECTURE.md` has the whole house.
 #![no_std]
 #![deny(unsafe_code)]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+mod aligned;
 pub mod alphabet;
 pub mod arena;
-pub mod esm2;
+pub mod esm;
 pub mod esmfold;
 pub mod executor;
 pub mod fixed;
 pub mod format;
 pub mod geometry;
+pub mod heads;
 pub mod kernels;
+pub mod nn;
 pub mod quant;
+mod runtime;
+pub mod structure;
+mod trunk;
+pub mod units;
 
+pub use aligned::Aligned;
+#[cfg(any(test, feature = "std"))]
+pub use aligned::AlignedBytes;
 pub use executor::{Executor, Serial};
 pub use kernels::Isa;
+pub use runtime::Runtime;

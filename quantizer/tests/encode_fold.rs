@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::f64::consts::LOG2_E;
 use std::fs;
 
-use fixture::aligned::Aligned;
 use fixture::folding::{model, quantize};
 use fixture::golden;
+use foldpoint_core::AlignedBytes;
 use foldpoint_core::esmfold::{Config, FoldingModel};
 use foldpoint_core::fixed::Multiplier;
 use foldpoint_core::format::ModelFile;
@@ -22,7 +22,7 @@ const SEQUENCES: &str = ">a\nMKTAYIA\n>b\nRQISFVKDHCNEPGLV\n>c\nWX\n";
 /// Rounds a Linear's every weight to nearest, so that it can be told from the float one.
 const NEAREST: &str = "--round-to-nearest";
 
-fn tiny(options: &[&str]) -> Aligned {
+fn tiny(options: &[&str]) -> AlignedBytes {
     model(&golden("esmfold-tiny"), SEQUENCES, options)
 }
 
@@ -68,7 +68,7 @@ fn assert_linear(file: &ModelFile, name: &str, weights: &[f64], bias: &[f64]) {
     }
 }
 
-fn config(model: &Aligned) -> Config {
+fn config(model: &AlignedBytes) -> Config {
     Config::load(&ModelFile::parse(model.bytes()).unwrap()).unwrap()
 }
 

@@ -3,12 +3,12 @@
 
 mod fixture;
 
-use fixture::aligned::Aligned;
 use fixture::folding::model;
 use fixture::{expected, golden};
-use foldpoint_core::esm2::{HiddenLayers, LanguageModel, Want};
+use foldpoint_core::esm::{Event, HiddenLayers, LanguageModel, Request};
 use foldpoint_core::format::ModelFile;
-use foldpoint_core::{Isa, Serial};
+use foldpoint_core::{AlignedBytes, Runtime};
+use std::ops::ControlFlow;
 
 const MASK: u8 = 32;
 /// The fixtures' sequences, masks and all.
@@ -21,19 +21,22 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
 }
 
 /// Logits and the embeddings, `[tokens, ...]`.
-fn run(model: &Aligned, tokens: &[u8]) -> [Vec<f32>; 2] {
+fn run(model: &AlignedBytes, tokens: &[u8]) -> [Vec<f32>; 2] {
     let file = ModelFile::parse(model.bytes()).unwrap();
     let model = LanguageModel::load(&file).unwrap();
-    let want = Want { logits: true, hidden: HiddenLayers::All, ..Want::default() };
-    let mut arena = Aligned::zeros(model.plan(tokens.len(), 1, want).unwrap());
+    let (request, runtime) = (Request::default().logits(true).hidden(HiddenLayers::All), Runtime::serial());
+    let mut arena = AlignedBytes::zeroed(model.arena_bytes(tokens.len(), &request, &runtime).unwrap());
     let float = |&value: &i32| value as f32 / 65536.0;
     let mut embedded = Vec::new();
-    let mut sink = |row: foldpoint_core::esm2::HiddenRow<'_>| {
-        if row.layer == 0 {
+    let mut hook = |event: Event<'_>| {
+        if let Event::Hidden(row) = event
+            && row.layer == 0
+        {
             embedded.extend(row.values.iter().map(float));
         }
+        ControlFlow::Continue(())
     };
-    let outputs = model.run(tokens, want, arena.bytes_mut(), Isa::best(), &Serial, &mut sink).unwrap();
+    let outputs = model.run_with(tokens, &request, arena.bytes_mut(), &runtime, &mut hook).unwrap();
     let logits = outputs.logits.unwrap().iter().map(float).collect();
     [logits, embedded]
 }

@@ -1,11 +1,12 @@
 //! One sequence through the model: letters in, integers out.
 
 use foldpoint_core::alphabet::tokens;
-use foldpoint_core::esm2::{HiddenLayers, HiddenRow, LanguageModel, RunError, Want};
-use foldpoint_core::executor::Executor;
-use foldpoint_core::kernels::Isa;
+use foldpoint_core::esm::{self, Event, HiddenLayers, LanguageModel, RunError};
+use foldpoint_core::{Executor, Isa, Runtime};
+use std::ops::ControlFlow;
 
 use crate::arena::Arena;
+use crate::executor::Planned;
 use crate::joined::Joined;
 use crate::task::{Task, TaskError};
 use fasta::Sequence;
@@ -65,7 +66,9 @@ impl<'a> Engine<'a> {
     /// # Errors
     /// [`RunError`] if the model cannot do it at all.
     pub fn arena_bytes(&self, length: usize, workers: usize, request: &Request) -> Result<u64, RunError> {
-        Ok(self.model.plan(length.saturating_add(2), workers, self.want(request))? as u64)
+        let planned = Planned(workers);
+        let runtime = Runtime::new(self.isa, &planned);
+        Ok(self.model.arena_bytes(length.saturating_add(2), &self.asked(request), &runtime)? as u64)
     }
 
     /// Bytes that a sequence of `length` residues needs with `workers` threads inside: core's arena and the outputs.
@@ -100,31 +103,34 @@ impl<'a> Engine<'a> {
         executor: &dyn Executor,
     ) -> Result<Prediction, TaskError> {
         let tokens: Vec<u8> = tokens(residues).collect();
-        let want = self.want(request);
-        arena.reserve(self.model.plan(tokens.len(), executor.workers(), want)?)?;
+        let asked = self.asked(request);
+        let runtime = Runtime::new(self.isa, executor);
+        arena.reserve(self.model.arena_bytes(tokens.len(), &asked, &runtime)?)?;
         let width = self.model.config().width;
         let mut hidden = vec![vec![0; tokens.len() * width]; request.layers.len()];
-        let mut keep = |row: HiddenRow<'_>| {
-            for (layer, matrix) in request.layers.iter().zip(&mut hidden) {
-                if *layer == row.layer {
-                    matrix[row.token * width..][..width].copy_from_slice(row.values);
+        let outputs = self.model.run_with(&tokens, &asked, arena.bytes(), &runtime, &mut |event| {
+            if let Event::Hidden(row) = event {
+                for (layer, matrix) in request.layers.iter().zip(&mut hidden) {
+                    if *layer == row.layer {
+                        matrix[row.token * width..][..width].copy_from_slice(row.values);
+                    }
                 }
             }
-        };
-        let outputs = self.model.run(&tokens, want, arena.bytes(), self.isa, executor, &mut keep)?;
+            ControlFlow::Continue(())
+        })?;
         let contacts = outputs.contacts.map(<[u16]>::to_vec);
         let logits = outputs.logits.map(<[i32]>::to_vec);
         Ok(Prediction { length: residues.len(), contacts, logits, hidden })
     }
 
-    fn want(&self, request: &Request) -> Want {
+    fn asked(&self, request: &Request) -> esm::Request {
         let last = self.model.config().layers;
         let hidden = match request.layers.as_slice() {
             [] => HiddenLayers::None,
             [layer] if *layer == last => HiddenLayers::Last,
             _ => HiddenLayers::All,
         };
-        Want { contacts: request.contacts, logits: request.logits, hidden }
+        esm::Request::default().contacts(request.contacts).logits(request.logits).hidden(hidden)
     }
 }
 

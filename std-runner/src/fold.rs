@@ -1,13 +1,15 @@
 //! One sequence to a structure: letters in, integers out, linkers already cut.
 
 use foldpoint_core::alphabet::{token, tokens};
-use foldpoint_core::esmfold::{ATOM_TYPES, FoldingModel, Input, Step, Want};
-use foldpoint_core::executor::Executor;
+use foldpoint_core::esmfold::{FoldingModel, Input, Request, Step};
 use foldpoint_core::geometry::{ATOM_NAMES, Residue, terminal_oxygen};
-use foldpoint_core::kernels::Isa;
+use foldpoint_core::heads::ATOM_TYPES;
+use foldpoint_core::{Executor, Isa, Runtime};
+use std::ops::ControlFlow;
 
 use crate::arena::Arena;
 use crate::engine::{decode, decode_probability};
+use crate::executor::Planned;
 use crate::joined::Joined;
 use crate::output::{AlignedErrors, structure};
 use crate::task::{Task, TaskError};
@@ -48,8 +50,8 @@ pub struct Folded {
 }
 
 impl Folder<'_> {
-    fn want(&self, chains: usize) -> Want {
-        Want { aligned_error: self.aligned_error, distogram: false, chain_scores: chains }
+    fn request(&self, chains: usize) -> Request {
+        Request::default().passes(self.passes).aligned_error(self.aligned_error).chain_scores(chains)
     }
 }
 
@@ -68,7 +70,9 @@ impl Task for Folder<'_> {
 
     /// Of as many chains as so many residues can be.
     fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
-        Ok(self.model.plan(length, workers, self.want(Joined::most_chains(length)))? as u64)
+        let planned = Planned(workers);
+        let runtime = Runtime::new(self.isa, &planned);
+        Ok(self.model.arena_bytes(length, &self.request(Joined::most_chains(length)), &runtime)? as u64)
     }
 
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
@@ -89,20 +93,24 @@ impl Task for Folder<'_> {
     ) -> Result<Folded, TaskError> {
         let joined = Joined::new(sequence.chains());
         let tokens: Vec<u8> = tokens(&joined.residues).collect();
-        let want = self.want(sequence.chain_lengths.len());
-        let bytes = self.model.plan(joined.residues.len(), executor.workers(), want)?;
+        let request = self.request(sequence.chain_lengths.len());
+        let runtime = Runtime::new(self.isa, executor);
+        let bytes = self.model.arena_bytes(joined.residues.len(), &request, &runtime)?;
         arena.reserve(bytes)?;
         let input = Input { tokens: &tokens, residue_index: &joined.residue_index, chains: &joined.chains };
         let (passes, blocks) = (self.passes, self.model.config().blocks);
-        let mut progress = |step| match step {
-            Step::LanguageModel => status("language model done"),
-            Step::Block { pass, block } => {
-                status(&format!("pass {} of {passes}, block {} of {blocks} done", pass + 1, block + 1));
+        let mut progress = |step| {
+            match step {
+                Step::LanguageModel => status("language model done"),
+                Step::Block { pass, block } => {
+                    status(&format!("pass {} of {passes}, block {} of {blocks} done", pass + 1, block + 1));
+                }
+                Step::StructureModule { pass } => status(&format!("pass {} of {passes} done", pass + 1)),
+                _ => {}
             }
-            Step::StructureModule { pass } => status(&format!("pass {} of {passes} done", pass + 1)),
+            ControlFlow::Continue(())
         };
-        let structure =
-            self.model.run(&input, passes, want, arena.bytes(), self.isa, executor, &mut progress)?;
+        let structure = self.model.run_with(&input, &request, arena.bytes(), &runtime, &mut progress)?;
         let kept = joined.kept();
         let length = joined.residues.len();
         let aligned_error = structure.aligned_error.map(|errors| {

@@ -4,7 +4,7 @@
 //! 512, farther than any relative position that the trunk tells apart. The language model alone numbers residues by their places,
 //! and sees chains joined in the same way. Linkers are cut from every output.
 
-use foldpoint_core::esmfold::LINKER;
+use foldpoint_core::heads::LINKER;
 
 /// Residues between two chains.
 pub const LINKER_LENGTH: usize = 25;

@@ -1,7 +1,7 @@
 //! What a batch does with each of its sequences: the one thing that contact maps, embeddings and folding share.
 
 use foldpoint_core::executor::Executor;
-use foldpoint_core::{esm2, esmfold};
+use foldpoint_core::{esm, esmfold};
 
 use crate::arena::{AllocationError, Arena};
 use fasta::Sequence;
@@ -70,7 +70,7 @@ pub trait Task: Sync {
 pub enum TaskError {
     /// The language model's refusal.
     #[error(transparent)]
-    LanguageModel(#[from] esm2::RunError),
+    LanguageModel(#[from] esm::RunError),
     /// The folding model's refusal.
     #[error(transparent)]
     Folding(#[from] esmfold::RunError),
@@ -100,7 +100,7 @@ mod tests {
         }
         fn bytes_needed(&self, length: usize, _: usize) -> Result<u64, TaskError> {
             if length > self.limit {
-                return Err(esm2::RunError::TooLong { tokens: length, limit: self.limit }.into());
+                return Err(esm::RunError::TooLong { tokens: length, limit: self.limit }.into());
             }
             Ok(length as u64 * length as u64)
         }

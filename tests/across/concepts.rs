@@ -7,8 +7,7 @@ use foldpoint_core::kernels::scalar::gemm::{dot_panel, finish};
 use foldpoint_core::kernels::scalar::layer_norm::{GAIN_FRAC, layer_norm, statistics};
 use foldpoint_core::kernels::scalar::quantize::quantize_row;
 use foldpoint_core::quant::{Codec, Piecewise};
-use foldpoint_core::{Isa, Serial, alphabet};
-use foldpoint_tests::fixture::Aligned;
+use foldpoint_core::{AlignedBytes, Isa, Serial, alphabet};
 use quantizer::encode::{Quantized, pack, quantize_weights, row_sums, split, to_fixed};
 
 use crate::outputs::everything;
@@ -318,7 +317,7 @@ fn a_real_stream() {
     let residues = b"MLLYVLIISNDKKLIEEARKMAEKANLELRTVKTEDELKKYLEEFRKESQNIKVLILVSNDEELDKAKELAQKMEIDVRTRKVTSPDEAKRWIKEFSEEG";
     let model = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../models/default.fpm")).unwrap();
     let tokens: Vec<u8> = alphabet::tokens(residues).collect();
-    let hidden = everything(&Aligned::copy_of(&model), &tokens, Isa::best(), &Serial, 0).unwrap().hidden;
+    let hidden = everything(&AlignedBytes::copy_of(&model), &tokens, Isa::best(), &Serial, 0).unwrap().hidden;
     let layer = &hidden[LAYER * hidden.len() / STATES..][..hidden.len() / STATES];
     let width = layer.len() / tokens.len();
     let values: Vec<f64> = layer[width..layer.len() - width].iter().map(|&v| real(v, ACT_FRAC)).collect();

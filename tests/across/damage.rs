@@ -1,9 +1,10 @@
 //! A model file may hold any numbers at all: it is refused, or it runs; core never panics. Core is compiled with overflow
 //! checks here.
 
+use foldpoint_core::AlignedBytes;
 use foldpoint_core::format::ModelFile;
 use foldpoint_core::{Isa, Serial};
-use foldpoint_tests::fixture::{Aligned, Backwards};
+use foldpoint_tests::fixture::Backwards;
 use foldpoint_tests::random::Random;
 use foldpoint_tests::random_fold::{FoldShape, TINY_FOLD};
 use foldpoint_tests::random_model::{Shape, TINY};
@@ -33,7 +34,7 @@ fn damages() -> impl Strategy<Value = Damage> {
 }
 
 /// The file with right checksums over wrong contents: `tensor` counts tensors, all of them if `None`.
-fn damaged(file: &Aligned, tensor: Option<usize>, damage: Damage, seed: u64) -> Aligned {
+fn damaged(file: &AlignedBytes, tensor: Option<usize>, damage: Damage, seed: u64) -> AlignedBytes {
     let mut random = Random::new(seed);
     let mut writer = ModelWriter::new();
     for (index, stored) in ModelFile::parse(file.bytes()).unwrap().tensors().enumerate() {
@@ -53,11 +54,11 @@ fn damaged(file: &Aligned, tensor: Option<usize>, damage: Damage, seed: u64) -> 
         let shape: Vec<usize> = stored.shape().iter().map(|&extent| extent as usize).collect();
         writer.add(stored.name, stored.dtype, &shape, bytes).unwrap();
     }
-    Aligned::copy_of(&writer.to_bytes().unwrap())
+    AlignedBytes::copy_of(&writer.to_bytes().unwrap())
 }
 
 /// Runs the file by the specification and by every backend, which must agree even on nonsense.
-fn run(file: &Aligned, residues: &[u8]) -> Option<Outputs> {
+fn run(file: &AlignedBytes, residues: &[u8]) -> Option<Outputs> {
     let tokens = tokens(residues);
     let expected = everything(file, &tokens, Isa::scalar(), &Serial, 0).ok()?;
     for isa in Isa::all() {
@@ -68,7 +69,7 @@ fn run(file: &Aligned, residues: &[u8]) -> Option<Outputs> {
 }
 
 /// As [`run`], for a folding model.
-fn run_fold(file: &Aligned, residues: &[u8]) -> Option<Folded> {
+fn run_fold(file: &AlignedBytes, residues: &[u8]) -> Option<Folded> {
     let expected = fold(file, &[residues], 2, Isa::scalar(), &Serial, 0).ok()?;
     for isa in Isa::all() {
         let outputs = fold(file, &[residues], 2, isa, &Backwards { workers: 2 }, 0xff).unwrap();
@@ -93,7 +94,7 @@ proptest! {
         seed: u64,
         residues in proptest::collection::vec(4..33u8, 1..40),
     ) {
-        let file = Aligned::copy_of(&if wide { WIDE } else { TINY }.model(0).unwrap());
+        let file = AlignedBytes::copy_of(&if wide { WIDE } else { TINY }.model(0).unwrap());
         run(&damaged(&file, tensor, damage, seed), &residues);
     }
 
@@ -106,7 +107,7 @@ proptest! {
         residues in proptest::collection::vec(4..25u8, 1..24),
     ) {
         let shape = if wide { FoldShape { pair_bits: 16, outliers: 8, ..SMALL_FOLD } } else { SMALL_FOLD };
-        let file = Aligned::copy_of(&shape.model(0).unwrap());
+        let file = AlignedBytes::copy_of(&shape.model(0).unwrap());
         run_fold(&damaged(&file, tensor, damage, seed), &residues);
     }
 }
@@ -114,7 +115,7 @@ proptest! {
 /// Damage to numbers that are free to be anything still runs, so that the test above can't pass on refusals alone.
 #[test]
 fn any_weights_run() {
-    let file = Aligned::copy_of(&TINY.model(0).unwrap());
+    let file = AlignedBytes::copy_of(&TINY.model(0).unwrap());
     let parsed = ModelFile::parse(file.bytes()).unwrap();
     let free = ["weight", "bias", "gain", "rotary"];
     let mut ran = 0;
@@ -133,7 +134,7 @@ fn any_weights_run() {
 
 #[test]
 fn any_weights_fold() {
-    let file = Aligned::copy_of(&SMALL_FOLD.model(0).unwrap());
+    let file = AlignedBytes::copy_of(&SMALL_FOLD.model(0).unwrap());
     let parsed = ModelFile::parse(file.bytes()).unwrap();
     let mut ran = 0;
     for (index, tensor) in parsed.tensors().enumerate().filter(|(_, t)| t.name.starts_with("fold.")) {

@@ -2,13 +2,16 @@
 
 use std::error::Error;
 
+use foldpoint_core::AlignedBytes;
 use foldpoint_core::arena::ArenaError;
-use foldpoint_core::esmfold::{FoldingModel, Input, LINKER, RunError, Step, Want};
+use foldpoint_core::esmfold::{FoldingModel, Input, Request, RunError, Step};
 use foldpoint_core::format::ModelFile;
-use foldpoint_core::{Executor, Isa, Serial};
-use foldpoint_tests::fixture::{Aligned, Backwards};
+use foldpoint_core::heads::LINKER;
+use foldpoint_core::{Executor, Isa, Runtime, Serial};
+use foldpoint_tests::fixture::Backwards;
 use foldpoint_tests::random_fold::{ESMFOLD_V1_WIDTHS, FoldShape, StructureShape, TINY_FOLD};
 use proptest::prelude::*;
+use std::ops::ControlFlow;
 
 use crate::outputs::tokens;
 
@@ -25,7 +28,7 @@ pub struct Folded {
 
 /// Folds `chains`, joined without linkers. Working memory is full of `dirt` at first.
 pub fn fold(
-    file: &Aligned,
+    file: &AlignedBytes,
     chains: &[&[u8]],
     passes: usize,
     isa: Isa,
@@ -40,9 +43,11 @@ pub fn fold(
     let numbers: Vec<u16> = numbers.map(|(c, _)| c as u16).collect();
     let tokens = tokens(&residues);
     let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &numbers };
-    let want = Want { aligned_error: true, distogram: true, chain_scores: chains.len() };
-    let mut arena = Aligned::filled(model.plan(residues.len(), executor.workers(), want)?, dirt);
-    let folded = model.run(&input, passes, want, arena.bytes_mut(), isa, executor, &mut |_| {})?;
+    let request =
+        Request::default().passes(passes).aligned_error(true).distogram(true).chain_scores(chains.len());
+    let runtime = Runtime::new(isa, executor);
+    let mut arena = AlignedBytes::filled(model.arena_bytes(residues.len(), &request, &runtime)?, dirt);
+    let folded = model.run(&input, &request, arena.bytes_mut(), &runtime)?;
     Ok(Folded {
         atoms: folded.atoms.to_vec(),
         plddt: folded.plddt.to_vec(),
@@ -86,7 +91,7 @@ proptest! {
         passes in 1..4usize,
         workers in 2..5usize,
     ) {
-        let file = Aligned::copy_of(&shape.model(seed).unwrap());
+        let file = AlignedBytes::copy_of(&shape.model(seed).unwrap());
         let chains: Vec<&[u8]> = residues.chunks(residues.len().div_ceil(2)).collect();
         let expected = fold(&file, &chains, passes, Isa::scalar(), &Serial, 0).unwrap();
         for isa in Isa::all() {
@@ -112,19 +117,18 @@ proptest! {
         distogram: bool,
         chain_scores in 0..4usize,
     ) {
-        let file = Aligned::copy_of(&shape.model(1).unwrap());
+        let file = AlignedBytes::copy_of(&shape.model(1).unwrap());
         let parsed = ModelFile::parse(file.bytes()).unwrap();
         let model = FoldingModel::load(&parsed).unwrap();
-        let want = Want { aligned_error, distogram, chain_scores };
+        let request = Request::default().passes(1).aligned_error(aligned_error).distogram(distogram).chain_scores(chain_scores);
         let tokens = tokens(&residues);
         let residue_index: Vec<i32> = (0..residues.len() as i32).collect();
         let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &vec![0; residues.len()] };
-        let needed = model.plan(residues.len(), workers, want).unwrap();
-        let mut arena = Aligned::filled(needed, 0);
         let executor = Backwards { workers };
-        let run = |bytes: &mut [u8]| {
-            model.run(&input, 1, want, bytes, Isa::best(), &executor, &mut |_| {}).map(|_| ())
-        };
+        let runtime = Runtime::new(Isa::best(), &executor);
+        let needed = model.arena_bytes(residues.len(), &request, &runtime).unwrap();
+        let mut arena = AlignedBytes::filled(needed, 0);
+        let run = |bytes: &mut [u8]| model.run(&input, &request, bytes, &runtime).map(|_| ());
         prop_assert_eq!(run(arena.bytes_mut()), Ok(()));
         let too_small = ArenaError::TooSmall { needed, given: needed - 1 };
         prop_assert_eq!(run(&mut arena.bytes_mut()[..needed - 1]), Err(RunError::Arena(too_small)));
@@ -134,7 +138,7 @@ proptest! {
 /// What equal bits alone don't show: that they say anything about the input.
 #[test]
 fn structures_follow_sequence_passes_and_chains() {
-    let file = Aligned::copy_of(&TINY_FOLD.model(3).unwrap());
+    let file = AlignedBytes::copy_of(&TINY_FOLD.model(3).unwrap());
     let run = |chains: &[&[u8]], passes| fold(&file, chains, passes, Isa::best(), &Serial, 0).unwrap();
     let one = run(&[&[4, 5, 6, 7, 8, 9]], 1);
     let others =
@@ -151,15 +155,16 @@ fn structures_follow_sequence_passes_and_chains() {
 
 #[test]
 fn inputs_that_can_not_be_folded_are_refused() {
-    let file = Aligned::copy_of(&TINY_FOLD.model(0).unwrap());
+    let file = AlignedBytes::copy_of(&TINY_FOLD.model(0).unwrap());
     let parsed = ModelFile::parse(file.bytes()).unwrap();
     let model = FoldingModel::load(&parsed).unwrap();
-    let mut arena = Aligned::filled(model.plan(3, 1, Want::default()).unwrap(), 0);
+    let runtime = Runtime::serial();
+    let plan = |residues: usize, request: &Request| model.arena_bytes(residues, request, &runtime);
+    let mut arena = AlignedBytes::filled(plan(3, &Request::default()).unwrap(), 0);
     let mut run = |tokens: &[u8], numbers: &[i32], chains: &[u16], passes| {
         let input = Input { tokens, residue_index: numbers, chains };
-        let result =
-            model.run(&input, passes, Want::default(), arena.bytes_mut(), Isa::best(), &Serial, &mut |_| {});
-        result.map(|_| ()).unwrap_err()
+        let request = Request::default().passes(passes);
+        model.run(&input, &request, arena.bytes_mut(), &runtime).map(|_| ()).unwrap_err()
     };
     assert_eq!(run(&[0, 2], &[], &[], 1), RunError::EmptyInput);
     assert_eq!(run(&[], &[], &[], 1), RunError::EmptyInput);
@@ -167,43 +172,53 @@ fn inputs_that_can_not_be_folded_are_refused() {
     assert_eq!(run(&[0, 4, 5, 2], &[0, 1], &[0, 0], 0), RunError::NoPass);
     let wrong = RunError::WrongLengths { residues: 2, residue_index: 1, chains: 2 };
     assert_eq!(run(&[0, 4, 5, 2], &[0], &[0, LINKER], 1), wrong);
-    let want = Want { chain_scores: 1, ..Want::default() };
+    let request = Request::default().passes(1).chain_scores(1);
     let input = Input { tokens: &[0, 4, 5, 6, 2], residue_index: &[0, 1, 2], chains: &[0, LINKER, 1] };
-    let result = model.run(&input, 1, want, arena.bytes_mut(), Isa::best(), &Serial, &mut |_| {});
+    let result = model.run(&input, &request, arena.bytes_mut(), &runtime);
     assert_eq!(result.map(|_| ()).unwrap_err(), RunError::ChainWithoutScore { chain: 1, chains: 1 });
-    let absurd = Want { chain_scores: usize::MAX, ..Want::default() };
-    assert!(matches!(model.plan(3, 1, absurd), Err(RunError::Arena(ArenaError::TooLarge))));
-    assert!(matches!(model.plan(20_000, 1, Want::default()), Err(RunError::TooLong { .. })));
+    let absurd = Request::default().chain_scores(usize::MAX);
+    assert!(matches!(plan(3, &absurd), Err(RunError::Arena(ArenaError::TooLarge))));
+    assert!(matches!(plan(20_000, &Request::default()), Err(RunError::TooLong { .. })));
 }
 
 #[test]
 fn every_step_is_told_once_and_in_order() {
-    let file = Aligned::copy_of(&TINY_FOLD.model(0).unwrap());
+    let file = AlignedBytes::copy_of(&TINY_FOLD.model(0).unwrap());
     let parsed = ModelFile::parse(file.bytes()).unwrap();
     let model = FoldingModel::load(&parsed).unwrap();
-    let mut arena = Aligned::filled(model.plan(2, 1, Want::default()).unwrap(), 0);
+    let (runtime, request) = (Runtime::serial(), Request::default().passes(2));
+    let mut arena = AlignedBytes::filled(model.arena_bytes(2, &request, &runtime).unwrap(), 0);
     let input = Input { tokens: &[0, 4, 5, 2], residue_index: &[0, 1], chains: &[0, 0] };
-    let mut steps = Vec::new();
-    let want = Want::default();
-    model
-        .run(&input, 2, want, arena.bytes_mut(), Isa::best(), &Serial, &mut |step| steps.push(step))
-        .unwrap();
+    let mut run = |stop_after: usize| {
+        let mut steps = Vec::new();
+        let outcome = model.run_with(&input, &request, arena.bytes_mut(), &runtime, &mut |step| {
+            steps.push(step);
+            if steps.len() < stop_after { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        (outcome.map(|_| ()), steps)
+    };
     let pass = |pass| {
         [Step::Block { pass, block: 0 }, Step::Block { pass, block: 1 }, Step::StructureModule { pass }]
     };
-    let expected: Vec<Step> = [Step::LanguageModel].into_iter().chain(pass(0)).chain(pass(1)).collect();
-    assert_eq!(steps, expected);
+    let layers = (0..model.language_model().config().layers).map(|layer| Step::Layer { layer });
+    let expected: Vec<Step> = layers.chain([Step::LanguageModel]).chain(pass(0)).chain(pass(1)).collect();
+    assert_eq!(run(usize::MAX), (Ok(()), expected.clone()));
+    for last in 1..=expected.len() {
+        assert_eq!(run(last), (Err(RunError::Stopped), expected[..last].to_vec()), "a hook stops a run");
+    }
 }
 
 /// The pairs take almost all of a long chain's working memory: at most 1.5 KiB each in esmfold_v1, scratch and all.
 #[test]
 fn a_pair_of_esmfold_v1_takes_at_most_one_and_a_half_kibibytes() {
-    let file = Aligned::copy_of(&ESMFOLD_V1_WIDTHS.model(0).unwrap());
+    let file = AlignedBytes::copy_of(&ESMFOLD_V1_WIDTHS.model(0).unwrap());
     let parsed = ModelFile::parse(file.bytes()).unwrap();
     let model = FoldingModel::load(&parsed).unwrap();
     for residues in [128, 256, 512, 1024] {
         for workers in [1, 2] {
-            let bytes = model.plan(residues, workers, Want::default()).unwrap();
+            let executor = Backwards { workers };
+            let runtime = Runtime::new(Isa::best(), &executor);
+            let bytes = model.arena_bytes(residues, &Request::default(), &runtime).unwrap();
             // What grows with the length alone, the sequence's part, is taken off.
             let sequence = residues * 40 * 1024;
             assert!(

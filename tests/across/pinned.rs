@@ -1,6 +1,6 @@
 //! The bits themselves: a change of any rounding shows here, and is then made on purpose.
 
-use foldpoint_bare_metal::{Arena, Checksums, model, run};
+use foldpoint_bare_metal::{Checksums, EMPTY, model, run};
 use foldpoint_core::Isa;
 use foldpoint_tests::random_fold::TINY_FOLD;
 
@@ -10,7 +10,7 @@ const TINY_CHECKSUMS: Checksums =
 
 #[test]
 fn the_bare_metal_example_gives_the_pinned_bits() {
-    let mut arena = Box::new(Arena::new());
+    let mut arena = Box::new(EMPTY);
     for isa in Isa::all() {
         let checksums = run(&mut arena, isa).unwrap();
         assert_eq!(checksums, TINY_CHECKSUMS, "{}: {checksums}", isa.name());

@@ -1,10 +1,11 @@
 //! A result depends on the model and the tokens alone.
 
+use foldpoint_core::AlignedBytes;
 use foldpoint_core::arena::ArenaError;
-use foldpoint_core::esm2::{HiddenLayers, LanguageModel, RunError, Want};
+use foldpoint_core::esm::{HiddenLayers, LanguageModel, Request, RunError};
 use foldpoint_core::format::ModelFile;
-use foldpoint_core::{Isa, Serial};
-use foldpoint_tests::fixture::{Aligned, Backwards};
+use foldpoint_core::{Isa, Runtime, Serial};
+use foldpoint_tests::fixture::Backwards;
 use foldpoint_tests::random_model::{Shape, TINY};
 use proptest::prelude::*;
 
@@ -47,7 +48,7 @@ proptest! {
         residues in sequences(),
         workers in 2..7usize,
     ) {
-        let file = Aligned::copy_of(&shape.model(seed).unwrap());
+        let file = AlignedBytes::copy_of(&shape.model(seed).unwrap());
         let tokens = tokens(&residues);
         let expected = everything(&file, &tokens, Isa::scalar(), &Serial, 0).unwrap();
         for isa in Isa::all() {
@@ -69,21 +70,19 @@ proptest! {
         contacts: bool,
         logits: bool,
     ) {
-        let file = Aligned::copy_of(&shape.model(1).unwrap());
+        let file = AlignedBytes::copy_of(&shape.model(1).unwrap());
         let parsed = ModelFile::parse(file.bytes()).unwrap();
         let model = LanguageModel::load(&parsed).unwrap();
-        let want = Want {
-            contacts: contacts && shape.contact_head,
-            logits: logits && shape.lm_head,
-            hidden: HiddenLayers::Last,
-        };
+        let request = Request::default()
+            .contacts(contacts && shape.contact_head)
+            .logits(logits && shape.lm_head)
+            .hidden(HiddenLayers::Last);
         let tokens = tokens(&residues);
-        let needed = model.plan(tokens.len(), workers, want).unwrap();
-        let mut arena = Aligned::filled(needed, 0);
         let executor = Backwards { workers };
-        let run = |bytes: &mut [u8]| {
-            model.run(&tokens, want, bytes, Isa::best(), &executor, &mut |_| {}).map(|_| ())
-        };
+        let runtime = Runtime::new(Isa::best(), &executor);
+        let needed = model.arena_bytes(tokens.len(), &request, &runtime).unwrap();
+        let mut arena = AlignedBytes::filled(needed, 0);
+        let run = |bytes: &mut [u8]| model.run(&tokens, &request, bytes, &runtime).map(|_| ());
         prop_assert_eq!(run(arena.bytes_mut()), Ok(()));
         let too_small = ArenaError::TooSmall { needed, given: needed - 1 };
         prop_assert_eq!(run(&mut arena.bytes_mut()[..needed - 1]), Err(RunError::Arena(too_small)));
@@ -93,7 +92,7 @@ proptest! {
 /// What equal bits alone don't show: that they say anything about the sequence.
 #[test]
 fn outputs_follow_inputs() {
-    let file = Aligned::copy_of(&TINY.model(3).unwrap());
+    let file = AlignedBytes::copy_of(&TINY.model(3).unwrap());
     let run = |residues: &[u8]| everything(&file, &tokens(residues), Isa::best(), &Serial, 0).unwrap();
     let (one, other) = (run(&[4, 5, 6, 7, 8, 9]), run(&[4, 5, 6, 7, 8, 10]));
     let differing = one.logits.iter().zip(&other.logits).filter(|(a, b)| a != b).count();

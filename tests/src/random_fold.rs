@@ -1,8 +1,7 @@
 //! Whole folding models of random weights, as [`random_model`](crate::random_model) makes language models.
 
-use foldpoint_core::esmfold::{
-    ATOM_TYPES, Config, DISTANCE_BINS, PAIR_BINS, PAIR_SITES, PLDDT_BINS, RESIDUES, StructureConfig,
-};
+use foldpoint_core::esmfold::{Config, DISTANCE_BINS, PAIR_SITES, RESIDUES, StructureConfig};
+use foldpoint_core::heads::{ATOM_TYPES, PAIR_BINS, PLDDT_BINS};
 use quantizer::writer::{ModelWriter, WriteError};
 
 use crate::layers::{Inputs, STREAM_FRAC, add_linear, add_norm, add_site};

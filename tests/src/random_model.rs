@@ -2,7 +2,7 @@
 //!
 //! Floats are computed by `libm`, not by the system, so that a seed gives the same file everywhere.
 
-use foldpoint_core::esm2::Config;
+use foldpoint_core::esm::Config;
 use foldpoint_core::fixed::Multiplier;
 use foldpoint_core::kernels::attention::key_scale_max;
 use quantizer::writer::{ModelWriter, WriteError};

@@ -15,9 +15,9 @@ use anyhow::{Context, bail};
 use foldpoint_benches::inputs::residues;
 use foldpoint_benches::kernels::{KERNELS, counted_work};
 use foldpoint_core::alphabet::tokens;
-use foldpoint_core::esm2::{self, LanguageModel};
-use foldpoint_core::esmfold::{FoldingModel, Input, Want};
-use foldpoint_core::{Isa, Serial};
+use foldpoint_core::esm::{self, LanguageModel};
+use foldpoint_core::esmfold::{self, FoldingModel, Input};
+use foldpoint_core::{Isa, Runtime, Serial};
 use std_runner::arena::Arena;
 use std_runner::model::ModelBytes;
 
@@ -52,12 +52,12 @@ fn logits(model: &Path, length: usize) -> anyhow::Result<()> {
     let bytes = ModelBytes::map(model)?;
     let file = bytes.parse()?;
     let model = LanguageModel::load(&file).map_err(|e| bytes.error(e))?;
-    let want = esm2::Want { logits: true, ..esm2::Want::default() };
+    let request = esm::Request::default().logits(true);
+    let runtime = Runtime::new(isa()?, &Serial);
     let tokens: Vec<u8> = tokens(&residues(length.saturating_sub(2))).collect();
     let mut arena = Arena::default();
-    arena.reserve(model.plan(tokens.len(), 1, want)?)?;
-    let isa = isa()?;
-    counted_work(|| model.run(&tokens, want, arena.bytes(), isa, &Serial, &mut |_| {}).map(|_| ()))?;
+    arena.reserve(model.arena_bytes(tokens.len(), &request, &runtime)?)?;
+    counted_work(|| model.run(&tokens, &request, arena.bytes(), &runtime).map(|_| ()))?;
     Ok(())
 }
 
@@ -66,13 +66,13 @@ fn fold(model: &Path, length: usize, passes: usize) -> anyhow::Result<()> {
     let bytes = ModelBytes::map(model)?;
     let file = bytes.parse()?;
     let model = FoldingModel::load(&file).map_err(|e| bytes.error(e))?;
-    let want = Want::default();
+    let request = esmfold::Request::default().passes(passes);
+    let runtime = Runtime::new(isa()?, &Serial);
     let tokens: Vec<u8> = tokens(&residues(length)).collect();
     let residue_index: Vec<i32> = (0..length as i32).collect();
     let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &vec![0; length] };
     let mut arena = Arena::default();
-    arena.reserve(model.plan(length, 1, want)?)?;
-    let isa = isa()?;
-    counted_work(|| model.run(&input, passes, want, arena.bytes(), isa, &Serial, &mut |_| {}).map(|_| ()))?;
+    arena.reserve(model.arena_bytes(length, &request, &runtime)?)?;
+    counted_work(|| model.run(&input, &request, arena.bytes(), &runtime).map(|_| ()))?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! line from the standard input and answers with one line of JSON, as the peers' `engines.py` does.
 
 use std::io::{Write, stdin, stdout};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,9 @@ use anyhow::{Context, ensure};
 use fasta::Sequence;
 use foldpoint_benches::inputs::residues;
 use foldpoint_core::alphabet::tokens;
-use foldpoint_core::esm2::LanguageModel;
-use foldpoint_core::esmfold::{FoldingModel, Input, Step, Want};
-use foldpoint_core::executor::{Executor, Serial};
-use foldpoint_core::kernels::Isa;
+use foldpoint_core::esm::LanguageModel;
+use foldpoint_core::esmfold::{self, FoldingModel, Input, Step};
+use foldpoint_core::{Executor, Isa, Runtime, Serial};
 use serde::{Deserialize, Serialize};
 use std_runner::arena::Arena;
 use std_runner::batch::Runner;
@@ -132,29 +132,24 @@ impl Server<'_> {
     /// One structure. Between two blocks of a pass there is nothing but the second one.
     fn fold(&mut self, length: usize, passes: usize, blocks: &mut Vec<f64>) -> anyhow::Result<()> {
         let model = self.folding.as_ref().context("the model does not fold")?;
-        let want = Want { aligned_error: true, ..Want::default() };
-        self.arena.reserve(model.plan(length, self.executor.workers(), want)?)?;
+        let request = esmfold::Request::default().passes(passes).aligned_error(true);
+        let runtime = Runtime::new(self.engine.isa(), self.executor);
+        self.arena.reserve(model.arena_bytes(length, &request, &runtime)?)?;
         let tokens = tokens(&residues(length)).collect::<Vec<u8>>();
         let residue_index: Vec<i32> = (0..length as i32).collect();
         let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &vec![0; length] };
         let mut before: Option<Instant> = None;
         let mut progress = |step| {
             let now = Instant::now();
-            let Step::Block { block, .. } = step else { return };
-            if let (Some(before), true) = (before, block > 0) {
-                blocks.push(now.duration_since(before).as_secs_f64());
+            if let Step::Block { block, .. } = step {
+                if let (Some(before), true) = (before, block > 0) {
+                    blocks.push(now.duration_since(before).as_secs_f64());
+                }
+                before = Some(now);
             }
-            before = Some(now);
+            ControlFlow::Continue(())
         };
-        model.run(
-            &input,
-            passes,
-            want,
-            self.arena.bytes(),
-            self.engine.isa(),
-            self.executor,
-            &mut progress,
-        )?;
+        model.run_with(&input, &request, self.arena.bytes(), &runtime, &mut progress)?;
         Ok(())
     }
 }

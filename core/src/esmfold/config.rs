@@ -3,6 +3,7 @@
 use crate::fixed::{ACT_FRAC, Multiplier};
 use crate::format::{FormatError, ModelFile};
 use crate::kernels::linear::GROUP;
+use crate::structure::Config as StructureConfig;
 
 /// Name of the configuration tensor.
 pub const CONFIG: &str = "fold.config";
@@ -15,21 +16,6 @@ pub const DISTANCE_BINS: usize = 15;
 
 /// Rows of the residue embedding: 20 amino acids in AlphaFold's order, and X.
 pub const RESIDUES: usize = 21;
-
-/// Bins of the distogram and of the predicted aligned error.
-pub const PAIR_BINS: usize = 64;
-
-/// Bins of the pLDDT.
-pub const PLDDT_BINS: usize = 50;
-
-/// Atoms that have a pLDDT: the places of the `atom37` layout.
-pub const ATOM_TYPES: usize = 37;
-
-/// Torsions of a residue: omega, phi, psi, chi1 to chi4.
-pub const TORSIONS: usize = 7;
-
-/// Most input channels of a Linear all of whose channels have two limbs.
-pub const TWO_LIMBS_MAX: usize = 131_071 / 129;
 
 /// The shape and the constants of a folding model, as `fold.config` stores them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,71 +57,6 @@ pub struct Config {
     pub sequence_temperature: Multiplier,
     /// The same of triangle attention.
     pub pair_temperature: Multiplier,
-}
-
-/// The shape and the constants of the structure module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StructureConfig {
-    /// Iterations; all have the same weights.
-    pub iterations: usize,
-    /// Channels of the sequence representation.
-    pub width: usize,
-    /// Channels of the pair representation.
-    pub pair_width: usize,
-    /// Heads of invariant point attention.
-    pub heads: usize,
-    /// Channels of a head.
-    pub head_width: usize,
-    /// Query and key points of a head.
-    pub query_points: usize,
-    /// Value points of a head.
-    pub value_points: usize,
-    /// Layers of the transition.
-    pub transition_layers: usize,
-    /// Blocks of the angle resnet.
-    pub resnet_blocks: usize,
-    /// Channels of the angle resnet.
-    pub resnet_width: usize,
-    /// Fractional bits of the stored pair representation, 16-bit codes.
-    pub pair_frac: u32,
-    /// What is added to a point's squared norm, and the least squared norm of a torsion's (sine, cosine), unit 2^-32.
-    pub epsilon: u64,
-    /// `log2(e) * sqrt(1 / (3 * head width)) * 2^-16`: from a product of query and key, unit 2^-32, to units of 2^-16 log2.
-    pub scalar_weight: Multiplier,
-    /// Angstroms (unit 2^-16) per unit of translation (2^-20).
-    pub translation_scale: Multiplier,
-}
-
-impl StructureConfig {
-    /// Outputs of the Linear that makes all queries, keys, values and points.
-    pub const fn projections(&self) -> usize {
-        let points = 2 * self.query_points + self.value_points;
-        self.heads * (3 * self.head_width + 3 * points)
-    }
-
-    /// How many equal groups of heads the attended pairs are cut into, so that each group's channels can have two limbs; 0 if
-    /// that can't be.
-    pub const fn pair_parts(&self) -> usize {
-        let mut parts = 1;
-        while parts <= self.heads {
-            if self.heads.is_multiple_of(parts) && self.heads / parts * self.pair_width <= TWO_LIMBS_MAX {
-                return parts;
-            }
-            parts += 1;
-        }
-        0
-    }
-
-    /// Inputs of part `part` of the output Linear: part 0 reads the values, then the points' x, y, z and norms; each further
-    /// one the attended pairs of a group of heads.
-    pub const fn output_part(&self, part: usize) -> usize {
-        let parts = self.pair_parts();
-        match (part, parts) {
-            (0, _) => self.heads * (self.head_width + 4 * self.value_points),
-            (_, 0) => 0,
-            _ => self.heads / parts * self.pair_width,
-        }
-    }
 }
 
 impl Config {
@@ -273,7 +194,6 @@ impl Config {
 
     /// Everything that a pass relies on.
     pub fn check(&self) -> Result<(), &'static str> {
-        let s = &self.structure;
         let between = |value: usize, most: usize| (1..=most).contains(&value);
         let head = |width: usize, heads: usize| {
             between(heads, 256)
@@ -295,37 +215,13 @@ impl Config {
             }
             () if !between(self.position_bins, 1024) => Err("there must be 1 to 1024 position bins"),
             () if !between(self.passes, 256) => Err("there must be 1 to 256 passes"),
-            () if [self.sequence_frac, self.pair_frac, self.mix_frac, s.pair_frac]
-                .iter()
-                .any(|&frac| frac > ACT_FRAC) =>
-            {
+            () if [self.sequence_frac, self.pair_frac, self.mix_frac].iter().any(|&frac| frac > ACT_FRAC) => {
                 Err("a representation has at most 16 fractional bits")
             }
-            () if !between(s.iterations, 64) => Err("there must be 1 to 64 iterations"),
-            () if !between(s.width, TWO_LIMBS_MAX) || !between(s.resnet_width, TWO_LIMBS_MAX) => {
-                Err("the structure module's widths must be 1 to 1016")
-            }
-            () if !between(s.pair_width, TWO_LIMBS_MAX) => {
-                Err("the structure module's pair width must be 1 to 1016")
-            }
-            () if !between(s.heads, 64) || !between(s.head_width, 256) => {
-                Err("the structure module has 1 to 64 heads of 1 to 256 channels")
-            }
-            () if !between(s.query_points, 64) || !between(s.value_points, 64) => {
-                Err("a head has 1 to 64 points of each kind")
-            }
-            () if !between(s.transition_layers, 16) || !between(s.resnet_blocks, 16) => {
-                Err("there must be 1 to 16 layers of the transition and of the angle resnet")
-            }
-            () if s.pair_parts() == 0 => Err("a head's pairs must fit one Linear"),
-            () if !multiplier(self.sequence_temperature)
-                || !multiplier(self.pair_temperature)
-                || !multiplier(s.scalar_weight)
-                || !multiplier(s.translation_scale) =>
-            {
+            () if !multiplier(self.sequence_temperature) || !multiplier(self.pair_temperature) => {
                 Err("a constant's mantissa must be at least 2^30 and its shift -64 to 127")
             }
-            () => Ok(()),
+            () => self.structure.check(),
         }
     }
 }
@@ -391,15 +287,6 @@ mod tests {
     fn records_round_trip() {
         assert_eq!(Config::from_record(&V1.to_record()), V1);
         assert_eq!(V1.check(), Ok(()));
-    }
-
-    #[test]
-    fn attended_pairs_are_cut_so_that_their_channels_can_have_two_limbs() {
-        let s = V1.structure;
-        assert_eq!((s.pair_parts(), s.output_part(0), s.output_part(1)), (2, 576, 768));
-        assert_eq!(s.projections(), 12 * 48 + 3 * 12 * 16);
-        assert_eq!(StructureConfig { heads: 7, pair_width: 600, ..s }.pair_parts(), 7);
-        assert_eq!(StructureConfig { pair_width: 1017, ..s }.pair_parts(), 0);
     }
 
     #[test]

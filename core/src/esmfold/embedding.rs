@@ -3,17 +3,16 @@
 //! The hidden states are mixed as they arise: each is added to one sum with its weight, and none is kept.
 
 use super::config::{Config, RESIDUES};
-use super::rows::Codes;
-use super::run::Pass;
-use crate::arena::{Arena, ArenaError, Layout};
-use crate::esm2::{HiddenRow, Norm};
-use crate::executor::Executor;
+use crate::arena::{ArenaError, Source, bytes_of};
+use crate::esm::HiddenRow;
 use crate::fixed::{ACT_FRAC, requantize};
 use crate::format::{FormatError, ModelFile};
 use crate::geometry::Residue;
 use crate::kernels::linear::{Linear, PANEL, Then};
 use crate::kernels::rows::Rows;
 use crate::kernels::scalar::activation::add;
+use crate::nn::quantized_tile::QuantizedTile;
+use crate::nn::{Context, Norm};
 use crate::quant::STREAM_MAX;
 
 /// Fractional bits of a hidden state's weight.
@@ -24,6 +23,10 @@ const WEIGHT_FRAC: i32 = 30;
 pub struct Embedding<'a> {
     /// Share of each hidden state, unit 2^-30.
     mix: &'a [i32],
+    /// Fractional bits of the mix.
+    mix_frac: u32,
+    /// LayerNorm's epsilon in squares of the mix's unit.
+    epsilon: u64,
     norm: Norm<'a>,
     /// Language model width to sequence width.
     up: Linear<'a>,
@@ -48,6 +51,8 @@ impl<'a> Embedding<'a> {
         }
         Ok(Self {
             mix: file.i32s("fold.embedding.mix", &[states])?,
+            mix_frac: config.mix_frac,
+            epsilon: config.epsilon_mix,
             norm: Norm::load(file, "fold.embedding.norm", mix_width)?,
             up: Linear::load(file, "fold.embedding.up", mix_width, width)?,
             down: Linear::load(file, "fold.embedding.down", width, width)?,
@@ -56,10 +61,10 @@ impl<'a> Embedding<'a> {
     }
 
     /// Adds a hidden state to `mix`, `[residues, mix_width]` in units of 2^-`mix_frac`. `<cls>` and `<eos>` are passed over.
-    pub fn add(&self, config: &Config, row: &HiddenRow, mix: &mut [i32]) {
+    pub fn add(&self, row: &HiddenRow, mix: &mut [i32]) {
         let width = row.values.len();
         let weight = self.mix.get(row.layer).copied().unwrap_or(0);
-        let shift = WEIGHT_FRAC + ACT_FRAC.saturating_sub(config.mix_frac) as i32;
+        let shift = WEIGHT_FRAC + ACT_FRAC.saturating_sub(self.mix_frac) as i32;
         let sums = row.token.checked_sub(1).and_then(|residue| mix.get_mut(residue * width..));
         let sums = sums.and_then(|rest| rest.get_mut(..width)).unwrap_or_default();
         for (sum, &value) in sums.iter_mut().zip(row.values) {
@@ -67,45 +72,56 @@ impl<'a> Embedding<'a> {
         }
     }
 
-    /// A worker's scratch.
-    pub fn scratch_layout(&self) -> Layout {
-        let (wide, width) = (self.up.inputs(), self.down.inputs());
-        Codes::layout(Layout::new().add::<i32>(PANEL * width), wide.max(width))
+    /// Bytes of working memory for `workers` workers.
+    ///
+    /// # Errors
+    /// They exceed the address width.
+    pub fn bytes(&self, workers: usize) -> Result<usize, ArenaError> {
+        Ok(bytes_of(|counter| Scratch::take(counter, self))?.saturating_mul(workers))
     }
 
     /// Fills `embedded`, `[residues, width]` in sequence units, from the mix.
+    ///
+    /// # Errors
+    /// `scratch` is smaller than [`bytes`](Self::bytes) says.
     pub fn run(
         &self,
-        pass: &Pass,
+        context: &Context,
         residues: &(dyn Fn(usize) -> Residue + Sync),
         mix: &[i32],
         embedded: &mut [i32],
         scratch: &mut [u8],
-        executor: &dyn Executor,
-    ) {
+    ) -> Result<(), ArenaError> {
         let (wide, width) = (self.up.inputs(), self.down.inputs());
-        let work = |panel: usize, chunk: &mut [u8], scratch: &mut [u8]| -> Result<(), ArenaError> {
-            let mut arena = Arena::new(scratch)?;
-            let hidden: &mut [i32] = arena.take(PANEL * width)?;
-            let mut codes = Codes::carve(&mut arena, wide.max(width))?;
-            let embedded: &mut [i32] =
-                bytemuck::try_cast_slice_mut(chunk).map_err(|_| ArenaError::Misaligned)?;
+        let backend = context.backend;
+        context.for_each(embedded, PANEL * width, scratch, |panel, embedded, mut scratch| {
+            let Scratch { hidden, mut tile } = Scratch::take(&mut scratch, self)?;
             let rows = embedded.len() / width;
-            let epsilons = &[pass.dims.config.epsilon_mix; PANEL][..rows];
-            let mix = Rows::new(&mix[panel * PANEL * wide..], wide);
-            codes.apply_to_norm(pass.backend, &self.up, &self.norm, epsilons, mix, Then::Relu, hidden);
-            codes.apply(pass.backend, &self.down, rows, Rows::new(hidden, width), Then::Store, embedded);
+            let mix = &mix[panel * PANEL * wide..][..rows * wide];
+            tile.make_norm(backend, &self.norm, self.epsilon, mix);
+            tile.apply_made(backend, &self.up, rows, Then::Relu, hidden);
+            tile.apply(backend, &self.down, rows, Rows::new(hidden, width), Then::Store, embedded);
             for (row, x) in embedded.chunks_exact_mut(width).enumerate() {
                 let residue = residues(panel * PANEL + row).index();
                 let embedding = self.residue.chunks_exact(width).nth(residue).unwrap_or_default();
                 add(x, embedding);
             }
             Ok(())
-        };
-        let chunk = PANEL * width * size_of::<i32>();
-        executor.for_each(bytemuck::cast_slice_mut(embedded), chunk, scratch, &|panel, chunk, scratch| {
-            // Both chunks are as long as the layouts say, so carving them succeeds.
-            let _ = work(panel, chunk, scratch);
-        });
+        })
+    }
+}
+
+/// A worker's scratch.
+#[derive(Debug)]
+struct Scratch<S: Source> {
+    /// `[16, width]`
+    hidden: S::Piece<i32>,
+    tile: QuantizedTile<S>,
+}
+
+impl<S: Source> Scratch<S> {
+    fn take(source: &mut S, embedding: &Embedding) -> Result<Self, ArenaError> {
+        let (wide, width) = (embedding.up.inputs(), embedding.down.inputs());
+        Ok(Self { hidden: source.take(PANEL * width)?, tile: QuantizedTile::take(source, wide.max(width))? })
     }
 }

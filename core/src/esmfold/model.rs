@@ -3,15 +3,12 @@
 use super::block::{Block, pair_site, sequence_site};
 use super::config::Config;
 use super::embedding::Embedding;
-use super::heads::{AlignedError, Distogram, Plddt};
 use super::recycling::Recycling;
-use super::structure::StructureModule;
-use crate::esm2::LanguageModel;
+use crate::esm::LanguageModel;
 use crate::format::{FormatError, ModelFile};
+use crate::heads::{AlignedError, Distogram, Plddt};
 use crate::quant::Site;
-
-/// Operations of a block that store the pair representation.
-pub const PAIR_SITES: usize = 6;
+use crate::structure::{Representations, StructureModule};
 
 /// The language model and the folding trunk of one file.
 #[derive(Clone, Debug)]
@@ -30,8 +27,8 @@ pub struct FoldingModel<'a> {
     pub(super) distogram: Distogram<'a>,
     /// Bytes of the widest stored value of the sequence and of the pair representation.
     pub(super) code_bytes: [usize; 2],
-    /// Codes of the longest row of pairs that a block saves.
-    pub(super) saved_row: usize,
+    /// Codes of the longest quantized pair that a block saves.
+    pub(super) quantized_pair: usize,
 }
 
 impl<'a> FoldingModel<'a> {
@@ -51,14 +48,20 @@ impl<'a> FoldingModel<'a> {
         let (sequence_start, pair_start) = (sequence_site(file, &config, 0)?, pair_site(file, &config, 0)?);
         let bytes = |site: &Site| site.codec.bytes_per_value();
         let mut code_bytes = [bytes(&sequence_start), bytes(&pair_start)];
-        let mut saved_row = 0;
+        let mut quantized_pair = 0;
         for index in 0..config.blocks {
             let block = Block::load(file, &config, index)?;
             let [sequence, pair] = &mut code_bytes;
             *sequence = (*sequence).max(bytes(&block.sequence));
             *pair = block.pair.iter().map(bytes).fold(*pair, usize::max);
-            saved_row = saved_row.max(block.saved_row());
+            quantized_pair = quantized_pair.max(block.quantized_pair());
         }
+        let representations = Representations {
+            sequence_width: config.sequence_width,
+            sequence_frac: config.sequence_frac,
+            pair_width: config.pair_width,
+            pair_frac: config.pair_frac,
+        };
         Ok(Self {
             file: *file,
             config,
@@ -66,13 +69,18 @@ impl<'a> FoldingModel<'a> {
             recycling: Recycling::load(file, &config)?,
             sequence_start,
             pair_start,
-            structure: StructureModule::load(file, &config)?,
-            plddt: Plddt::load(file, &config)?,
-            aligned_error: AlignedError::load(file, &config)?,
-            distogram: Distogram::load(file, &config)?,
+            structure: StructureModule::load(
+                file,
+                &config.structure,
+                &representations,
+                config.epsilon_activation,
+            )?,
+            plddt: Plddt::load(file, config.structure.width, config.epsilon_activation)?,
+            aligned_error: AlignedError::load(file, config.pair_width, config.pair_frac)?,
+            distogram: Distogram::load(file, config.pair_width, config.pair_frac)?,
             language_model,
             code_bytes,
-            saved_row,
+            quantized_pair,
         })
     }
 

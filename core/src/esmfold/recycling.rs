@@ -2,14 +2,15 @@
 
 use super::config::{Config, DISTANCE_BINS};
 use super::distances;
-use super::memory::{Dims, PairScratch};
-use super::rows::{Stored, TILE, to_unit};
-use super::run::Pass;
-use crate::esm2::Norm;
-use crate::executor::Executor;
+use crate::arena::{Arena, ArenaError, Source};
 use crate::format::{FormatError, ModelFile};
 use crate::kernels::scalar::activation::add;
+use crate::nn::Norm;
+use crate::nn::quantized_tile::TILE;
+use crate::nn::stream::{StreamFormat, to_unit};
 use crate::quant::STREAM_MAX;
+use crate::trunk::scratch::PairScratch;
+use crate::trunk::shape::{Representation, Setting, Shape};
 
 /// The weights.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +21,18 @@ pub struct Recycling<'a> {
     distance: &'a [i32],
     /// `[2 * position_bins + 2, pair_width]`, pair units; row 0, for masked pairs, is never used.
     position: &'a [i32],
+    position_bins: usize,
+    /// Fractional bits of the sequence and of the pair representation.
+    fracs: [u32; 2],
+}
+
+/// What pairs start from besides the pass before.
+#[derive(Clone, Copy, Debug)]
+pub struct Geometry<'g> {
+    /// Virtual CB atoms of the structure before.
+    pub cbs: &'g [[i32; 3]],
+    /// Number of each residue along its chain.
+    pub residue_index: &'g [i32],
 }
 
 impl<'a> Recycling<'a> {
@@ -37,77 +50,82 @@ impl<'a> Recycling<'a> {
             pair_norm: Norm::load(file, "fold.recycling.pair_norm", config.pair_width)?,
             distance: table("fold.recycling.distance", DISTANCE_BINS)?,
             position: table("fold.recycling.position", config.positions())?,
+            position_bins: config.position_bins,
+            fracs: [config.sequence_frac, config.pair_frac],
         })
     }
 
-    /// Stores the sequence representation at `next`: the embedded one and the LayerNorm of the one before, stored at `previous`
-    /// (zeros in the first pass). `scratch` holds two rows.
+    /// Stores the sequence representation as `next` says: the embedded one and the LayerNorm of the one before, which is stored as `previous`
+    /// says (zeros in the first pass). `scratch` holds two rows.
+    ///
+    /// # Errors
+    /// `scratch` does not.
     pub fn sequence(
         &self,
-        pass: &Pass,
-        previous: Option<&Stored>,
-        next: &Stored,
-        embedded: &[i32],
-        sequence: &mut [u8],
-        scratch: &mut [i32],
-    ) {
-        let config = &pass.dims.config;
-        let width = config.sequence_width;
-        let Some((x, y)) = scratch.split_at_mut_checked(width) else { return };
-        let Some(y) = y.get_mut(..width) else { return };
+        on: &Setting,
+        previous: Option<&StreamFormat>,
+        next: &StreamFormat,
+        (embedded, sequence): (&[i32], &mut [u8]),
+        scratch: &mut [u8],
+    ) -> Result<(), ArenaError> {
+        let Setting { context, shape } = *on;
+        let Representation { width, epsilon, .. } = shape.sequence;
+        let mut scratch = Arena::new(scratch)?;
+        let (x, y): (&mut [i32], &mut [i32]) = (scratch.take(width)?, scratch.take(width)?);
         for (embedded, codes) in embedded.chunks_exact(width).zip(sequence.chunks_exact_mut(next.code_row)) {
             x.fill(0);
             if let Some(previous) = previous {
-                previous.decode(pass.backend, codes, x);
+                previous.decode(context.backend, codes, x);
             }
-            self.sequence_norm.apply(pass.backend, config.epsilon_sequence, x, y);
-            y.iter_mut().for_each(|y| *y = to_unit(*y, config.sequence_frac));
+            self.sequence_norm.apply(context.backend, epsilon, x, y);
+            y.iter_mut().for_each(|y| *y = to_unit(*y, self.fracs[0]));
             add(y, embedded);
-            next.encode(pass.backend, y, codes);
+            next.encode(context.backend, y, codes);
         }
+        Ok(())
     }
 
-    /// Stores the pair representation at `next`: the LayerNorm of the one before, stored at `previous` (zeros in the first
+    /// Stores the pair representation as `next` says: the LayerNorm of the one before, which is stored as `previous` says (zeros in the first
     /// pass), the bin of the distance between the virtual CBs of the structure before (bin 0 in the first pass), and the difference of
     /// residue numbers. Rows are computed in parallel.
-    #[expect(clippy::too_many_arguments, reason = "an operation's inputs and outputs")]
+    ///
+    /// # Errors
+    /// The memory is not as the plan says.
     pub fn pair(
         &self,
-        pass: &Pass,
-        previous: Option<&Stored>,
-        next: &Stored,
-        cbs: &[[i32; 3]],
-        residue_index: &[i32],
+        on: &Setting,
+        (previous, next): (Option<&StreamFormat>, &StreamFormat),
+        geometry: &Geometry,
         pair: &mut [u8],
         scratch: &mut [u8],
-        executor: &dyn Executor,
-    ) {
-        let dims = &pass.dims;
-        let Dims { residues, config, .. } = *dims;
-        let width = config.pair_width;
-        executor.for_each(pair, dims.pair_rows(), scratch, &|i, codes, scratch| {
-            let Ok(PairScratch { stream, update, .. }) = PairScratch::carve(dims, scratch) else { return };
+    ) -> Result<(), ArenaError> {
+        let Setting { context, shape } = *on;
+        let Shape { residues, pair: Representation { width, epsilon, .. }, .. } = *shape;
+        let Geometry { cbs, residue_index } = *geometry;
+        let backend = context.backend;
+        context.for_each(pair, shape.pair_row(), scratch, |i, codes, mut scratch| {
+            let PairScratch { stream, update, .. } = PairScratch::take(&mut scratch, shape)?;
             for from in (0..residues).step_by(TILE) {
                 let rows = TILE.min(residues - from);
                 let codes = &mut codes[from * next.code_row..];
                 let (stream, update) = (&mut stream[..rows * width], &mut update[..rows * width]);
                 stream.fill(0);
                 if let Some(previous) = previous {
-                    previous.decode(pass.backend, codes, stream);
+                    previous.decode(backend, codes, stream);
                 }
-                let pairs = stream.chunks_exact(width).zip(update.chunks_exact_mut(width));
-                for (row, (x, y)) in pairs.enumerate() {
+                self.pair_norm.apply(backend, epsilon, stream, update);
+                for (row, y) in update.chunks_exact_mut(width).enumerate() {
                     let j = from + row;
-                    self.pair_norm.apply(pass.backend, config.epsilon_pair, x, y);
-                    y.iter_mut().for_each(|y| *y = to_unit(*y, config.pair_frac));
+                    y.iter_mut().for_each(|y| *y = to_unit(*y, self.fracs[1]));
                     let bin = if previous.is_some() { distances::bin(cbs[i], cbs[j]) } else { 0 };
                     add(y, row_of(self.distance, bin.into(), width));
-                    let place = position(residue_index[i], residue_index[j], config.position_bins);
+                    let place = position(residue_index[i], residue_index[j], self.position_bins);
                     add(y, row_of(self.position, place, width));
                 }
-                next.encode(pass.backend, update, codes);
+                next.encode(backend, update, codes);
             }
-        });
+            Ok(())
+        })
     }
 }
 

@@ -3,7 +3,8 @@
 use super::cursor::{Fields, Filler};
 use super::dtype::DType;
 use super::error::EntryFault;
-use super::shape::{MAX_NAME_BYTES, MAX_RANK, Shape};
+use super::shape::{MAX_RANK, Shape};
+use super::tensor_name::MAX_NAME_BYTES;
 
 /// Size of a directory entry in bytes.
 pub const ENTRY_BYTES: usize = 128;

@@ -1,7 +1,8 @@
 //! What can be wrong with a model file.
 
 use super::dtype::DType;
-use super::shape::{Shape, TensorName};
+use super::shape::Shape;
+use super::tensor_name::TensorName;
 
 /// Why a byte slice isn't the model file that the caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -20,7 +20,9 @@ mod directory;
 mod dtype;
 mod error;
 mod header;
+mod names;
 mod shape;
+mod tensor_name;
 #[cfg(test)]
 mod tests;
 
@@ -28,7 +30,9 @@ pub use directory::{ENTRY_BYTES, Entry, name_is_valid, payload_length};
 pub use dtype::{DType, Element};
 pub use error::{EntryFault, FormatError};
 pub use header::{ALIGNMENT, HEADER_BYTES, Header, MAGIC, VERSION, checksum};
-pub use shape::{MAX_NAME_BYTES, MAX_RANK, Shape, TensorName, join};
+pub use names::{join, numbered};
+pub use shape::{MAX_RANK, Shape};
+pub use tensor_name::{MAX_NAME_BYTES, TensorName};
 
 #[cfg(not(target_endian = "little"))]
 compile_error!("model files are little-endian and read in place: big-endian targets are not supported");

@@ -1,14 +1,9 @@
-//! Tensor shapes and names: small values that errors can carry without a heap.
+//! Tensor shapes: small values that errors can carry without a heap.
 
 use core::fmt;
 
-use super::error::FormatError;
-
 /// The most dimensions that a tensor can have.
 pub const MAX_RANK: usize = 4;
-
-/// The longest tensor name in bytes.
-pub const MAX_NAME_BYTES: usize = 64;
 
 /// A tensor's extent along each of its 1 to 4 dimensions, outermost first (row-major).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -75,58 +70,5 @@ impl fmt::Display for Shape {
 impl fmt::Debug for Shape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// The name `prefix.part`, as the parts of a model spell their tensors' names.
-///
-/// # Errors
-/// [`FormatError::MissingTensor`] for a name longer than [`MAX_NAME_BYTES`]: no file has such a tensor.
-pub fn join(prefix: &str, part: &str) -> Result<heapless::String<MAX_NAME_BYTES>, FormatError> {
-    let mut name = heapless::String::new();
-    for piece in [prefix, ".", part] {
-        name.push_str(piece).map_err(|_| FormatError::missing_tensor(prefix))?;
-    }
-    Ok(name)
-}
-
-/// A tensor's name by value, at most 64 bytes, so that an error can name the tensor and stay `Copy`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TensorName {
-    bytes: [u8; MAX_NAME_BYTES],
-    length: u8,
-}
-
-impl TensorName {
-    /// The name.
-    pub fn as_str(&self) -> &str {
-        self.bytes
-            .get(..usize::from(self.length))
-            .and_then(|used| core::str::from_utf8(used).ok())
-            .unwrap_or("")
-    }
-}
-
-/// Keeps as many whole characters as fit [`MAX_NAME_BYTES`]; no tensor of a model file has a longer name.
-impl From<&str> for TensorName {
-    fn from(name: &str) -> Self {
-        let length = name.floor_char_boundary(MAX_NAME_BYTES);
-        let mut bytes = [0; MAX_NAME_BYTES];
-        for (to, from) in bytes.iter_mut().zip(name.bytes().take(length)) {
-            *to = from;
-        }
-        Self { bytes, length: length as u8 }
-    }
-}
-
-impl fmt::Display for TensorName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Debug for TensorName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
     }
 }

@@ -1,6 +1,6 @@
 //! What an attention kernel reads and writes.
 //!
-//! Keys and values of a sequence lie in blocks of rows (see `esm2::state`). In a block, a head's keys are packed like
+//! Keys and values of a sequence lie in blocks of rows (records: `nn::attention`). In a block, a head's keys are packed like
 //! weights (`[rows / 16, head_width / 4, 16, 4]`, so that scores are a gemm) and its values in pairs of rows
 //! (`[rows / 2, head_width, 2]`, so that a dot product of 16-bit pairs sums over keys).
 

@@ -1,9 +1,5 @@
 //! The packed weights of a linear layer.
 
-use super::backend::Backend;
-use super::rows::Rows;
-use crate::fixed::TokenScale;
-use crate::format::{FormatError, ModelFile, join};
 use crate::quant::Site;
 
 /// Output channels in one packed panel.
@@ -77,32 +73,11 @@ pub struct Linear<'a> {
 }
 
 impl<'a> Linear<'a> {
-    /// Reads layer `name` with the given numbers of inputs and outputs from a model file and checks all that the kernels rely on.
-    pub fn load(
-        file: &ModelFile<'a>,
-        name: &str,
-        inputs: usize,
-        outputs: usize,
-    ) -> Result<Self, FormatError> {
-        let file = file.under(&join(name, "")?);
-        let outliers: &[u16] = file.list(&join(name, "outliers")?)?;
-        let layer = Self {
-            outliers,
-            bias: file.i32s(&join(name, "bias")?, &[outputs])?,
-            mantissa: file.u16s(&join(name, "mantissa")?, &[outputs])?,
-            shift: file.i8s(&join(name, "shift")?, &[outputs])?,
-            row_sum: file.i32s(&join(name, "rowsum")?, &[outputs])?,
-            weight: file.i8s(
-                &join(name, "weight")?,
-                &[outputs.div_ceil(PANEL), panel_groups(inputs, outliers.len()), PANEL, GROUP],
-            )?,
-            inputs,
-        };
-        layer.check().map_err(|what| FormatError::bad_value(name, what))?;
-        Ok(layer)
-    }
-
-    /// A layer over slices of the caller's; `None` where [`load`](Self::load) would refuse them.
+    /// A layer over its parts: `weight` as above, for each of the outputs a `bias`, a weight scale (`mantissa`, `shift`) and a `row_sum`,
+    /// and the `outliers` among the `inputs`, ascending.
+    ///
+    /// # Errors
+    /// What of it kernels can't use.
     pub fn from_parts(
         weight: &'a [i8],
         bias: &'a [i32],
@@ -111,17 +86,19 @@ impl<'a> Linear<'a> {
         row_sum: &'a [i32],
         outliers: &'a [u16],
         inputs: usize,
-    ) -> Option<Self> {
+    ) -> Result<Self, &'static str> {
         let layer = Self { weight, bias, mantissa, shift, row_sum, outliers, inputs };
-        let outputs = bias.len();
-        let sized = mantissa.len() == outputs
-            && shift.len() == outputs
-            && row_sum.len() == outputs
-            && weight.len() == outputs.div_ceil(PANEL) * layer.panel_len();
-        (sized && layer.check().is_ok()).then_some(layer)
+        layer.check().map(|()| layer)
     }
 
+    /// All that the kernels rely on.
     fn check(&self) -> Result<(), &'static str> {
+        let outputs = self.bias.len();
+        if [self.mantissa.len(), self.shift.len(), self.row_sum.len()] != [outputs; 3]
+            || self.weight.len() != outputs.div_ceil(PANEL) * self.panel_len()
+        {
+            return Err("the parts have different numbers of outputs");
+        }
         // |acc| <= 128 * 128 * (inputs + 128 * outliers) must fit an i32.
         if self.outliers.len().saturating_mul(128).saturating_add(self.inputs) > 131_071 {
             return Err("too many inputs and outliers for a 32-bit accumulator");
@@ -136,22 +113,6 @@ impl<'a> Linear<'a> {
             return Err("a weight mantissa is below 2^15");
         }
         Ok(())
-    }
-
-    /// Quantizes the rows of `inputs`, activation units, and multiplies them; then the outputs go to `out`, `[M, outputs]`. There is a scale for
-    /// each row, and `codes` has at least [`row_len`](Self::row_len) for each.
-    pub(crate) fn apply(
-        &self,
-        backend: &Backend,
-        inputs: Rows,
-        codes: &mut [i8],
-        scales: &mut [TokenScale],
-        then: Then,
-        out: &mut [i32],
-    ) {
-        let codes = &mut codes[..scales.len() * self.row_len()];
-        (backend.quantize_rows)(inputs, self.outliers, codes, scales);
-        (backend.gemm)(self, codes, scales, then, &mut out[..scales.len() * self.outputs()]);
     }
 
     /// Places by which an accumulator can be shifted left without loss, whatever the codes and weights are, also those that parts are padded

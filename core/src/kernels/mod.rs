@@ -13,7 +13,6 @@
 mod aarch64;
 pub mod attention;
 mod backend;
-pub(crate) mod head_store;
 mod isa;
 mod lanes;
 pub mod linear;

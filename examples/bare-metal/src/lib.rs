@@ -8,38 +8,22 @@
 use core::fmt;
 
 use foldpoint_core::alphabet;
-use foldpoint_core::esm2::{LanguageModel, RunError, Want};
+use foldpoint_core::esm::{LanguageModel, Request, RunError};
 use foldpoint_core::esmfold::{self, FoldingModel};
 use foldpoint_core::format::{FormatError, ModelFile, checksum};
-use foldpoint_core::{Isa, Serial};
+use foldpoint_core::{Aligned, Isa, Runtime, Serial, include_model};
 
-/// Bytes of working memory: at least what `LanguageModel::plan` says for the example's sequence.
+/// Bytes of working memory: at least what `arena_bytes` says for the example's sequence.
 pub const ARENA_BYTES: usize = 100 * 1024;
 
 /// Working memory, placed as core needs it.
-#[derive(Debug)]
-#[repr(C, align(64))]
-pub struct Arena(pub [u8; ARENA_BYTES]);
+pub type Arena = Aligned<[u8; ARENA_BYTES]>;
 
-impl Arena {
-    /// Zeros, which a static of this value takes no room in the binary for.
-    pub const fn new() -> Self {
-        Self([0; ARENA_BYTES])
-    }
-}
-
-impl Default for Arena {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A model file must start at a multiple of 64 bytes.
-#[repr(C, align(64))]
-struct Aligned<T: ?Sized>(T);
+/// Zeros, which a static of this value takes no room in the binary for.
+pub const EMPTY: Arena = Aligned([0; ARENA_BYTES]);
 
 /// Written by `cargo run -p foldpoint-tests --bin random-model`; 2 layers of 32 channels, 2 trunk blocks.
-static MODEL: &Aligned<[u8]> = &Aligned(*include_bytes!("../tiny.fpm"));
+static MODEL: &[u8] = include_model!("../tiny.fpm");
 
 /// Trp-cage (PDB 1L2Y).
 const SEQUENCE: &[u8; 20] = b"NLYIQWLKDGGPSSGRPPPS";
@@ -80,7 +64,7 @@ pub enum Error {
 
 /// Bytes of the model file.
 pub fn model() -> &'static [u8] {
-    &MODEL.0
+    MODEL
 }
 
 /// Runs the model over the sequence.
@@ -100,8 +84,8 @@ pub fn run(arena: &mut Arena, isa: Isa) -> Result<Checksums, Error> {
 
 /// Contact map and logits.
 fn predict(model: &LanguageModel, arena: &mut Arena, isa: Isa) -> Result<(u32, u32), RunError> {
-    let want = Want { contacts: true, logits: true, ..Want::default() };
-    let outputs = model.run(&tokens(), want, &mut arena.0, isa, &Serial, &mut |_| {})?;
+    let request = Request::default().contacts(true).logits(true);
+    let outputs = model.run(&tokens(), &request, &mut arena.0, &Runtime::new(isa, &Serial))?;
     let contacts = bytemuck::cast_slice(outputs.contacts.unwrap_or_default());
     let logits = bytemuck::cast_slice(outputs.logits.unwrap_or_default());
     Ok((checksum(contacts), checksum(logits)))
@@ -113,8 +97,8 @@ fn fold(model: &FoldingModel, arena: &mut Arena, isa: Isa) -> Result<(u32, u32),
     residue_index.iter_mut().zip(0..).for_each(|(number, place)| *number = place);
     let chains = [0; SEQUENCE.len()];
     let input = esmfold::Input { tokens: &tokens(), residue_index: &residue_index, chains: &chains };
-    let want = esmfold::Want::default();
-    let structure = model.run(&input, 2, want, &mut arena.0, isa, &Serial, &mut |_| {})?;
+    let request = esmfold::Request::default().passes(2);
+    let structure = model.run(&input, &request, &mut arena.0, &Runtime::new(isa, &Serial))?;
     let atoms = bytemuck::cast_slice(structure.atoms.as_flattened().as_flattened());
     let plddt = bytemuck::cast_slice(structure.plddt.as_flattened());
     Ok((checksum(atoms), checksum(plddt)))

@@ -2,11 +2,11 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
 
-use foldpoint_bare_metal::{Arena, Checksums, Error, run};
+use foldpoint_bare_metal::{Arena, Checksums, EMPTY, Error, run};
 use foldpoint_core::Isa;
 use static_cell::ConstStaticCell;
 
-static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(Arena::new());
+static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(EMPTY);
 
 /// Runs every backend that this machine has; all give the same.
 fn run_all(print: impl Fn(&str, Checksums)) -> Result<(), Error> {

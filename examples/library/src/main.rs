@@ -3,11 +3,10 @@
 //! `cargo run --release -p example-library -- models/default.fpm MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG`
 
 use anyhow::{Context, bail};
-use foldpoint_core::Isa;
-use foldpoint_core::Serial;
 use foldpoint_core::alphabet;
-use foldpoint_core::esm2::{LanguageModel, Want};
+use foldpoint_core::esm::{LanguageModel, Request};
 use foldpoint_core::format::ModelFile;
+use foldpoint_core::{AlignedBytes, Runtime};
 
 /// Contacts printed.
 const SHOWN: usize = 10;
@@ -22,17 +21,15 @@ fn main() -> anyhow::Result<()> {
     };
 
     // Core reads tensors in place, and places its working memory, at multiples of 64 bytes.
-    let bytes = std::fs::read(&path).with_context(|| path.clone())?;
-    let mut file = Aligned::zeroed(bytes.len());
-    file.bytes().copy_from_slice(&bytes);
-    let file = ModelFile::parse(file.bytes()).with_context(|| path.clone())?;
+    let bytes = AlignedBytes::copy_of(&std::fs::read(&path).with_context(|| path.clone())?);
+    let file = ModelFile::parse(bytes.bytes()).with_context(|| path.clone())?;
     file.verify().with_context(|| path.clone())?;
     let model = LanguageModel::load(&file).with_context(|| path.clone())?;
 
     let tokens = tokenize(&sequence)?;
-    let want = Want { contacts: true, ..Want::default() };
-    let mut arena = Aligned::zeroed(model.plan(tokens.len(), 1, want)?);
-    let outputs = model.run(&tokens, want, arena.bytes(), Isa::best(), &Serial, &mut |_| {})?;
+    let (request, runtime) = (Request::default().contacts(true), Runtime::serial());
+    let mut arena = AlignedBytes::zeroed(model.arena_bytes(tokens.len(), &request, &runtime)?);
+    let outputs = model.run(&tokens, &request, arena.bytes_mut(), &runtime)?;
 
     let contacts = outputs.contacts.context("the model has no contact head")?;
     for (i, j, probability) in strongest(contacts, sequence.len()) {
@@ -57,23 +54,6 @@ fn strongest(contacts: &[u16], length: usize) -> Vec<(usize, usize, u16)> {
     pairs.sort_by_key(|&(.., probability)| std::cmp::Reverse(probability));
     pairs.truncate(SHOWN);
     pairs
-}
-
-/// Zeroed memory that starts at a multiple of 64 bytes.
-struct Aligned {
-    storage: Vec<u8>,
-    length: usize,
-}
-
-impl Aligned {
-    fn zeroed(length: usize) -> Self {
-        Self { storage: vec![0; length + 63], length }
-    }
-
-    fn bytes(&mut self) -> &mut [u8] {
-        let start = self.storage.as_ptr().align_offset(64);
-        &mut self.storage[start..][..self.length]
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The language model.
 
 use foldpoint_core::alphabet;
-use foldpoint_core::esm2::{Config, LOGIT_FRAC};
+use foldpoint_core::esm::{Config, LOGIT_FRAC};
 use foldpoint_core::fixed::ACT_FRAC;
 use foldpoint_core::kernels::attention::{CONTACT_WEIGHT_MAX, key_scale_max};
 use foldpoint_core::quant::STREAM_MAX;

@@ -63,7 +63,7 @@ pub fn encode(
     let weights = Weights::new(checkpoint);
     let lm = language_model::config(checkpoint, calibration)?;
     let mut units = Units { language_model: lm.stream_frac, ..Units::default() };
-    let mut records = BTreeMap::from([(foldpoint_core::esm2::CONFIG, lm.to_record().to_vec())]);
+    let mut records = BTreeMap::from([(foldpoint_core::esm::CONFIG, lm.to_record().to_vec())]);
     if let Some(shape) = checkpoint.fold_config() {
         let fold = fold::config(&weights, shape, calibration, lm.stream_frac)?;
         (units.sequence, units.pair) = (fold.sequence_frac, fold.pair_frac);

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use foldpoint_core::AlignedBytes;
 use foldpoint_core::format::ModelFile;
 use quantizer::checkpoint::Checkpoint;
 use serde_json::Value;
 
-use crate::fixture::aligned::Aligned;
 use crate::fixture::golden;
 use crate::fixture::handmade::*;
 
@@ -21,7 +21,7 @@ fn quantize(arguments: &[&Path]) -> (Value, String) {
     let done = command.args(arguments).arg("-o").arg(&out).arg("--calibration").arg(fasta).output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(done.status.success(), "{said}");
-    let bytes = Aligned::copy_of(&fs::read(out).unwrap());
+    let bytes = AlignedBytes::copy_of(&fs::read(out).unwrap());
     let file = ModelFile::parse(bytes.bytes()).unwrap();
     (serde_json::from_slice(file.tensor("meta.json").unwrap().bytes).unwrap(), said)
 }

@@ -7,12 +7,13 @@ mod model_file;
 
 use candle_core::{Device, Tensor};
 use checkpoint::{Random, random_checkpoint};
-use foldpoint_core::esmfold::structure::{Inputs, Outputs, StructureModule};
 use foldpoint_core::esmfold::{Config, StructureConfig};
 use foldpoint_core::fixed::Multiplier;
 use foldpoint_core::format::ModelFile;
 use foldpoint_core::geometry::{self, ATOM_NAMES, Rigid};
-use foldpoint_core::{Isa, Serial};
+use foldpoint_core::nn::Context;
+use foldpoint_core::structure::{Inputs, Outputs, Representations, StructureModule};
+use foldpoint_core::{AlignedBytes, Isa, Serial};
 use model_file::{model_file, rounded_by_part};
 use quantizer::checkpoint::{Checkpoint, FoldConfig, structure_shape};
 use quantizer::encode::to_fixed;
@@ -83,21 +84,6 @@ fn geometry_alone_stays_within_a_hundredth_of_an_angstrom() {
     assert!(worst < 0.01 && worst > 0.0, "{worst}");
 }
 
-/// As many bytes at a multiple of 64.
-struct Aligned(Vec<u8>, usize, usize);
-
-impl Aligned {
-    fn new(bytes: usize) -> Self {
-        let memory = vec![0xa5; bytes + 64];
-        let offset = memory.as_ptr().align_offset(64);
-        Self(memory, offset, bytes)
-    }
-
-    fn get(&mut self) -> &mut [u8] {
-        &mut self.0[self.1..self.1 + self.2]
-    }
-}
-
 fn fold_config(fold: &FoldConfig) -> Config {
     let one = Multiplier { mantissa: 1 << 30, shift: 30 };
     let squares = |frac: u32| (1e-5 * f64::from(2 * frac).exp2()).round() as u64;
@@ -154,10 +140,16 @@ fn compare(checkpoint: &Checkpoint, residues: usize, seed: u64, rounded: bool) -
     let expected = reference.forward(&tensor(&sequence, c_s), &tensor(&pair, c_z), &known, &mut tap).unwrap();
 
     let bytes = model_file(&reference, &config.structure);
-    let mut file = Aligned::new(bytes.len());
-    file.get().copy_from_slice(&bytes);
-    let file = file.get();
-    let module = StructureModule::load(&ModelFile::parse(file).unwrap(), &config).unwrap();
+    let file = AlignedBytes::copy_of(&bytes);
+    let file = ModelFile::parse(file.bytes()).unwrap();
+    let representations = Representations {
+        sequence_width: config.sequence_width,
+        sequence_frac: config.sequence_frac,
+        pair_width: config.pair_width,
+        pair_frac: config.pair_frac,
+    };
+    let module =
+        StructureModule::load(&file, &config.structure, &representations, config.epsilon_activation).unwrap();
     let inputs = Inputs {
         residues,
         residue: &|index| geometry::Residue::from_token(token(index)).unwrap(),
@@ -165,11 +157,12 @@ fn compare(checkpoint: &Checkpoint, residues: usize, seed: u64, rounded: bool) -
         pair: &|row, x| x.copy_from_slice(&pair[row * residues * c_z..][..residues * c_z]),
     };
     let run = |isa: Isa| {
-        let mut memory = Aligned::new(module.layout(residues, 1).bytes().unwrap());
+        let mut memory = AlignedBytes::zeroed(module.bytes(residues, 1).unwrap());
         let (mut atoms, mut state) =
             (vec![[[0; 3]; 14]; residues], vec![0; residues * config.structure.width]);
         let outputs = Outputs { atoms: &mut atoms, state: &mut state };
-        module.run(&inputs, outputs, memory.get(), isa.backend(), &Serial).unwrap();
+        let context = Context { backend: isa.backend(), executor: &Serial };
+        module.run(&inputs, outputs, memory.bytes_mut(), &context).unwrap();
         (atoms, state)
     };
     let (atoms, state) = run(Isa::best());

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::AlignedBytes;
+use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::format::{FormatError, ModelFile};
 use quantizer::checkpoint::Checkpoint;
 use quantizer::table::{Kind, Parts};
 use quantizer::writer::ModelWriter;
 
-use crate::fixture::aligned::Aligned;
 use crate::fixture::folding::model;
 use crate::fixture::golden;
 
@@ -29,13 +29,13 @@ fn tensors(path: &Path) -> [Vec<String>; 2] {
 }
 
 /// The same file without the tensor `left_out`.
-fn without(file: &ModelFile, left_out: &str) -> Aligned {
+fn without(file: &ModelFile, left_out: &str) -> AlignedBytes {
     let mut writer = ModelWriter::new();
     for tensor in file.tensors().filter(|tensor| tensor.name != left_out) {
         let shape: Vec<usize> = tensor.shape().iter().map(|&extent| extent as usize).collect();
         writer.add(tensor.name, tensor.dtype, &shape, tensor.bytes.to_vec()).unwrap();
     }
-    Aligned::copy_of(&writer.to_bytes().unwrap())
+    AlignedBytes::copy_of(&writer.to_bytes().unwrap())
 }
 
 /// Holds `load` to the table for the checkpoint at `path`, which has these parts. Loads a file that has the

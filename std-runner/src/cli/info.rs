@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::esmfold::{FoldingModel, StructureConfig};
 use foldpoint_core::format::ModelFile;
 use serde_json::Value;

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::format::ModelFile;
 use foldpoint_core::kernels::Isa;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use foldpoint_core::alphabet::TOKENS;
-use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::esmfold::FoldingModel;
 use std_runner::arena::display_bytes;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::common::{Folder, foldpoint};
 use crate::model_file::{FOLDING, sealed, with, with_tensor};
-use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::format::FormatError;
 use predicates::prelude::*;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::common::{Folder, foldpoint};
-use foldpoint_core::esm2::LanguageModel;
+use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::executor::Serial;
 use foldpoint_core::kernels::Isa;
 use predicates::prelude::*;

@@ -2,10 +2,11 @@
 
 use crate::common::{Folder, foldpoint, npy};
 use crate::model_file::FOLDING;
+use foldpoint_core::Runtime;
 use foldpoint_core::alphabet::MASK;
-use foldpoint_core::esm2::{HiddenLayers, LanguageModel, Want};
-use foldpoint_core::{Isa, Serial};
+use foldpoint_core::esm::{Event, HiddenLayers, LanguageModel, Request};
 use predicates::str::contains;
+use std::ops::ControlFlow;
 use std_runner::arena::Arena;
 use std_runner::model::ModelBytes;
 
@@ -18,12 +19,16 @@ fn expected(tokens: &[u8]) -> [Vec<f32>; 3] {
     let bytes = ModelBytes::embedded().expect("the embedded model");
     let model = LanguageModel::load(&bytes.parse().expect("a model")).expect("a language model");
     let (last, width) = (model.config().layers, model.config().width);
-    let want = Want { logits: true, hidden: HiddenLayers::All, ..Want::default() };
-    let mut arena = Arena::new(model.plan(tokens.len(), 1, want).expect("a plan")).expect("memory");
+    let (request, runtime) = (Request::default().logits(true).hidden(HiddenLayers::All), Runtime::serial());
+    let bytes = model.arena_bytes(tokens.len(), &request, &runtime).expect("a plan");
+    let mut arena = Arena::new(bytes).expect("memory");
     let mut hidden = vec![Vec::new(); last + 1];
     let float = |&value: &i32| value as f32 / 65536.0;
-    let outputs = model.run(tokens, want, arena.bytes(), Isa::best(), &Serial, &mut |row| {
-        hidden[row.layer].extend(row.values.iter().map(float));
+    let outputs = model.run_with(tokens, &request, arena.bytes(), &runtime, &mut |event| {
+        if let Event::Hidden(row) = event {
+            hidden[row.layer].extend(row.values.iter().map(float));
+        }
+        ControlFlow::Continue(())
     });
     let logits = outputs.expect("it runs").logits.expect("logits").iter().map(float).collect();
     // Without <cls> and <eos>.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fasta::Sequence;
-use foldpoint_core::esm2::Config;
+use foldpoint_core::esm::Config;
 use std_runner::embedding::{residues, to_floats};
 use std_runner::engine::Prediction;
 use std_runner::output::{OutputDir, npy, safetensors};

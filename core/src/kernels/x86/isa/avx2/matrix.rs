@@ -6,13 +6,12 @@
 //! integers.
 
 use super::outliers;
-use super::widen::columns;
+use super::widen::{WideGroup, columns};
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use crate::kernels::x86::generic::matrix::{Output, PASS_ROWS, Rows, TAKEN_ROWS, bring_near};
 use crate::kernels::x86::generic::vectors::Group;
 use crate::kernels::x86::isa::ymm::{self, Pair};
 use core::arch::asm;
-use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
@@ -30,11 +29,6 @@ const PART: usize = (16 << 10) / size_of::<WideGroup>();
 
 /// Four codes of a row, widened.
 type WideCodes = [i16; GROUP];
-
-/// A group of a panel, widened: the first two inputs of its sixteen columns, in pairs, then the other two.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-pub struct WideGroup(#[expect(dead_code, reason = "the loop in assembly reads it")] pub [__m256i; 4]);
 
 /// Products of all rows with all panels, `[panels, panel_groups, 16, 4]`. None are made where a row's codes have no room: false.
 #[target_feature(enable = "avx2")]

@@ -1,7 +1,6 @@
 //! The columns of outlier channels' high limbs: copies of the channels' own, in whatever a model file has.
 
-use super::matrix::WideGroup;
-use super::widen::columns;
+use super::widen::{WideGroup, columns};
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use crate::kernels::x86::generic::vectors::Group;
 use core::arch::x86_64::*;

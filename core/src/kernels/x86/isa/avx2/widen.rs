@@ -4,6 +4,11 @@ use crate::kernels::x86::generic::vectors::Group;
 use crate::kernels::x86::isa::ymm::Pair;
 use core::arch::x86_64::*;
 
+/// A group of a panel, widened: the first two inputs of its sixteen columns, in pairs, then the other two.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub struct WideGroup(#[expect(dead_code, reason = "the loop in assembly reads it")] pub [__m256i; 4]);
+
 /// The first two inputs of a group's sixteen columns, and the other two.
 #[inline]
 #[target_feature(enable = "avx2")]

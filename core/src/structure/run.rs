@@ -1,0 +1,248 @@
+//! The iterations.
+
+use super::backbone_update::moved;
+use super::invariant_point_attention::{Query, attend};
+use super::memory::{Memory, PairRow, PairRows, PairScratch, ROWS, ResidueScratch, Shape, UPDATE};
+use super::projections::HeadShape;
+use super::weights::StructureModule;
+use crate::arena::{Arena, ArenaError};
+use crate::fixed::{ACT_FRAC, Multiplier};
+use crate::format::FormatError;
+use crate::geometry::{ATOM14, FRAME_FRAC, Frame, Residue, TORSIONS, atom14_positions, torsion_frames};
+use crate::kernels::linear::Then;
+use crate::kernels::rows::Rows;
+use crate::kernels::scalar::activation::add;
+use crate::nn::Context;
+use crate::nn::stream::to_activation;
+use thiserror::Error;
+
+/// From a frame's translation to points of attention.
+const TO_POINTS: Multiplier = Multiplier { mantissa: 1, shift: FRAME_FRAC as i32 - ACT_FRAC as i32 };
+
+/// What the structure module reads.
+#[expect(missing_debug_implementations, reason = "functions")]
+pub struct Inputs<'i> {
+    /// How many residues there are.
+    pub residues: usize,
+    /// The residue with a number.
+    pub residue: &'i (dyn Fn(usize) -> Residue + Sync),
+    /// Writes a residue's row of the trunk's sequence representation, `[trunk.sequence_width]` in sequence units.
+    pub sequence: &'i (dyn Fn(usize, &mut [i32]) + Sync),
+    /// Writes a residue's pairs with all residues, `[residues, trunk.pair_width]` in pair units.
+    pub pair: &'i (dyn Fn(usize, &mut [i32]) + Sync),
+}
+
+/// Where the results go.
+#[derive(Debug)]
+pub struct Outputs<'o> {
+    /// Atoms in the `atom14` layout, unit 2^-16 angstrom: `[residues]`.
+    pub atoms: &'o mut [[[i32; 3]; ATOM14]],
+    /// The sequence representation after the last iteration, `[residues, width]`, activation units.
+    pub state: &'o mut [i32],
+}
+
+/// Why there is no structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RunError {
+    /// The memory is misaligned, too small, or would exceed the address width.
+    #[error(transparent)]
+    Arena(#[from] ArenaError),
+    /// A tensor can't be used.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}
+
+/// What all steps read.
+struct Steps<'s, 'a> {
+    model: &'s StructureModule<'a>,
+    shape: Shape,
+    context: &'s Context<'s>,
+}
+
+impl StructureModule<'_> {
+    /// Runs all iterations. `memory` holds at least [`bytes`](Self::bytes) for [`Context::workers`] workers; its contents don't matter.
+    /// At most 16384 residues.
+    ///
+    /// # Errors
+    /// `memory` is misaligned or smaller than [`bytes`](Self::bytes) says. No tensor that [`load`](Self::load) has checked is refused.
+    pub fn run(
+        &self,
+        inputs: &Inputs,
+        outputs: Outputs,
+        memory: &mut [u8],
+        context: &Context,
+    ) -> Result<(), RunError> {
+        let shape = self.shape(inputs.residues);
+        let workers = context.workers();
+        let mut arena = Arena::of_size(self.bytes(inputs.residues, workers)?, memory)?;
+        let mut memory = Memory::take(&mut arena, &shape, workers)?;
+        let steps = Steps { model: self, shape, context };
+        steps.make_pairs(inputs, &mut memory)?;
+        steps.start(inputs, &mut memory)?;
+        for iteration in 1..=shape.config.iterations {
+            steps.project(&mut memory)?;
+            steps.update(iteration == shape.config.iterations, &mut memory)?;
+        }
+        steps.finish(inputs, outputs, &mut memory);
+        Ok(())
+    }
+}
+
+impl Steps<'_, '_> {
+    fn make_pairs(&self, inputs: &Inputs, memory: &mut Memory<Arena>) -> Result<(), RunError> {
+        let shape = &self.shape;
+        let Memory { pairs, scratch, .. } = memory;
+        self.context.for_each(pairs, shape.pair_row()?, scratch, |index, chunk, mut scratch| {
+            let row = PairRow::take(&mut Arena::new(chunk)?, shape)?;
+            let scratch = PairScratch::take(&mut scratch, shape)?;
+            let decode = |row: &mut [i32]| (inputs.pair)(index, row);
+            self.model.make_pair_row(self.context.backend, shape, &decode, row, scratch);
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Calls `work` for chunks of [`ROWS`] rows of `row_len` values: first row, rows, scratch.
+    fn for_rows(
+        &self,
+        data: &mut [i32],
+        row_len: usize,
+        scratch: &mut [u8],
+        work: impl Fn(usize, &mut [i32], ResidueScratch<Arena>) -> Result<(), RunError> + Sync,
+    ) -> Result<(), RunError> {
+        let done = self.context.for_each(data, ROWS * row_len, scratch, |index, rows, mut scratch| {
+            let scratch = ResidueScratch::take(&mut scratch, &self.shape)?;
+            work(index * ROWS, rows, scratch).map_err(|error| match error {
+                RunError::Arena(error) => error,
+                RunError::Format(_) => ArenaError::WrongChunk,
+            })
+        });
+        done.or_else(|error| {
+            // A worker can't hand out which tensor it could not use: that is looked for once more.
+            self.model.check_layers()?;
+            Err(error.into())
+        })
+    }
+
+    /// The sequence representation before the first iteration, and frames that have not moved.
+    fn start(&self, inputs: &Inputs, memory: &mut Memory<Arena>) -> Result<(), RunError> {
+        let (model, shape, backend) = (self.model, &self.shape, self.context.backend);
+        let (width, len, trunk) = (shape.config.width, shape.state_len(), &shape.trunk);
+        let Memory { states, frames, scratch, .. } = memory;
+        frames.fill(Frame::IDENTITY.to_array());
+        self.for_rows(states, len, scratch, |first, states, scratch| {
+            let ResidueScratch { mut tile, outputs: [x, y, _], .. } = scratch;
+            let rows = states.len() / len;
+            tile.make(rows, trunk.sequence_width, |row, x| {
+                (inputs.sequence)(first + row, x);
+                x.iter_mut().for_each(|x| *x = to_activation(*x, trunk.sequence_frac));
+            });
+            tile.apply_made(backend, &model.sequence_input, rows, Then::Store, x);
+            model.sequence_norm.apply(backend, model.epsilon, &x[..rows * width], y);
+            tile.apply(backend, &model.initial, rows, Rows::new(y, width), Then::Store, x);
+            let made = y.chunks_exact(width).zip(x.chunks_exact(width));
+            for (state, (initial, sequence)) in shape.states(states).zip(made) {
+                state.initial.copy_from_slice(initial);
+                state.sequence.copy_from_slice(sequence);
+            }
+            Ok(())
+        })
+    }
+
+    /// Fills the records of all residues.
+    fn project(&self, memory: &mut Memory<Arena>) -> Result<(), RunError> {
+        let (shape, backend) = (&self.shape, self.context.backend);
+        let linear = self.model.attention.projections();
+        let heads = HeadShape::new(&shape.config);
+        let (len, state_len) = (shape.record_len(), shape.state_len());
+        let Memory { states, records, frames, scratch, .. } = memory;
+        let (states, frames) = (&**states, &**frames);
+        self.for_rows(records, len, scratch, |first, records, scratch| {
+            let ResidueScratch { mut tile, outputs: [x, ..], .. } = scratch;
+            let rows = records.len() / len;
+            let inputs =
+                Rows { values: &states[first * state_len..], width: linear.inputs(), stride: state_len };
+            tile.apply(backend, linear, rows, inputs, Then::Store, x);
+            let made = x.chunks_exact(len).zip(&frames[first..]);
+            for (record, (projections, &frame)) in records.chunks_exact_mut(len).zip(made) {
+                heads.store(projections, &Frame::from_array(frame).rigid(TO_POINTS), record);
+            }
+            Ok(())
+        })
+    }
+
+    /// Attention, transition and the frames' update; in the last iteration the torsions too, since only those are used.
+    fn update(&self, last: bool, memory: &mut Memory<Arena>) -> Result<(), RunError> {
+        let shape = &self.shape;
+        let len = shape.state_len();
+        let Memory { states, records, frames, pairs, scratch } = memory;
+        let (records, pairs) = (&**records, PairRows::new(shape, pairs)?);
+        let shared = &**frames;
+        let scores = self.model.attention.scores();
+        self.for_rows(states, len, scratch, |first, states, mut scratch| {
+            for (row, &frame) in shared[first..].iter().take(states.len() / len).enumerate() {
+                let residue = first + row;
+                let PairRow { codes, bias } = pairs.of(residue)?;
+                let frame = &Frame::from_array(frame).rigid(TO_POINTS);
+                let query = Query { records, residue, frame, codes, bias };
+                attend(self.context.backend, shape, scores, &query, row, &mut scratch.attention);
+            }
+            Ok(self.update_rows(last, states, scratch)?)
+        })?;
+        for (frame, state) in frames.iter_mut().zip(shape.states(states)) {
+            *frame = moved(&Frame::from_array(*frame), state.update).to_array();
+        }
+        Ok(())
+    }
+
+    /// All that follows attention.
+    fn update_rows(
+        &self,
+        last: bool,
+        states: &mut [i32],
+        scratch: ResidueScratch<Arena>,
+    ) -> Result<(), FormatError> {
+        let (model, shape, backend) = (self.model, &self.shape, self.context.backend);
+        let (len, width, epsilon) = (shape.state_len(), shape.config.width, model.epsilon);
+        let rows = states.len() / len;
+        let ResidueScratch { mut tile, sequence, outputs: [x, y, z], attention } = scratch;
+        let sequence = &mut sequence[..rows * width];
+        model.attention.output(backend, rows, &attention, &mut tile, x)?;
+        for (state, x) in states.chunks_exact(len).zip(x.chunks_exact_mut(width)) {
+            add(x, &state[..width]);
+        }
+        model.attention_norm.apply(backend, epsilon, &x[..rows * width], sequence);
+        model.transition.run(backend, epsilon, sequence, &mut tile, [&mut *x, &mut *y])?;
+        model.backbone_update.run(backend, rows, sequence, &mut tile, x);
+        let made = sequence.chunks_exact(width).zip(x.chunks_exact(UPDATE));
+        for (state, (sequence, update)) in shape.states(states).zip(made) {
+            state.sequence.copy_from_slice(sequence);
+            state.update.copy_from_slice(update);
+        }
+        if last {
+            let initial = Rows { values: &states[width..], width, stride: len };
+            let inputs = [Rows::new(sequence, width), initial];
+            let torsions = model.angle_resnet.run(backend, rows, inputs, &mut tile, [x, y, z])?;
+            for (state, torsions) in shape.states(states).zip(torsions.chunks_exact(2 * TORSIONS)) {
+                state.torsions.copy_from_slice(torsions);
+            }
+        }
+        Ok(())
+    }
+
+    /// Atoms, and the state for whoever is next.
+    fn finish(&self, inputs: &Inputs, outputs: Outputs, memory: &mut Memory<Arena>) {
+        let (shape, scale) = (&self.shape, self.shape.config.translation_scale);
+        let Memory { states, frames, .. } = memory;
+        let rows = outputs.state.chunks_exact_mut(shape.config.width).zip(outputs.atoms);
+        let states = shape.states(states).zip(&**frames);
+        for (index, ((state, frame), (out, atoms))) in states.zip(rows).enumerate() {
+            out.copy_from_slice(state.sequence);
+            let residue = (inputs.residue)(index);
+            let mut torsions = [[0; 2]; TORSIONS];
+            torsions.iter_mut().zip(state.torsions.as_chunks().0).for_each(|(out, &torsion)| *out = torsion);
+            let backbone = Frame::from_array(*frame).rigid(scale);
+            *atoms = atom14_positions(&torsion_frames(&backbone, &torsions, residue), residue);
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Operations on a sequence and a pair representation, of no model.
+//!
+//! Reference: AlphaFold (Jumper et al. 2021), supplement, algorithms 10 to 15; `openfold`; `transformers`, `EsmFoldTriangularSelfAttentionBlock`.
+//! `shape` has their sizes, `memory` and `scratch` what they work in. Each operation reads its weights (`load`) and updates a representation (`run`) whose
+//! rows are stored in codes: `sequence_attention` with a bias from `pair_bias`, `sequence_to_pair`, `triangle_multiplication`,
+//! `triangle_attention`, `pair_transition`. What works on columns works on the transposed pairs (`transpose`).
+
+pub(crate) mod memory;
+mod pair_bias;
+pub(crate) mod pair_transition;
+mod scaled_epsilon;
+pub(crate) mod scratch;
+pub(crate) mod sequence_attention;
+pub(crate) mod sequence_to_pair;
+pub(crate) mod shape;
+pub(crate) mod transpose;
+pub(crate) mod triangle_attention;
+pub(crate) mod triangle_multiplication;

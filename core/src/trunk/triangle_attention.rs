@@ -1,0 +1,130 @@
+//! Triangle attention: the pairs of one row attend to each other; around the ending node on the transposed representation.
+
+use super::pair_bias::{self, BiasWeights, PairBiases};
+use super::scratch::PairScratch;
+use super::shape::{Representation, Setting, Shape};
+use crate::arena::{Arena, ArenaError, Source, bytes_of};
+use crate::format::{FormatError, ModelFile, join};
+use crate::kernels::linear::{Linear, Then};
+use crate::kernels::rows::Rows;
+use crate::nn::Norm;
+use crate::nn::attention::{self, Keys, Queries, Record, RelativeScales};
+use crate::nn::quantized_tile::TILE;
+use crate::nn::stream::{Formats, Stream};
+
+/// The weights.
+#[derive(Clone, Copy, Debug)]
+pub struct TriangleAttention<'a> {
+    norm: Norm<'a>,
+    /// Queries, keys, values and gates: `width` to `4 * width`.
+    projections: Linear<'a>,
+    /// `width` to heads; reads the same rows as the projections.
+    bias: Linear<'a>,
+    /// `width` to `width`, pair units.
+    output: Linear<'a>,
+}
+
+/// A worker's scratch for a row of pairs.
+#[derive(Debug)]
+pub struct RowScratch<S: Source> {
+    pairs: PairScratch<S>,
+    record: S::Piece<u8>,
+    scales: RelativeScales<S>,
+    attention: attention::Scratch<S>,
+}
+
+impl<S: Source> RowScratch<S> {
+    /// Takes its pieces.
+    pub fn take(source: &mut S, shape: &Shape) -> Result<Self, ArenaError> {
+        let attention = shape.triangle_attention();
+        Ok(Self {
+            pairs: PairScratch::take(source, shape)?,
+            record: source.take(bytes_of(|counter| Record::take(counter, &attention))?)?,
+            scales: RelativeScales::take(source, &attention)?,
+            attention: attention::Scratch::take(source, &attention)?,
+        })
+    }
+}
+
+impl<'a> TriangleAttention<'a> {
+    /// Reads the tensors below `name`, for `heads` heads and pairs of `width` channels.
+    pub fn load(file: &ModelFile<'a>, name: &str, heads: usize, width: usize) -> Result<Self, FormatError> {
+        let loaded = Self {
+            norm: Norm::load(file, &join(name, "norm")?, width)?,
+            projections: Linear::load(file, &join(name, "projections")?, width, 4 * width)?,
+            bias: Linear::load(file, &join(name, "bias")?, width, heads)?,
+            output: Linear::load(file, &join(name, "output")?, width, width)?,
+        };
+        if loaded.bias.outliers() != loaded.projections.outliers() {
+            return Err(FormatError::bad_value(name, "bias and projections have other outliers"));
+        }
+        Ok(loaded)
+    }
+
+    /// Codes of a quantized pair that is saved.
+    pub const fn quantized_pair(&self) -> usize {
+        self.projections.row_len()
+    }
+
+    /// Adds to the pair representation (the transposed one around the ending node). Rows are updated in parallel. `pair_records` and `scratch`
+    /// are [`Memory`](super::memory::Memory)'s.
+    ///
+    /// # Errors
+    /// The memory is not as the plan says.
+    pub fn run(
+        &self,
+        on: &Setting,
+        formats: &Formats,
+        pair: &mut [u8],
+        pair_records: &mut [u8],
+        scratch: &mut [u8],
+    ) -> Result<(), ArenaError> {
+        let Setting { context, shape } = *on;
+        let weights = BiasWeights { norm: &self.norm, linear: &self.bias };
+        let bias = pair_bias::Shape::of_triangle(shape);
+        let stream = Stream { codes: pair, format: formats.before };
+        let biases = weights.run(on, bias, &stream, pair_records, scratch)?;
+        context.for_each(pair, shape.pair_row(), scratch, |i, codes, mut scratch| {
+            let scratch = RowScratch::take(&mut scratch, shape)?;
+            self.row(on, i, &biases, formats, codes, scratch)
+        })
+    }
+
+    /// Updates row `i` of the pairs.
+    fn row(
+        &self,
+        on: &Setting,
+        i: usize,
+        biases: &PairBiases,
+        formats: &Formats,
+        codes: &mut [u8],
+        scratch: RowScratch<Arena>,
+    ) -> Result<(), ArenaError> {
+        let (backend, shape) = (on.context.backend, on.shape);
+        let Shape { residues, pair: Representation { width, code_row, .. }, .. } = *shape;
+        let sizes = shape.triangle_attention();
+        let RowScratch { pairs, record, mut scales, mut attention } = scratch;
+        let PairScratch { stream, update, mut tile, outputs } = pairs;
+        let mut writing = Record::take(&mut Arena::new(record)?, &sizes)?;
+        let quantized = biases.quantized(i)?;
+        for from in (0..residues).step_by(TILE) {
+            let rows = TILE.min(residues - from);
+            tile.restore(&self.projections, rows, &quantized, from);
+            tile.gemm(backend, &self.projections, rows, Then::Store, outputs);
+            writing.store(backend, &sizes, from, &outputs[..rows * 4 * width]);
+        }
+        scales.fill(&sizes, record)?;
+        let keys = Keys { shape: sizes, records: record, scales: scales.read() };
+        for from in (0..residues).step_by(TILE) {
+            let rows = TILE.min(residues - from);
+            let (stream, attended) = (&mut stream[..rows * width], &mut update[..rows * width]);
+            let queries = Queries { record: 0, from, count: rows };
+            keys.attend(backend, queries, Some(biases.of(from)), &mut attention, attended, |_| ())?;
+            let codes = &mut codes[from * code_row..];
+            formats.before.decode(backend, codes, stream);
+            let attended = Rows::new(attended, width);
+            tile.apply(backend, &self.output, rows, attended, formats.after.epilogue(codes), stream);
+        }
+        Ok(())
+    }
+}
