@@ -1,7 +1,7 @@
 //! Attention of one head.
 
+use super::mix::{Mix, Weights};
 use super::vector::{Factor, load_i16, load_i32, mulhi, padded, store_i8, store_i16, store_i32};
-use super::{Mix, Weights};
 use crate::fixed::{EXP2_COEFFICIENTS, Multiplier};
 use crate::kernels::attention::{Head, KEYS_MAX, RowLogits, RowTile};
 use crate::kernels::linear::PANEL;

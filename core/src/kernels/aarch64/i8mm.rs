@@ -2,9 +2,9 @@
 
 use super::dotprod::Dotprod;
 use super::epilogue::by_neon;
+use super::mix::{Mix, OfValues, Weights};
 use super::rows::{Rows, above_low};
 use super::vector::load_i8;
-use super::{Mix, OfValues, Weights};
 use crate::kernels::attention::Head;
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, PANEL};

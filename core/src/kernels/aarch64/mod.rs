@@ -1,6 +1,7 @@
 //! 64-bit ARM: `neon`, which every such machine has, `dotprod` (ARMv8.4) and `i8mm` (ARMv8.6).
 //!
-//! What the three share is written once, over NEON; they differ in how they sum products of codes ([`Products`], [`Mix`]).
+//! What the three share is written once, over NEON; they differ in how they sum products of codes ([`Products`](super::portable::Products),
+//! [`Mix`](mix::Mix)).
 
 /// The table of a backend: the matrix kernels over a proof of its instructions, so many rows at a time, and the rest of another's.
 macro_rules! backend {
@@ -31,15 +32,13 @@ mod both_limbs;
 mod dotprod;
 mod epilogue;
 mod i8mm;
+mod mix;
 mod neon;
 mod rows;
 mod values;
 mod vector;
 
-use super::attention::Head;
 use super::backend::Candidate;
-use super::portable::Products;
-use core::arch::aarch64::{int8x16_t, int16x8_t, int64x2_t};
 
 /// Whether the machine has all of these features: asked at run time where there is `std`, else known at compile time.
 macro_rules! has {
@@ -58,19 +57,3 @@ pub(super) const CANDIDATES: &[Candidate] = &[
     Candidate { backend: &dotprod::BACKEND, runs: || has!("dotprod") },
     Candidate { backend: &i8mm::BACKEND, runs: || has!("dotprod", "i8mm") },
 ];
-
-/// Sums of eight channels.
-type OfValues = [int64x2_t; 4];
-
-/// What sixteen keys weigh in one row, as an instruction set reads it.
-type Weights = [[i8; 16]; 2];
-
-/// How an instruction set sums products of weights with codes of values, besides those of [`Products`].
-trait Mix: Products {
-    /// Sixteen keys' scaled weights, brought to the form that [`mix`](Self::mix) reads.
-    fn weights(self, scaled: [int16x8_t; 2]) -> [int8x16_t; 2];
-
-    /// `sum over keys of scaled weight * value` for `R` rows and the eight channels from `first` on. Every block holds a
-    /// multiple of sixteen rows, and `weights` has as many chunks as its keys need; keys beyond the last weigh nothing.
-    fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [OfValues; R];
-}
