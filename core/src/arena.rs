@@ -13,6 +13,7 @@ pub const ALIGN: usize = 64;
 
 /// The arena can't serve a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum ArenaError {
     /// Fewer bytes than the plan says.
     #[error("the arena has {given} bytes left and {needed} are needed")]

@@ -8,6 +8,7 @@ use crate::text::is_blank;
 
 /// A file, or a folder, that was not read, or not to its end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FastaError {
     /// It could not be opened or read.
     #[error("{file}: cannot be read: {reason}")]
@@ -97,6 +98,7 @@ pub struct RecordError {
 
 /// What is wrong with a record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RecordProblem {
     /// There are no residues.
     #[error("the sequence is empty; expected at least one residue")]
@@ -205,6 +207,7 @@ impl fmt::Display for Found {
 
 /// Something that was changed, or that deserves a second look.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Warning {
     /// Letters of a record were read as X.
     #[error("{place}: {count} {} ({letters}) {} read as X", if *count == 1 { "residue" } else { "residues" }, if *count == 1 { "is" } else { "are" })]

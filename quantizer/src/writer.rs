@@ -11,6 +11,7 @@ use foldpoint_core::format::{
 
 /// Why a tensor can't be added, or a file not written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum WriteError {
     /// The name isn't 1 to 64 printable ASCII characters.
     #[error("{name:?} can't be a tensor's name: 1 to 64 printable ASCII characters are needed")]

@@ -18,6 +18,7 @@ use fasta::Sequence;
 
 /// Why a sequence of a batch has no result.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BatchError<E> {
     /// It needs more memory than there is; nothing was run.
     #[error(

@@ -25,6 +25,7 @@ enum Store {
 
 /// A model that cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ModelError {
     /// The file could not be opened or mapped.
     #[error("{}: the model file cannot be read: {reason}", path.display())]

@@ -67,6 +67,7 @@ pub trait Task: Sync {
 
 /// A sequence that could not be run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TaskError {
     /// The language model's refusal.
     #[error(transparent)]

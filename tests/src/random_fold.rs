@@ -113,44 +113,43 @@ impl FoldShape {
     fn config(&self) -> Config {
         // Scores in units of 2^-16 log2, scales in units of 2^-16.
         let score = temperature(self.head_width).scaled(-16);
-        Config {
-            blocks: self.blocks,
-            sequence_width: self.sequence_width(),
-            sequence_heads: self.sequence_heads,
-            pair_width: self.pair_width(),
-            pair_heads: self.pair_heads,
-            position_bins: self.position_bins,
-            passes: 2,
-            sequence_frac: STREAM_FRAC,
-            pair_frac: STREAM_FRAC,
-            mix_frac: STREAM_FRAC,
-            structure: StructureConfig {
-                iterations: self.structure.iterations,
-                width: self.structure.width,
-                pair_width: self.structure.pair_width,
-                heads: self.structure.heads,
-                head_width: self.structure.head_width,
-                query_points: self.structure.points,
-                value_points: self.structure.points + 1,
-                transition_layers: 1,
-                resnet_blocks: 1,
-                resnet_width: self.structure.resnet_width,
-                pair_frac: 11,
-                epsilon: 43,
-                scalar_weight: multiplier(
-                    std::f64::consts::LOG2_E / libm::sqrt(3.0 * self.structure.head_width as f64),
-                )
-                .scaled(-16),
-                translation_scale: multiplier(10.0).scaled(-4),
-            },
-            epsilon_mix: 168,
-            epsilon_sequence: 168,
-            epsilon_pair: 168,
-            epsilon_activation: 42_950,
-            epsilon_product: 184_467_440_737_096,
-            sequence_temperature: score,
-            pair_temperature: score,
-        }
+        let mut config = Config::default();
+        config.blocks = self.blocks;
+        config.sequence_width = self.sequence_width();
+        config.sequence_heads = self.sequence_heads;
+        config.pair_width = self.pair_width();
+        config.pair_heads = self.pair_heads;
+        config.position_bins = self.position_bins;
+        config.passes = 2;
+        config.sequence_frac = STREAM_FRAC;
+        config.pair_frac = STREAM_FRAC;
+        config.mix_frac = STREAM_FRAC;
+        let mut structure = StructureConfig::default();
+        structure.iterations = self.structure.iterations;
+        structure.width = self.structure.width;
+        structure.pair_width = self.structure.pair_width;
+        structure.heads = self.structure.heads;
+        structure.head_width = self.structure.head_width;
+        structure.query_points = self.structure.points;
+        structure.value_points = self.structure.points + 1;
+        structure.transition_layers = 1;
+        structure.resnet_blocks = 1;
+        structure.resnet_width = self.structure.resnet_width;
+        structure.pair_frac = 11;
+        structure.epsilon = 43;
+        structure.scalar_weight =
+            multiplier(std::f64::consts::LOG2_E / libm::sqrt(3.0 * self.structure.head_width as f64))
+                .scaled(-16);
+        structure.translation_scale = multiplier(10.0).scaled(-4);
+        config.structure = structure;
+        config.epsilon_mix = 168;
+        config.epsilon_sequence = 168;
+        config.epsilon_pair = 168;
+        config.epsilon_activation = 42_950;
+        config.epsilon_product = 184_467_440_737_096;
+        config.sequence_temperature = score;
+        config.pair_temperature = score;
+        config
     }
 
     /// The model file of this shape whose weights are drawn from `seed`.

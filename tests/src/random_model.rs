@@ -92,22 +92,22 @@ impl Shape {
     }
 
     fn config(&self) -> Config {
-        Config {
-            vocab: VOCAB,
-            layers: self.layers,
-            width: self.width(),
-            heads: self.heads,
-            ffn: self.ffn,
-            token_dropout: true,
-            contact_head: self.contact_head,
-            lm_head: self.lm_head,
-            stream_frac: STREAM_FRAC,
-            max_positions: 1026,
-            mask_token: MASK,
-            epsilon: 168,
-            epsilon_activation: 42_950,
-            temperature: temperature(self.head_width).scaled(11 - 32),
-        }
+        let mut config = Config::default();
+        config.vocab = VOCAB;
+        config.layers = self.layers;
+        config.width = self.width();
+        config.heads = self.heads;
+        config.ffn = self.ffn;
+        config.token_dropout = true;
+        config.contact_head = self.contact_head;
+        config.lm_head = self.lm_head;
+        config.stream_frac = STREAM_FRAC;
+        config.max_positions = 1026;
+        config.mask_token = MASK;
+        config.epsilon = 168;
+        config.epsilon_activation = 42_950;
+        config.temperature = temperature(self.head_width).scaled(11 - 32);
+        config
     }
 
     /// The model file of this shape whose weights are drawn from `seed`.

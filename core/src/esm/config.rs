@@ -11,7 +11,10 @@ pub const CONFIG: &str = "lm.config";
 pub const CONFIG_LEN: usize = 16;
 
 /// The shape and the constants of a language model, as `lm.config` stores them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Whoever writes a model file begins with the default, in which everything is 0, assigns every field, and has it [checked](Self::check).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
     /// Tokens in the vocabulary (33 for ESM-2).
     pub vocab: usize,
@@ -185,6 +188,7 @@ mod tests {
 
     #[test]
     fn shapes_that_can_not_run_are_refused() {
+        assert!(Config::default().check().is_err());
         let refused = |change: fn(&mut Config)| {
             let mut config = ESM2_8M;
             change(&mut config);

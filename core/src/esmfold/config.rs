@@ -18,7 +18,10 @@ pub const DISTANCE_BINS: usize = 15;
 pub const RESIDUES: usize = 21;
 
 /// The shape and the constants of a folding model, as `fold.config` stores them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+///
+/// Whoever writes a model file begins with the default, in which everything is 0, assigns every field, and has it [checked](Self::check).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
     /// Trunk blocks.
     pub blocks: usize,
@@ -291,6 +294,7 @@ mod tests {
 
     #[test]
     fn shapes_that_can_not_run_are_refused() {
+        assert!(Config::default().check().is_err());
         let refused = |change: fn(&mut Config)| {
             let mut config = V1;
             change(&mut config);

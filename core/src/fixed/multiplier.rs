@@ -9,7 +9,7 @@ pub(super) const MANTISSA_BITS: u32 = 31;
 ///
 /// Any pair is a valid multiplier; [`reciprocal`](super::reciprocal), [`rsqrt`](super::rsqrt) and
 /// [`then`](Multiplier::then) return normalised ones, whose mantissa is in `2^30..2^31` in magnitude.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Multiplier {
     /// The integer factor.
     pub mantissa: i32,

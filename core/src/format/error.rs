@@ -6,6 +6,7 @@ use super::tensor_name::TensorName;
 
 /// Why a byte slice isn't the model file that the caller wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FormatError {
     /// There are no bytes at all.
     #[error("the model file is empty (0 bytes)")]
@@ -129,6 +130,7 @@ impl FormatError {
 
 /// What is wrong with a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EntryFault {
     /// The name isn't 1 to 64 printable ASCII characters followed by zero bytes.
     #[error("its name is not 1 to 64 printable ASCII characters followed by zero bytes")]

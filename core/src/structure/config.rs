@@ -8,8 +8,9 @@ pub const TWO_LIMBS_MAX: usize = 131_071 / 129;
 /// Most heads of invariant point attention.
 pub(super) const HEADS_MAX: usize = 64;
 
-/// The shape and the constants of the structure module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The shape and the constants of the structure module; by default all 0, which [`check`](Self::check) refuses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
     /// Iterations; all have the same weights.
     pub iterations: usize,
@@ -151,6 +152,7 @@ mod tests {
 
     #[test]
     fn shapes_that_can_not_run_are_refused() {
+        assert!(Config::default().check().is_err());
         assert_eq!(V1.check(), Ok(()));
         let refused = |change: fn(&mut Config)| {
             let mut config = V1;

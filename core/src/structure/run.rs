@@ -43,6 +43,7 @@ pub struct Outputs<'o> {
 
 /// Why there is no structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// The memory is misaligned, too small, or would exceed the address width.
     #[error(transparent)]

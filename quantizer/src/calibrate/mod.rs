@@ -30,6 +30,7 @@ const ROWS_KEPT: usize = 2048;
 
 /// Why calibration can't run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CalibrationError {
     /// The float model can't run.
     #[error(transparent)]

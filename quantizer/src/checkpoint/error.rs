@@ -8,6 +8,7 @@ use super::Element;
 /// [canonical name](super::names).
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message of each variant says what its fields are")]
+#[non_exhaustive]
 pub enum CheckpointError {
     #[error("{}: not a checkpoint: {reason}", path.display())]
     NotACheckpoint { path: PathBuf, reason: String },

@@ -10,6 +10,7 @@ use crate::writer::WriteError;
 
 /// Why a checkpoint can't be encoded.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EncodeError {
     /// The checkpoint can't be read.
     #[error(transparent)]

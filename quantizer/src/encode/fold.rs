@@ -2,7 +2,7 @@
 
 use std::f64::consts::LOG2_E;
 
-use foldpoint_core::esmfold::{Config, StructureConfig};
+use foldpoint_core::esmfold::Config;
 use foldpoint_core::fixed::{ACT_FRAC, Multiplier};
 use foldpoint_core::kernels::attention::key_scale_max;
 use foldpoint_core::quant::STREAM_MAX;
@@ -50,29 +50,26 @@ pub(super) fn config(
     let mix = calibration.residual_range("lm.").max(held("fold.embedding.norm"));
     let mix_frac = finest("fold.embedding.mix", mix, MIX_MAX)?.min(lm_stream_frac);
     let epsilon = weights.norm("fold.embedding.norm")?.eps;
-    let config = Config {
-        blocks: shape.blocks,
-        sequence_width: shape.sequence_width,
-        sequence_heads: shape.sequence_heads,
-        pair_width: shape.pair_width,
-        pair_heads: shape.pair_heads,
-        position_bins: shape.position_bins,
-        passes: shape.max_recycles,
-        sequence_frac,
-        pair_frac,
-        mix_frac,
-        structure: StructureConfig {
-            pair_frac: structure_pair_frac(&weights.norm("fold.structure.pair_norm")?)?,
-            ..structure_shape(&shape.structure)
-        },
-        epsilon_mix: squares(epsilon, mix_frac),
-        epsilon_sequence: squares(epsilon, sequence_frac),
-        epsilon_pair: squares(epsilon, pair_frac),
-        epsilon_activation: squares(epsilon, ACT_FRAC),
-        epsilon_product: squares(epsilon, 2 * ACT_FRAC),
-        sequence_temperature: temperature(shape.sequence_width / shape.sequence_heads),
-        pair_temperature: temperature(shape.pair_width / shape.pair_heads),
-    };
+    let mut config = Config::default();
+    config.blocks = shape.blocks;
+    config.sequence_width = shape.sequence_width;
+    config.sequence_heads = shape.sequence_heads;
+    config.pair_width = shape.pair_width;
+    config.pair_heads = shape.pair_heads;
+    config.position_bins = shape.position_bins;
+    config.passes = shape.max_recycles;
+    config.sequence_frac = sequence_frac;
+    config.pair_frac = pair_frac;
+    config.mix_frac = mix_frac;
+    config.structure = structure_shape(&shape.structure);
+    config.structure.pair_frac = structure_pair_frac(&weights.norm("fold.structure.pair_norm")?)?;
+    config.epsilon_mix = squares(epsilon, mix_frac);
+    config.epsilon_sequence = squares(epsilon, sequence_frac);
+    config.epsilon_pair = squares(epsilon, pair_frac);
+    config.epsilon_activation = squares(epsilon, ACT_FRAC);
+    config.epsilon_product = squares(epsilon, 2 * ACT_FRAC);
+    config.sequence_temperature = temperature(shape.sequence_width / shape.sequence_heads);
+    config.pair_temperature = temperature(shape.pair_width / shape.pair_heads);
     config.check().map_err(EncodeError::Shape)?;
     Ok(config)
 }

@@ -18,22 +18,21 @@ pub(super) fn config(checkpoint: &Checkpoint, calibration: &Calibration) -> Resu
     let stream_frac = finest("residual stream", calibration.residual_range("lm."), STREAM_MAX)?;
     let temperature = std::f64::consts::LOG2_E * (11.0f64 - 32.0).exp2()
         / (f64::from(key_scale_max(shape.head_width())) * (shape.head_width() as f64).sqrt());
-    let config = Config {
-        vocab: shape.vocab,
-        layers: shape.layers,
-        width: shape.width,
-        heads: shape.heads,
-        ffn: shape.ffn,
-        token_dropout: shape.token_dropout,
-        contact_head: checkpoint.has_contact_head(),
-        lm_head: checkpoint.has_lm_head(),
-        stream_frac,
-        max_positions: shape.max_positions,
-        mask_token: alphabet::MASK,
-        epsilon: squares(shape.layer_norm_eps, stream_frac),
-        epsilon_activation: squares(shape.layer_norm_eps, ACT_FRAC),
-        temperature: multiplier(temperature),
-    };
+    let mut config = Config::default();
+    config.vocab = shape.vocab;
+    config.layers = shape.layers;
+    config.width = shape.width;
+    config.heads = shape.heads;
+    config.ffn = shape.ffn;
+    config.token_dropout = shape.token_dropout;
+    config.contact_head = checkpoint.has_contact_head();
+    config.lm_head = checkpoint.has_lm_head();
+    config.stream_frac = stream_frac;
+    config.max_positions = shape.max_positions;
+    config.mask_token = alphabet::MASK;
+    config.epsilon = squares(shape.layer_norm_eps, stream_frac);
+    config.epsilon_activation = squares(shape.layer_norm_eps, ACT_FRAC);
+    config.temperature = multiplier(temperature);
     config.check().map_err(EncodeError::Shape)?;
     Ok(config)
 }

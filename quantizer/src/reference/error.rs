@@ -4,6 +4,7 @@ use crate::checkpoint::CheckpointError;
 
 /// Why the float reference can't run.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ReferenceError {
     /// A tensor could not be read.
     #[error(transparent)]

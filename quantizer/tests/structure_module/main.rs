@@ -7,7 +7,7 @@ mod model_file;
 
 use candle_core::{Device, Tensor};
 use checkpoint::{Random, random_checkpoint};
-use foldpoint_core::esmfold::{Config, StructureConfig};
+use foldpoint_core::esmfold::Config;
 use foldpoint_core::fixed::Multiplier;
 use foldpoint_core::format::ModelFile;
 use foldpoint_core::geometry::{self, ATOM_NAMES, Rigid};
@@ -87,30 +87,29 @@ fn geometry_alone_stays_within_a_hundredth_of_an_angstrom() {
 fn fold_config(fold: &FoldConfig) -> Config {
     let one = Multiplier { mantissa: 1 << 30, shift: 30 };
     let squares = |frac: u32| (1e-5 * f64::from(2 * frac).exp2()).round() as u64;
-    Config {
-        blocks: fold.blocks,
-        sequence_width: fold.sequence_width,
-        sequence_heads: fold.sequence_heads,
-        pair_width: fold.pair_width,
-        pair_heads: fold.pair_heads,
-        position_bins: fold.position_bins,
-        passes: 1,
-        sequence_frac: STREAM_FRAC,
-        pair_frac: STREAM_FRAC,
-        mix_frac: 12,
-        // LayerNorm's outputs are below sqrt(channels) times the gain, at most 1.3, plus the bias, at most 0.2.
-        structure: StructureConfig {
-            pair_frac: (32_767.0 / (1.3 * (fold.structure.pair_width as f64).sqrt() + 0.2)).log2() as u32,
-            ..structure_shape(&fold.structure)
-        },
-        epsilon_mix: 1,
-        epsilon_sequence: squares(STREAM_FRAC),
-        epsilon_pair: squares(STREAM_FRAC),
-        epsilon_activation: squares(16),
-        epsilon_product: 1,
-        sequence_temperature: one,
-        pair_temperature: one,
-    }
+    let mut config = Config::default();
+    config.blocks = fold.blocks;
+    config.sequence_width = fold.sequence_width;
+    config.sequence_heads = fold.sequence_heads;
+    config.pair_width = fold.pair_width;
+    config.pair_heads = fold.pair_heads;
+    config.position_bins = fold.position_bins;
+    config.passes = 1;
+    config.sequence_frac = STREAM_FRAC;
+    config.pair_frac = STREAM_FRAC;
+    config.mix_frac = 12;
+    config.structure = structure_shape(&fold.structure);
+    // LayerNorm's outputs are below sqrt(channels) times the gain, at most 1.3, plus the bias, at most 0.2.
+    config.structure.pair_frac =
+        (32_767.0 / (1.3 * (fold.structure.pair_width as f64).sqrt() + 0.2)).log2() as u32;
+    config.epsilon_mix = 1;
+    config.epsilon_sequence = squares(STREAM_FRAC);
+    config.epsilon_pair = squares(STREAM_FRAC);
+    config.epsilon_activation = squares(16);
+    config.epsilon_product = 1;
+    config.sequence_temperature = one;
+    config.pair_temperature = one;
+    config
 }
 
 /// Mean and largest deviation of the atoms, in angstroms, and the reference's mean distance of a CA from the origin.

@@ -64,6 +64,7 @@ pub struct Reading {
 
 /// Why a structure is not a target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NoTarget {
     /// The sequence is too long.
     #[error("{length} residues, more than {limit}")]

@@ -20,6 +20,7 @@ const IN_SEQRES: usize = 13;
 
 /// What a PDB file has no room for.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PdbLimit {
     /// Too many chains.
     #[error("{0} chains; a PDB file holds at most {max}: use --format cif", max = NAMES.len())]
