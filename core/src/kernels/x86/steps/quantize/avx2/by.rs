@@ -1,6 +1,6 @@
 //! What takes a row to its codes.
 
-use super::{CODES, N, load};
+use super::values::{CODES, N, load};
 use crate::kernels::lanes::multiply::Lanes;
 use crate::kernels::lanes::scales::Scales;
 use crate::kernels::x86::steps::products::products;

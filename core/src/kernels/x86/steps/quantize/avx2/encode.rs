@@ -1,7 +1,8 @@
 //! The codes of rows.
 
 use super::by::{By, to_bytes};
-use super::{CODES, N, few_outliers};
+use super::few_outliers;
+use super::values::{CODES, N};
 use crate::kernels::lanes::multiply::Lanes;
 use crate::kernels::lanes::quantize::{Portable, Steps, parts};
 use crate::kernels::lanes::scales::{ROWS, Scales};

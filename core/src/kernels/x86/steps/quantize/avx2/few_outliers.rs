@@ -1,7 +1,7 @@
 //! Rows of 64, 128 or 256 channels of which up to sixteen are outliers: both limbs from vectors.
 
-use super::CODES;
 use super::by::{By, to_bytes};
+use super::values::CODES;
 use crate::kernels::lanes::scales::{ROWS, Scales};
 use crate::kernels::linear::{GROUP, LIMB_BITS};
 use crate::kernels::rows::Rows;

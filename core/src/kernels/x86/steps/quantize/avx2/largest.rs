@@ -1,6 +1,6 @@
 //! The largest magnitudes of rows.
 
-use super::{N, load};
+use super::values::{N, load};
 use crate::kernels::lanes::quantize::{Portable, Steps};
 use crate::kernels::lanes::scales::ROWS;
 use crate::kernels::rows::Rows;
