@@ -54,12 +54,12 @@ fn layer_norm_rows(criterion: &mut Criterion) {
     });
 }
 
-fn turn(criterion: &mut Criterion) {
+fn transpose(criterion: &mut Criterion) {
     let (x, mut y) = (bell(CHANNELS, ONE), vec![0; CHANNELS]);
-    each_isa(criterion, "turn rows of 40", |isa, id, group| {
+    each_isa(criterion, "transpose rows of 40", |isa, id, group| {
         group.bench_function(id, |bencher| {
             let rows = Rows::new(&x, 40);
-            bencher.iter(|| (isa.backend().turn)(black_box(rows), 32, &mut y, 32));
+            bencher.iter(|| (isa.backend().transpose)(black_box(rows), 32, &mut y, 32));
         });
     });
 }
@@ -159,7 +159,7 @@ criterion_group!(
     benches,
     layer_norm,
     layer_norm_rows,
-    turn,
+    transpose,
     gate,
     rotary,
     quantize_row,

@@ -41,7 +41,7 @@ pub const KERNELS: [(&str, Run); 22] = [
     ("layer_norm_rows of 128", |b| layer_norm_rows(b, 128)),
     ("layer_norm_rows of 320", |b| layer_norm_rows(b, 320)),
     ("gate of 64", |b| gate(b, 64)),
-    ("turn_gated of 64", |b| turn_gated(b, 64)),
+    ("transpose_gated of 64", |b| transpose_gated(b, 64)),
     ("encode of 64", |b| encode(b, 64)),
     ("encode of 128", |b| encode(b, 128)),
     ("decode of 64", |b| decode(b, 64)),
@@ -123,10 +123,12 @@ fn gate(backend: &Backend, width: usize) {
     black_box(x);
 }
 
-fn turn_gated(backend: &Backend, width: usize) {
+fn transpose_gated(backend: &Backend, width: usize) {
     let (x, gates) = (bell(ROWS * width, ONE), bell(ROWS * width, 2 * ONE));
     let mut y = vec![0; ROWS * width];
-    counted_work(|| (backend.turn_gated)(Rows::new(&x, width), Rows::new(&gates, width), ROWS, &mut y, ROWS));
+    counted_work(|| {
+        (backend.transpose_gated)(Rows::new(&x, width), Rows::new(&gates, width), ROWS, &mut y, ROWS)
+    });
     black_box(y);
 }
 

@@ -43,11 +43,11 @@ pub struct Backend {
     pub add_weighted: fn(&[i32], Rows, &mut [i64]),
     /// The same for rows of codes: `(weights, codes, sums)`. Defined by [`scalar::wide_sums::add_weighted_codes`](super::scalar::wide_sums::add_weighted_codes).
     pub add_weighted_codes: fn(&[i32], &[i16], &mut [i64]),
-    /// Writes rows as columns: `(rows, count, out, stride)`. Defined by [`scalar::turn::turn`](super::scalar::turn::turn).
-    pub turn: fn(Rows, usize, &mut [i32], usize),
+    /// Writes rows as columns: `(rows, count, out, stride)`. Defined by [`scalar::transpose::transpose`](super::scalar::transpose::transpose).
+    pub transpose: fn(Rows, usize, &mut [i32], usize),
     /// Writes rows times the sigmoids of their gates as columns: `(rows, gates, count, out, stride)`. Defined by
-    /// [`scalar::turn::turn_gated`](super::scalar::turn::turn_gated).
-    pub turn_gated: fn(Rows, Rows, usize, &mut [i32], usize),
+    /// [`scalar::transpose::transpose_gated`](super::scalar::transpose::transpose_gated).
+    pub transpose_gated: fn(Rows, Rows, usize, &mut [i32], usize),
     /// Decodes rows of a residual stream: `(site, codes, code row, x)`. Defined by [`scalar::residual::decode`](super::scalar::residual::decode).
     pub decode: fn(&Site, &[u8], usize, &mut [i32]),
     /// Encodes rows of a residual stream: `(site, x, codes, code row)`. Defined by [`scalar::residual::encode`](super::scalar::residual::encode).

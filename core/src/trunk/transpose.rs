@@ -24,9 +24,9 @@ mod tests {
         for residues in 0..9usize {
             for piece in 1..4usize {
                 let at = |i: usize, j: usize, b: usize| (i * 31 + j * 7 + b * 3) as u8;
-                let square = |turned: bool| -> Vec<u8> {
+                let square = |transposed: bool| -> Vec<u8> {
                     (0..residues)
-                        .flat_map(|i| (0..residues).map(move |j| if turned { (j, i) } else { (i, j) }))
+                        .flat_map(|i| (0..residues).map(move |j| if transposed { (j, i) } else { (i, j) }))
                         .flat_map(|(i, j)| (0..piece).map(move |b| at(i, j, b)))
                         .collect()
                 };

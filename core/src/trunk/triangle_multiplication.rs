@@ -167,7 +167,7 @@ impl ProductScratch<Arena<'_>> {
             for (r, products) in self.products.chunks_exact_mut(TILE * width).enumerate() {
                 let products = &mut products[place * width + group * most..];
                 let sums = Rows { values: &sums[r * PANEL..], width: PANEL, stride: PRODUCTS };
-                (backend.turn)(sums, channels, products, width);
+                (backend.transpose)(sums, channels, products, width);
             }
         }
     }
@@ -290,7 +290,7 @@ impl<'a> TriangleMultiplication<'a> {
             for (at, out) in [(0, &mut *a), (2 * width, &mut *b)] {
                 let [values, gates] =
                     [at, at + width].map(|at| Rows { values: &outputs[at..], width, stride: 4 * width });
-                (backend.turn_gated)(values, gates, count, &mut out[from..], row_len);
+                (backend.transpose_gated)(values, gates, count, &mut out[from..], row_len);
             }
         }
         for out in [a, b] {

@@ -12,7 +12,7 @@ pub mod residual;
 pub mod rotary;
 #[cfg(test)]
 mod tests;
-pub mod turn;
+pub mod transpose;
 pub mod wide_sums;
 
 /// The specification as a backend.
@@ -31,8 +31,8 @@ pub static BACKEND: super::backend::Backend = super::backend::Backend {
     distances: wide_sums::distances,
     add_weighted: wide_sums::add_weighted,
     add_weighted_codes: wide_sums::add_weighted_codes,
-    turn: turn::turn,
-    turn_gated: turn::turn_gated,
+    transpose: transpose::transpose,
+    transpose_gated: transpose::transpose_gated,
     decode: residual::decode,
     encode: residual::encode,
 };

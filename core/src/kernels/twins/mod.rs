@@ -75,7 +75,7 @@ macro_rules! twins {
                 }
 
                 #[test]
-                fn turn(case in rows::turn_case()) {
+                fn transpose(case in rows::transpose_case()) {
                     rows::check_turn(isa(), &case);
                 }
 

@@ -138,7 +138,7 @@ pub fn check_rotary(isa: Isa, case: &RowCase) {
 }
 
 #[derive(Clone, Debug)]
-pub struct TurnCase {
+pub struct TransposeCase {
     pub count: usize,
     pub width: usize,
     /// Values between rows, and between columns.
@@ -147,19 +147,19 @@ pub struct TurnCase {
     pub surplus: [isize; 2],
 }
 
-pub fn turn_case() -> impl Strategy<Value = TurnCase> {
+pub fn transpose_case() -> impl Strategy<Value = TransposeCase> {
     (0..40usize, 0..40usize, [0..9usize, 0..9], prop_oneof![Just([0, 0]), [-30..30isize, -30..30]])
-        .prop_map(|(count, width, between, surplus)| TurnCase { count, width, between, surplus })
+        .prop_map(|(count, width, between, surplus)| TransposeCase { count, width, between, surplus })
 }
 
-pub fn check_turn(isa: Isa, case: &TurnCase) {
-    let TurnCase { count, width, between, surplus } = *case;
+pub fn check_turn(isa: Isa, case: &TransposeCase) {
+    let TransposeCase { count, width, between, surplus } = *case;
     let stride = (count + between[1]).saturating_add_signed(surplus[0].min(0));
     let values: Vec<i32> = (1..=(count * (width + between[0])) as i32).collect();
     let rows = Rows { values: &values, width, stride: width + between[0] };
     let by = |isa: Isa| {
         let mut out = vec![0; (width * stride).saturating_add_signed(surplus[1])];
-        (isa.backend().turn)(rows, count.saturating_add_signed(surplus[0].max(0)), &mut out, stride);
+        (isa.backend().transpose)(rows, count.saturating_add_signed(surplus[0].max(0)), &mut out, stride);
         out
     };
     assert_eq!(by(isa), by(Isa::scalar()));
@@ -168,17 +168,17 @@ pub fn check_turn(isa: Isa, case: &TurnCase) {
     let gated = |isa: Isa| {
         let mut out = vec![0; (width * stride).saturating_add_signed(surplus[1])];
         let count = count.saturating_add_signed(surplus[0].max(0));
-        (isa.backend().turn_gated)(rows, gates, count, &mut out, stride);
+        (isa.backend().transpose_gated)(rows, gates, count, &mut out, stride);
         out
     };
     assert_eq!(gated(isa), gated(Isa::scalar()));
     if surplus == [0, 0] {
         let mut gated_first = values.clone();
         (Isa::scalar().backend().gate)(&mut gated_first, gates.values);
-        let mut turned = vec![0; width * stride];
+        let mut transposed = vec![0; width * stride];
         let gated_first = Rows { values: &gated_first, ..rows };
-        (Isa::scalar().backend().turn)(gated_first, count, &mut turned, stride);
-        assert_eq!(gated(isa), turned);
+        (Isa::scalar().backend().transpose)(gated_first, count, &mut transposed, stride);
+        assert_eq!(gated(isa), transposed);
         let out = by(isa);
         for (r, row) in rows.iter().enumerate().take(count) {
             row.iter().enumerate().for_each(|(c, &value)| assert_eq!(out[c * stride + r], value));

@@ -12,7 +12,7 @@ use super::lanes::multiply::upper_each;
 use super::lanes::quantize::{Portable, quantize_rows};
 use super::lanes::residual::decode;
 use super::lanes::rotary;
-use super::lanes::turn::{turn, turn_gated, turn_square};
+use super::lanes::transpose::{transpose, transpose_gated, transpose_square};
 use super::portable::{self, ENCODE, SHIFTS_LANES};
 use super::scalar::{self, common_unit, contact, wide_sums};
 use dot::Pairs;
@@ -38,9 +38,9 @@ pub static BACKEND: super::backend::Backend = super::backend::Backend {
     distances: wide_sums::distances,
     add_weighted: wide_sums::add_weighted,
     add_weighted_codes: wide_sums::add_weighted_codes,
-    turn: |rows, count, out, stride| turn(rows, count, out, stride, turn_square),
-    turn_gated: |rows, gates, count, out, stride| {
-        turn_gated(rows, gates, count, out, stride, turn_square, look_up::<8>)
+    transpose: |rows, count, out, stride| transpose(rows, count, out, stride, transpose_square),
+    transpose_gated: |rows, gates, count, out, stride| {
+        transpose_gated(rows, gates, count, out, stride, transpose_square, look_up::<8>)
     },
     decode: if SHIFTS_LANES { decode } else { scalar::residual::decode },
     encode: ENCODE,

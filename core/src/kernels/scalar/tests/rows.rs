@@ -82,15 +82,15 @@ proptest! {
             let (sine, cosine) = sin_cos(r.next() as u32);
             [cosine, sine]
         });
-        let mut turned = row.clone();
-        rotary::rotary(&mut turned, &angles);
+        let mut rotated = row.clone();
+        rotary::rotary(&mut rotated, &angles);
         for head in (0..heads).map(|head| head * 2 * half) {
             for (c, &[cosine, sine]) in (head..).zip(&angles) {
                 let expected = rotary::rotate(row[c], row[c + half], cosine, sine);
-                prop_assert_eq!((turned[c], turned[c + half]), expected);
+                prop_assert_eq!((rotated[c], rotated[c + half]), expected);
             }
         }
-        prop_assert_eq!(&turned[2 * half * heads..], &row[2 * half * heads..]);
+        prop_assert_eq!(&rotated[2 * half * heads..], &row[2 * half * heads..]);
     }
 
     #[test]

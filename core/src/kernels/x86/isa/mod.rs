@@ -18,7 +18,7 @@ macro_rules! rows {
         use crate::fixed::TokenScale;
         use crate::kernels::attention::ContactWeight;
         use crate::kernels::rows::Rows;
-        use crate::kernels::x86::steps::{common_unit, gate, layer_norm, multiply, quantize, residual, rotary, turn, turn_gated};
+        use crate::kernels::x86::steps::{common_unit, gate, layer_norm, multiply, quantize, residual, rotary, transpose, transpose_gated};
         use crate::kernels::backend::Backend;
         use crate::kernels::{lanes, scalar, wide};
         use crate::quant::Site;
@@ -54,11 +54,11 @@ macro_rules! rows {
             fn add_weighted_codes(weights: &[i32], codes: &[i16], sums: &mut [i64]) {
                 scalar::wide_sums::add_weighted_codes(weights, codes, sums)
             }
-            fn turn(rows: Rows, count: usize, out: &mut [i32], stride: usize) {
-                lanes::turn::turn(rows, count, out, stride, |square| turn::turn_square(square))
+            fn transpose(rows: Rows, count: usize, out: &mut [i32], stride: usize) {
+                lanes::transpose::transpose(rows, count, out, stride, |square| transpose::transpose_square(square))
             }
-            fn turn_gated(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usize) {
-                turn_gated::$width(rows, gates, count, out, stride)
+            fn transpose_gated(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usize) {
+                transpose_gated::$width(rows, gates, count, out, stride)
             }
             fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
                 residual::$width(site, codes, code_row, x)
@@ -70,7 +70,7 @@ macro_rules! rows {
 
         Backend {
             quantize_rows, layer_norm_rows, gate, common_unit, rotary, contact, dots, distances,
-            add_weighted, add_weighted_codes, turn, turn_gated, decode, encode, ..wide::BACKEND
+            add_weighted, add_weighted_codes, transpose, transpose_gated, decode, encode, ..wide::BACKEND
         }
     }};
 }

@@ -10,5 +10,5 @@ pub mod quantize;
 pub mod residual;
 pub mod rotary;
 mod rows;
-pub mod turn;
-pub mod turn_gated;
+pub mod transpose;
+pub mod transpose_gated;

@@ -7,32 +7,32 @@ use crate::kernels::scalar;
 /// Values of a square's side.
 const SIDE: usize = 8;
 
-/// Values that are turned at a time.
+/// Values that are transposed at a time.
 pub type Square = [[i32; SIDE]; SIDE];
 
 /// A square whose rows are another's columns, for any instructions.
 #[inline(always)]
-pub fn turn_square(square: Square) -> Square {
-    let mut turned = [[0; SIDE]; SIDE];
+pub fn transpose_square(square: Square) -> Square {
+    let mut transposed = [[0; SIDE]; SIDE];
     for (r, row) in square.iter().enumerate() {
-        turned.iter_mut().zip(row).for_each(|(turned, &value)| turned[r] = value);
+        transposed.iter_mut().zip(row).for_each(|(transposed, &value)| transposed[r] = value);
     }
-    turned
+    transposed
 }
 
-/// The specification's [`turn`](scalar::turn::turn), square by square.
+/// The specification's [`transpose`](scalar::transpose::transpose), square by square.
 #[inline(always)]
-pub fn turn(
+pub fn transpose(
     rows: Rows,
     count: usize,
     out: &mut [i32],
     stride: usize,
-    turn_square: impl Fn(Square) -> Square,
+    transpose_square: impl Fn(Square) -> Square,
 ) {
     let (width, count) = (rows.width, count.min(rows.count()));
     let end = width.saturating_sub(1).saturating_mul(stride).saturating_add(count);
     if out.len() < end || stride < count {
-        return scalar::turn::turn(rows, count, out, stride);
+        return scalar::transpose::transpose(rows, count, out, stride);
     }
     let [whole_rows, whole_columns] = [count, width].map(|side| side - side % SIDE);
     for row in (0..whole_rows).step_by(SIDE) {
@@ -41,7 +41,7 @@ pub fn turn(
             for (line, r) in square.iter_mut().zip(row..) {
                 *line = line_of(rows, r, column);
             }
-            for (line, c) in turn_square(square).iter().zip(column..) {
+            for (line, c) in transpose_square(square).iter().zip(column..) {
                 let place = out.get_mut(c * stride + row..).unwrap_or_default();
                 place.first_chunk_mut().into_iter().for_each(|place| *place = *line);
             }
@@ -51,22 +51,22 @@ pub fn turn(
         let beyond = rows.values.get(whole_columns..).unwrap_or_default();
         let beyond = Rows { values: beyond, width: width - whole_columns, ..rows };
         let below = out.get_mut(whole_columns * stride..).unwrap_or_default();
-        scalar::turn::turn(beyond, whole_rows, below, stride);
+        scalar::transpose::transpose(beyond, whole_rows, below, stride);
     }
     if whole_rows < count {
-        scalar::turn::turn_from(rows, whole_rows, count, out, stride);
+        scalar::transpose::transpose_from(rows, whole_rows, count, out, stride);
     }
 }
 
-/// The specification's [`turn_gated`](scalar::turn::turn_gated), two squares side by side at a time. `look_up` as for [`gate`].
+/// The specification's [`transpose_gated`](scalar::transpose::transpose_gated), two squares side by side at a time. `look_up` as for [`gate`].
 #[inline(always)]
-pub fn turn_gated<const N: usize>(
+pub fn transpose_gated<const N: usize>(
     rows: Rows,
     gates: Rows,
     count: usize,
     out: &mut [i32],
     stride: usize,
-    turn_square: impl Fn(Square) -> Square,
+    transpose_square: impl Fn(Square) -> Square,
     look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
 ) {
     const COLUMNS: usize = 2 * SIDE;
@@ -75,7 +75,7 @@ pub fn turn_gated<const N: usize>(
     let count = count.min(rows.count()).min(gates.count());
     let end = width.saturating_sub(1).saturating_mul(stride).saturating_add(count);
     if out.len() < end || stride < count {
-        return scalar::turn::turn_gated(rows, gates, count, out, stride);
+        return scalar::transpose::transpose_gated(rows, gates, count, out, stride);
     }
     let (whole_rows, whole_columns) = (count - count % SIDE, width - width % COLUMNS);
     for row in (0..whole_rows).step_by(SIDE) {
@@ -86,15 +86,15 @@ pub fn turn_gated<const N: usize>(
             }
             gate(values.as_flattened_mut(), of_values.as_flattened(), &look_up);
             let place = out.get_mut(column * stride + row..).unwrap_or_default();
-            turn(Rows::new(values.as_flattened(), COLUMNS), SIDE, place, stride, &turn_square);
+            transpose(Rows::new(values.as_flattened(), COLUMNS), SIDE, place, stride, &transpose_square);
         }
     }
-    turn_gated_beyond([rows, gates], [whole_rows, whole_columns], count, out, stride);
+    transpose_gated_beyond([rows, gates], [whole_rows, whole_columns], count, out, stride);
 }
 
-/// [`turn_gated`] for what squares leave: rows of values and of gates from `whole[0]` on, and columns from `whole[1]` on.
+/// [`transpose_gated`] for what squares leave: rows of values and of gates from `whole[0]` on, and columns from `whole[1]` on.
 #[inline(always)]
-pub fn turn_gated_beyond(
+pub fn transpose_gated_beyond(
     [rows, gates]: [Rows; 2],
     whole: [usize; 2],
     count: usize,
@@ -108,10 +108,10 @@ pub fn turn_gated_beyond(
             Rows { values, width: rows.width - whole_columns, ..rows }
         });
         let below = out.get_mut(whole_columns * stride..).unwrap_or_default();
-        scalar::turn::turn_gated(beyond, gates_beyond, whole_rows, below, stride);
+        scalar::transpose::transpose_gated(beyond, gates_beyond, whole_rows, below, stride);
     }
     if whole_rows < count {
-        scalar::turn::turn_gated_from(rows, gates, whole_rows, count, out, stride);
+        scalar::transpose::transpose_gated_from(rows, gates, whole_rows, count, out, stride);
     }
 }
 

@@ -2,14 +2,14 @@
 
 use super::gate::Sigmoid;
 use super::lookup;
-use super::turn::turn_square;
+use super::transpose::transpose_square;
 use crate::kernels::rows::Rows;
 use crate::kernels::{lanes, scalar};
 
 /// Values of a square's side.
 const N: usize = 8;
 
-/// The specification's [`turn_gated`](scalar::turn::turn_gated), square by square.
+/// The specification's [`transpose_gated`](scalar::transpose::transpose_gated), square by square.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub fn avx2(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usize) {
@@ -18,7 +18,7 @@ pub fn avx2(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usiz
     let count = count.min(rows.count()).min(gates.count());
     let end = width.saturating_sub(1).saturating_mul(stride).saturating_add(count);
     if out.len() < end || stride < count {
-        return scalar::turn::turn_gated(rows, gates, count, out, stride);
+        return scalar::transpose::transpose_gated(rows, gates, count, out, stride);
     }
     let [whole_rows, whole_columns] = [count, width].map(|side| side - side % N);
     let sigmoid = Sigmoid::new();
@@ -36,7 +36,7 @@ pub fn avx2(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usiz
                     }
                 };
             }
-            let square = turn_square(square!(0 1 2 3 4 5 6 7));
+            let square = transpose_square(square!(0 1 2 3 4 5 6 7));
             let to = out.as_mut_ptr().wrapping_add(column * stride + row);
             for (r, line) in square.iter().enumerate() {
                 // SAFETY: there is room for so many columns of so many values.
@@ -44,7 +44,7 @@ pub fn avx2(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usiz
             }
         }
     }
-    lanes::turn::turn_gated_beyond([rows, gates], [whole_rows, whole_columns], count, out, stride);
+    lanes::transpose::transpose_gated_beyond([rows, gates], [whole_rows, whole_columns], count, out, stride);
 }
 
 /// The same.
@@ -52,5 +52,13 @@ pub fn avx2(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usiz
 #[target_feature(enable = "avx512f")]
 pub fn avx512(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usize) {
     let look_up = |table: &_, indices| lookup::avx512(table, indices);
-    lanes::turn::turn_gated(rows, gates, count, out, stride, |square| turn_square(square), look_up);
+    lanes::transpose::transpose_gated(
+        rows,
+        gates,
+        count,
+        out,
+        stride,
+        |square| transpose_square(square),
+        look_up,
+    );
 }
