@@ -83,7 +83,7 @@ fn attend<P: Mix, const R: usize>(products: P, head: &Head, tile: RowTile) {
         .zip(tile.sums.iter_mut().zip(&mut outputs));
     for (((logits, scores), weights), (sum, output)) in rows {
         let largest = largest(head.keys, scores, logits);
-        *sum = weigh(head.keys, scores, largest, logits, weights);
+        *sum = softmax(head.keys, scores, largest, logits, weights);
         *output = Output::new(head, *sum);
         scale_weights(products, head, weights, scores);
     }
@@ -179,7 +179,7 @@ fn largest(keys: usize, scores: &mut [i32], logits: RowLogits) -> i32 {
 /// The weights of scores or logits, and their sum; zeros beyond the keys.
 #[target_feature(enable = "neon")]
 #[inline]
-fn weigh(keys: usize, scores: &[i32], largest: i32, logits: RowLogits, weights: &mut [i16]) -> u32 {
+fn softmax(keys: usize, scores: &[i32], largest: i32, logits: RowLogits, weights: &mut [i16]) -> u32 {
     let largest = vdupq_n_s32(largest);
     let lanes = load_i16(&[0, 1, 2, 3, 4, 5, 6, 7]);
     let mut sum = vdupq_n_u32(0);

@@ -13,5 +13,5 @@ pub(in crate::kernels) mod quantize;
 pub(in crate::kernels) mod residual;
 pub(in crate::kernels) mod rotary;
 pub(in crate::kernels) mod scales;
+pub(in crate::kernels) mod softmax;
 pub(in crate::kernels) mod transpose;
-pub(in crate::kernels) mod weigh;

@@ -28,7 +28,7 @@ pub fn attention(head: &Head, tile: RowTile) {
         }
         let keys = head.keys.min(stride);
         let weights = &mut weights[..keys];
-        *sum = weigh(scores, logits, weights);
+        *sum = softmax(scores, logits, weights);
         let mut acc = [0i64; WIDTH_MAX];
         for block in head.blocks() {
             sum_values(head, &block, weights, &mut acc);
@@ -52,20 +52,20 @@ fn score_block(head: &Head, block: &HeadBlock, query: &[i8], scores: &mut [i32])
 
 /// `weights[j]` = 2^15 * 2^-(distance to the largest logit); returns their sum. Scores beyond the weights don't count: no key has
 /// them. Where there is a bias, logits replace the scores.
-pub(in crate::kernels) fn weigh(scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
+pub(in crate::kernels) fn softmax(scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
     match logits {
         RowLogits::Plain(temperature) => {
             exponentiate(scores, weights, |largest, score| exponent(largest, score, temperature))
         }
         RowLogits::Biased { factor, bias } => {
             scores.iter_mut().for_each(|score| *score = factor.apply(*score));
-            weigh_biased(scores, bias, weights)
+            softmax_biased(scores, bias, weights)
         }
     }
 }
 
 /// The weights of scores in units of 2^-16 log2, after the bias is added to as many as have one.
-fn weigh_biased(scores: &mut [i32], bias: &[i32], weights: &mut [i16]) -> u32 {
+fn softmax_biased(scores: &mut [i32], bias: &[i32], weights: &mut [i16]) -> u32 {
     for (score, &bias) in scores.iter_mut().zip(bias) {
         *score = score.saturating_add(bias);
     }

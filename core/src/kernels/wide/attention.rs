@@ -3,7 +3,7 @@
 use super::dot::dots;
 use crate::fixed::requantize;
 use crate::kernels::attention::{Head, RowTile};
-use crate::kernels::lanes::weigh::{scale_weights, weigh};
+use crate::kernels::lanes::softmax::{scale_weights, softmax};
 use crate::kernels::linear::PANEL;
 use crate::kernels::scalar::attention::{output_scale, reduced};
 use wide::{i8x16, i16x16, i32x8};
@@ -47,7 +47,7 @@ fn attend<const R: usize>(head: &Head, tile: RowTile) {
         .zip(tile.sums.iter_mut().zip(&mut scales));
     for (((logits, scores), weights), (sum, scale)) in rows {
         let weights = &mut weights[..keys];
-        *sum = weigh(scores, logits, weights);
+        *sum = softmax(scores, logits, weights);
         *scale = output_scale(head, *sum);
         scale_weights(head, weights, scores);
     }

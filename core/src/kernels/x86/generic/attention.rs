@@ -2,8 +2,8 @@
 
 use super::loops::Loops;
 use super::pairs::Pairs;
+use super::softmax::{KEYS, SoftmaxRows};
 use super::vectors::{Channels, RowScale, SHIFTS};
-use super::weigh::{KEYS, Weighing};
 use crate::fixed::{Multiplier, requantize};
 use crate::kernels::attention::{Head, KEYS_MAX, Logits, RowLogits, RowTile};
 use crate::kernels::linear::PANEL;
@@ -50,14 +50,14 @@ pub fn attention<V: Loops, const R: usize>(v: V, head: &Head, mut tile: RowTile)
 fn attend<V: Loops, const R: usize>(v: V, head: &Head, tile: RowTile) -> usize {
     let stride = tile.stride;
     v.score::<R>(head, tile.queries, stride, tile.scores);
-    let rows = Weighing {
+    let rows = SoftmaxRows {
         scores: tile.scores,
         weights: tile.weights,
         stride,
         keys: head.keys,
         value_scale: head.value_scale,
     };
-    let sums = weigh::<V, R>(v, tile.logits, rows);
+    let sums = softmax::<V, R>(v, tile.logits, rows);
     tile.sums.iter_mut().zip(sums).for_each(|(sum, of_row)| *sum = of_row);
     // Apart from the rows above, so that no row waits for another's division.
     let mut scales = [(0, 0, 0); R];
@@ -76,10 +76,10 @@ fn attend<V: Loops, const R: usize>(v: V, head: &Head, tile: RowTile) -> usize {
     R
 }
 
-/// The specification's [`weigh`](scalar::attention::weigh) for `R` rows, and their weights times the keys' value scales where the scores were;
+/// The specification's [`softmax`](scalar::attention::softmax) for `R` rows, and their weights times the keys' value scales where the scores were;
 /// returns the sums.
 #[inline(always)]
-fn weigh<V: Loops, const R: usize>(v: V, logits: Logits, mut rows: Weighing) -> [u32; R] {
+fn softmax<V: Loops, const R: usize>(v: V, logits: Logits, mut rows: SoftmaxRows) -> [u32; R] {
     let temperatures = match logits {
         Logits::Plain(temperatures) => temperatures.first_chunk::<R>(),
         Logits::Biased { .. } => None,
@@ -88,7 +88,7 @@ fn weigh<V: Loops, const R: usize>(v: V, logits: Logits, mut rows: Weighing) -> 
     if temperatures.is_some_and(|all| all.iter().any(|temperature| temperature.shift == 0)) {
         let mut sums = [0; R];
         for ((sum, logits), row) in sums.iter_mut().zip(logits.each()).zip(0..) {
-            *sum = rows.weigh_as_specified(row, logits);
+            *sum = rows.softmax_as_specified(row, logits);
         }
         return sums;
     }
@@ -104,7 +104,7 @@ fn weigh<V: Loops, const R: usize>(v: V, logits: Logits, mut rows: Weighing) -> 
         // What is no key's is never the largest.
         scores[keys..].fill(i32::MIN);
     }
-    v.weigh(rows, temperatures)
+    v.softmax(rows, temperatures)
 }
 
 /// [`Multiplier::apply`] to every score. Shifts of a model are 32 to 62: nothing saturates, and only the upper half of a product is

@@ -2,8 +2,8 @@
 
 use super::matrix::{Output, Rows, products};
 use super::pairs::Pairs;
+use super::softmax::SoftmaxRows;
 use super::vectors::{Group, Vectors};
-use super::weigh::Weighing;
 use crate::kernels::attention::{Head, Temperature};
 use crate::kernels::linear::PANEL;
 
@@ -26,7 +26,7 @@ pub trait Loops: Vectors {
 
     /// The weights of `R` rows of scores (or, without temperatures, of logits), of which those that are no key's are the least there is; returns
     /// their sums. A temperature's shift is at least 1.
-    fn weigh<const R: usize>(self, rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R];
+    fn softmax<const R: usize>(self, rows: SoftmaxRows, temperatures: Option<&[Temperature; R]>) -> [u32; R];
 }
 
 /// Products of a few queries with one panel of keys or two: what [`score`](super::score::score) is made of.

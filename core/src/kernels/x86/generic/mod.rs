@@ -7,5 +7,5 @@ pub mod matrix;
 pub mod pairs;
 pub mod product;
 pub mod score;
+pub mod softmax;
 pub mod vectors;
-pub mod weigh;

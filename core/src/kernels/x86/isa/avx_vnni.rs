@@ -7,8 +7,8 @@ use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
 use crate::kernels::x86::generic::loops::{Dots, Loops};
 use crate::kernels::x86::generic::matrix::{Rows, dots};
 use crate::kernels::x86::generic::score::score;
+use crate::kernels::x86::generic::softmax::SoftmaxRows;
 use crate::kernels::x86::generic::vectors::{Group, Vectors};
-use crate::kernels::x86::generic::weigh::Weighing;
 use core::arch::asm;
 use core::arch::x86_64::*;
 
@@ -142,9 +142,9 @@ impl Loops for AvxVnni {
     }
 
     #[inline(always)]
-    fn weigh<const R: usize>(self, rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
+    fn softmax<const R: usize>(self, rows: SoftmaxRows, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
         // SAFETY: the machine has the features.
-        unsafe { ymm::weigh(rows, temperatures) }
+        unsafe { ymm::softmax(rows, temperatures) }
     }
 }
 

@@ -5,8 +5,8 @@ use crate::kernels::attention::{Head, Temperature};
 use crate::kernels::x86::generic::loops::Loops;
 use crate::kernels::x86::generic::matrix::{Output, Rows, products};
 use crate::kernels::x86::generic::pairs::Pairs;
+use crate::kernels::x86::generic::softmax::SoftmaxRows;
 use crate::kernels::x86::generic::vectors::Group;
-use crate::kernels::x86::generic::weigh::Weighing;
 use crate::kernels::x86::isa::ymm::{self, Pair};
 
 /// Fewer rows are not worth weights that are widened for all of them.
@@ -48,8 +48,8 @@ impl Loops for Avx2 {
     }
 
     #[inline(always)]
-    fn weigh<const R: usize>(self, rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
+    fn softmax<const R: usize>(self, rows: SoftmaxRows, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
         // SAFETY: the machine has the features.
-        unsafe { ymm::weigh(rows, temperatures) }
+        unsafe { ymm::softmax(rows, temperatures) }
     }
 }

@@ -1,15 +1,15 @@
 //! The loops: those of eight queries in one piece of assembly.
 
 use super::Avx512Vnni;
-use super::weigh::weigh;
+use super::softmax::softmax;
 use crate::kernels::attention::{Head, Temperature};
 use crate::kernels::linear::{GROUP, PANEL};
 use crate::kernels::x86::generic::loops::{Dots, Loops};
 use crate::kernels::x86::generic::matrix::{Rows, dots};
 use crate::kernels::x86::generic::pairs::Pairs;
 use crate::kernels::x86::generic::score::score;
+use crate::kernels::x86::generic::softmax::SoftmaxRows;
 use crate::kernels::x86::generic::vectors::{Group, Vectors};
-use crate::kernels::x86::generic::weigh::Weighing;
 use core::arch::asm;
 use core::arch::x86_64::*;
 
@@ -71,9 +71,9 @@ impl Loops for Avx512Vnni {
     }
 
     #[inline(always)]
-    fn weigh<const R: usize>(self, rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
+    fn softmax<const R: usize>(self, rows: SoftmaxRows, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
         // SAFETY: the machine has the features.
-        unsafe { weigh(rows, temperatures) }
+        unsafe { softmax(rows, temperatures) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! AVX-512 VNNI: groups of four 8-bit products in 512-bit vectors (`vpdpbusd`).
 
 mod loops;
-mod weigh;
+mod softmax;
 
 use crate::kernels::backend::Backend;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};

@@ -1,8 +1,8 @@
 //! What the instruction sets with 256-bit vectors have in common: everything but the products of codes.
 
-mod weigh;
+mod softmax;
 
-pub use weigh::weigh;
+pub use softmax::softmax;
 
 use crate::kernels::linear::PANEL;
 use crate::kernels::x86::generic::vectors::{Channels, RowScale, UPPER};

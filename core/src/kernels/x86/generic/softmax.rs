@@ -1,7 +1,7 @@
 //! Scores on their way to weights.
 
 use crate::kernels::attention::RowLogits;
-use crate::kernels::scalar::attention::{scaled_weight, weigh};
+use crate::kernels::scalar::attention::{scaled_weight, softmax};
 
 /// Keys whose scores are worked on at a time.
 pub const KEYS: usize = 32;
@@ -10,7 +10,7 @@ pub const KEYS: usize = 32;
 pub type Weights = [i16; KEYS];
 
 /// Rows of scores and what is made of them.
-pub struct Weighing<'w> {
+pub struct SoftmaxRows<'w> {
     /// `[rows, stride]`: scores, or logits; then two scaled weights to a score, up to the end of the last [`KEYS`].
     pub scores: &'w mut [i32],
     /// Out: weights, `[rows, stride]`. Beyond the keys nothing is meant.
@@ -23,7 +23,7 @@ pub struct Weighing<'w> {
     pub value_scale: &'w [i16],
 }
 
-impl Weighing<'_> {
+impl SoftmaxRows<'_> {
     /// A row's scores and weights, whole [`KEYS`].
     #[inline(always)]
     pub fn row(&mut self, row: usize) -> (&mut [i32], &mut [i16]) {
@@ -42,11 +42,11 @@ impl Weighing<'_> {
 
     /// A row by the specification; returns the sum of its weights.
     #[cold]
-    pub fn weigh_as_specified(&mut self, row: usize, logits: RowLogits) -> u32 {
+    pub fn softmax_as_specified(&mut self, row: usize, logits: RowLogits) -> u32 {
         let (keys, value_scale) = (self.keys, self.value_scale);
         let (scores, weights) = self.row(row);
         let weights = &mut weights[..keys];
-        let sum = weigh(scores, logits, weights);
+        let sum = softmax(scores, logits, weights);
         let scaled: &mut [i16] = bytemuck::cast_slice_mut(scores);
         scaled[..keys.next_multiple_of(KEYS)].fill(0);
         for ((scaled, &weight), &scale) in scaled.iter_mut().zip(&*weights).zip(value_scale) {

@@ -2,17 +2,17 @@
 
 use crate::fixed::EXP2_COEFFICIENTS;
 use crate::kernels::attention::{RowLogits, Temperature};
-use crate::kernels::x86::generic::weigh::{KEYS, Weighing, Weights};
+use crate::kernels::x86::generic::softmax::{KEYS, SoftmaxRows, Weights};
 use core::arch::asm;
 use core::arch::x86_64::*;
 
 /// Lanes of 32 bits.
 const LANES: usize = 8;
 
-/// [`Loops::weigh`](crate::kernels::x86::generic::loops::Loops::weigh).
+/// [`Loops::softmax`](crate::kernels::x86::generic::loops::Loops::softmax).
 #[inline]
 #[target_feature(enable = "avx2")]
-pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
+pub fn softmax<const R: usize>(mut rows: SoftmaxRows, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
     let last_scales = &rows.last_scales();
     let mut sums = [0; R];
     for (row, sum) in sums.iter_mut().enumerate() {
@@ -22,16 +22,16 @@ pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperat
             let Temperature { factor, shift } = temperatures[row];
             // The 1 that is added to a difference once it is shifted is a power of two before that. Scores are not that large in models.
             let Some(from) = largest.checked_add_unsigned(1 << shift.min(31)) else {
-                *sum = rows.weigh_as_specified(row, RowLogits::Plain(temperatures[row]));
+                *sum = rows.softmax_as_specified(row, RowLogits::Plain(temperatures[row]));
                 continue;
             };
             let (shift, factor) =
                 (_mm_cvtsi32_si128(i32::from(shift.min(31))), _mm256_set1_epi16(factor as i16));
-            weigh_row(&mut rows, row, from, last_scales, |low, high| {
+            softmax_row(&mut rows, row, from, last_scales, |low, high| {
                 mulhuw(saturated_halves(_mm256_srl_epi32(low, shift), _mm256_srl_epi32(high, shift)), factor)
             })
         } else {
-            weigh_row(&mut rows, row, largest, last_scales, |low, high| {
+            softmax_row(&mut rows, row, largest, last_scales, |low, high| {
                 saturated_halves(rounded_logit(low), rounded_logit(high))
             })
         };
@@ -42,8 +42,8 @@ pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperat
 /// One row's weights, whose exponents `exponents` makes of the differences of `from` and the scores, and their sum.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn weigh_row(
-    rows: &mut Weighing,
+fn softmax_row(
+    rows: &mut SoftmaxRows,
     row: usize,
     from: i32,
     last_scales: &Weights,
@@ -54,7 +54,7 @@ fn weigh_row(
     let (weights, scores) = (weights.as_chunks_mut::<KEYS>().0, scores.as_mut_ptr());
     let from = _mm256_set1_epi32(from);
     let mut sums = _mm256_setzero_si256();
-    let mut weigh = |at: usize, weights: &mut Weights, scales: &Weights| {
+    let mut block = |at: usize, weights: &mut Weights, scales: &Weights| {
         for half in [0, 2 * LANES] {
             // SAFETY: there are as many scores as weights, and both in their arrays and in the scales so many for each `at`; scaled weights go
             // where scores have been read.
@@ -73,11 +73,11 @@ fn weigh_row(
     };
     let scales = value_scale[..keys].as_chunks::<KEYS>().0;
     for (at, (weights, scales)) in weights.iter_mut().zip(scales).enumerate() {
-        weigh(at, weights, scales);
+        block(at, weights, scales);
     }
     let mut sum = 0u32;
     if let Some(weights) = weights.get_mut(scales.len()) {
-        weigh(scales.len(), weights, last_scales);
+        block(scales.len(), weights, last_scales);
         // The weights of what is no key's are taken off the sum.
         for &weight in &weights[keys % KEYS..] {
             sum = sum.wrapping_sub(weight.unsigned_abs().into());

@@ -4,14 +4,14 @@ use super::dpwssd;
 use crate::fixed::EXP2_COEFFICIENTS;
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::PANEL;
-use crate::kernels::x86::generic::weigh::{KEYS, Weighing, Weights};
+use crate::kernels::x86::generic::softmax::{KEYS, SoftmaxRows, Weights};
 use core::arch::asm;
 use core::arch::x86_64::*;
 
-/// [`Loops::weigh`](crate::kernels::x86::generic::loops::Loops::weigh). Largest scores are found for all rows first, and sums added up last, so that rows don't wait for their own.
+/// [`Loops::softmax`](crate::kernels::x86::generic::loops::Loops::softmax). Largest scores are found for all rows first, and sums added up last, so that rows don't wait for their own.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
+pub fn softmax<const R: usize>(mut rows: SoftmaxRows, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
     let mut largest = [_mm512_set1_epi32(i32::MIN); R];
     for (row, largest) in largest.iter_mut().enumerate() {
         for scores in rows.row(row).0.as_chunks::<PANEL>().0 {
@@ -29,12 +29,12 @@ pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperat
             let Temperature { factor, shift } = temperatures[row];
             let (shift, factor) =
                 (_mm_cvtsi32_si128(i32::from(shift.min(31))), _mm512_set1_epi16(factor as i16));
-            weigh_row(&mut rows, row, last_scales, largest, |low, high| {
+            softmax_row(&mut rows, row, last_scales, largest, |low, high| {
                 let t = saturated_halves(_mm512_srl_epi32(low, shift), _mm512_srl_epi32(high, shift));
                 mulhuw(_mm512_adds_epu16(t, _mm512_set1_epi16(1)), factor)
             })
         } else {
-            weigh_row(&mut rows, row, last_scales, largest, |low, high| {
+            softmax_row(&mut rows, row, last_scales, largest, |low, high| {
                 saturated_halves(rounded_logit(low), rounded_logit(high))
             })
         };
@@ -45,8 +45,8 @@ pub fn weigh<const R: usize>(mut rows: Weighing, temperatures: Option<&[Temperat
 /// One row's weights, whose exponents `exponents` makes of differences to the largest score, and their sums.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-fn weigh_row(
-    rows: &mut Weighing,
+fn softmax_row(
+    rows: &mut SoftmaxRows,
     row: usize,
     last_scales: &Weights,
     largest: __m512i,
@@ -57,7 +57,7 @@ fn weigh_row(
     let (weights, _) = weights.as_chunks_mut::<KEYS>();
     let scores = scores.as_mut_ptr();
     let mut sums = _mm512_setzero_si512();
-    let mut weigh = |at: usize, weights: &mut Weights, scales: &Weights, keys: __mmask32| {
+    let mut block = |at: usize, weights: &mut Weights, scales: &Weights, keys: __mmask32| {
         // SAFETY: there are as many scores as weights, and both in their arrays and in the scales so many for each `at`; scaled weights go where
         // scores have been read.
         unsafe {
@@ -72,10 +72,10 @@ fn weigh_row(
     };
     let (scales, _) = value_scale[..keys].as_chunks::<KEYS>();
     for (at, (weights, scales)) in weights.iter_mut().zip(scales).enumerate() {
-        weigh(at, weights, scales, __mmask32::MAX);
+        block(at, weights, scales, __mmask32::MAX);
     }
     if let Some(weights) = weights.get_mut(scales.len()) {
-        weigh(scales.len(), weights, last_scales, (1 << (keys % KEYS)) - 1);
+        block(scales.len(), weights, last_scales, (1 << (keys % KEYS)) - 1);
     }
     sums
 }

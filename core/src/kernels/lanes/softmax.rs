@@ -6,9 +6,9 @@ use crate::kernels::attention::{Head, RowLogits};
 use crate::kernels::scalar;
 use crate::kernels::scalar::attention::{exponent, exponent_of_logit};
 
-/// The specification's [`weigh`](scalar::attention::weigh).
+/// The specification's [`softmax`](scalar::attention::softmax).
 #[inline(always)]
-pub fn weigh(scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
+pub fn softmax(scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
     let count = weights.len().min(scores.len());
     let (keys, _) = scores.split_at_mut(count);
     match logits {
@@ -19,7 +19,7 @@ pub fn weigh(scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 
         RowLogits::Biased { factor, bias } => {
             // Scores may be anything; where nothing is shifted left, that includes the least of all.
             let Some(factor) = Lanes::new(factor, i32::MAX.unsigned_abs()) else {
-                return scalar::attention::weigh(scores, logits, weights);
+                return scalar::attention::softmax(scores, logits, weights);
             };
             let (biased, rest) = keys.split_at_mut(bias.len().min(count));
             for (score, &bias) in biased.iter_mut().zip(bias) {
