@@ -6,7 +6,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use foldpoint_benches::inputs::{LinearInput, every};
 use foldpoint_benches::share;
 use foldpoint_core::Isa;
-use foldpoint_core::kernels::linear::{Coded, Then};
+use foldpoint_core::kernels::linear::{CodeRows, Epilogue};
 use foldpoint_core::quant::{Codec, Site};
 
 /// Rows, outputs and inputs: one row; triangle attention's bias; ESM-2 8M's width, 650M's width; a long sequence.
@@ -25,7 +25,7 @@ fn gemm(criterion: &mut Criterion) {
                 group.bench_function(id, |bencher| {
                     let layer = input.layer();
                     bencher.iter(|| {
-                        (isa.backend().gemm)(&layer, &input.codes, &input.scales, Then::Store, &mut out);
+                        (isa.backend().gemm)(&layer, &input.codes, &input.scales, Epilogue::Store, &mut out);
                         black_box(&mut out);
                     });
                 });
@@ -36,10 +36,11 @@ fn gemm(criterion: &mut Criterion) {
 }
 
 /// A layer of few inputs, whose time is largely that of what becomes of its outputs.
-fn then(criterion: &mut Criterion) {
+fn epilogue(criterion: &mut Criterion) {
     let [rows, outputs, inputs] = [128, 1280, 320];
     let input = LinearInput::new(rows, outputs, inputs, every(32, inputs));
-    let mut group = criterion.benchmark_group(format!("gemm {rows}x{outputs}x{inputs} 3% outliers, then"));
+    let mut group =
+        criterion.benchmark_group(format!("gemm {rows}x{outputs}x{inputs} 3% outliers, epilogue"));
     group.throughput(Throughput::Elements(input.products()));
     let site = Site { codec: Codec::Wide { step: 4 }, exponents: &vec![0; outputs] };
     for end in ["Store", "Gelu", "Relu", "Add", "Gate", "Encode"] {
@@ -48,15 +49,19 @@ fn then(criterion: &mut Criterion) {
             group.bench_function(BenchmarkId::new(isa.name(), end), |bencher| {
                 let layer = input.layer();
                 bencher.iter(|| {
-                    let then = match end {
-                        "Store" => Then::Store,
-                        "Gelu" => Then::Gelu,
-                        "Relu" => Then::Relu,
-                        "Add" => Then::Add,
-                        "Gate" => Then::Gate,
-                        _ => Then::Encode(Coded { site: &site, codes: &mut codes, code_row: 2 * outputs }),
+                    let epilogue = match end {
+                        "Store" => Epilogue::Store,
+                        "Gelu" => Epilogue::Gelu,
+                        "Relu" => Epilogue::Relu,
+                        "Add" => Epilogue::Add,
+                        "Gate" => Epilogue::Gate,
+                        _ => Epilogue::Encode(CodeRows {
+                            site: &site,
+                            codes: &mut codes,
+                            code_row: 2 * outputs,
+                        }),
                     };
-                    (isa.backend().gemm)(&layer, &input.codes, &input.scales, then, &mut out);
+                    (isa.backend().gemm)(&layer, &input.codes, &input.scales, epilogue, &mut out);
                     black_box(&mut out);
                 });
             });
@@ -68,7 +73,7 @@ fn then(criterion: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(20);
-    targets = gemm, then
+    targets = gemm, epilogue
 }
 
 fn main() {

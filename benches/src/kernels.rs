@@ -6,7 +6,7 @@ use fastrand::Rng;
 use foldpoint_core::fixed::{Multiplier, TokenScale};
 use foldpoint_core::kernels::Backend;
 use foldpoint_core::kernels::attention::{Logits, QUERY_TILE, RowTile};
-use foldpoint_core::kernels::linear::{Then, row_len};
+use foldpoint_core::kernels::linear::{Epilogue, row_len};
 use foldpoint_core::kernels::rows::Rows;
 use foldpoint_core::quant::{Codec, Site};
 
@@ -24,12 +24,12 @@ pub type Run = fn(&Backend);
 /// The kernels by name.
 pub const KERNELS: [(&str, Run); 22] = [
     // ESM-2's; one row, as heads of few rows have it; esmfold_v1's pairs, the default model's, and their transition.
-    ("gemm 128x320x1280, 5% outliers", |b| gemm(b, [128, 320, 1280], every(20, 1280), Then::Store)),
-    ("gemm 128x1280x320, 5% outliers, GELU", |b| gemm(b, [128, 1280, 320], every(20, 320), Then::Gelu)),
-    ("gemm 1x1280x1280, 5% outliers", |b| gemm(b, [1, 1280, 1280], every(20, 1280), Then::Store)),
-    ("gemm 1024x128x128", |b| gemm(b, [1024, 128, 128], vec![], Then::Store)),
-    ("gemm 4096x64x64, all outliers", |b| gemm(b, [4096, 64, 64], every(1, 64), Then::Store)),
-    ("gemm 4096x256x64, all outliers", |b| gemm(b, [4096, 256, 64], every(1, 64), Then::Store)),
+    ("gemm 128x320x1280, 5% outliers", |b| gemm(b, [128, 320, 1280], every(20, 1280), Epilogue::Store)),
+    ("gemm 128x1280x320, 5% outliers, GELU", |b| gemm(b, [128, 1280, 320], every(20, 320), Epilogue::Gelu)),
+    ("gemm 1x1280x1280, 5% outliers", |b| gemm(b, [1, 1280, 1280], every(20, 1280), Epilogue::Store)),
+    ("gemm 1024x128x128", |b| gemm(b, [1024, 128, 128], vec![], Epilogue::Store)),
+    ("gemm 4096x64x64, all outliers", |b| gemm(b, [4096, 64, 64], every(1, 64), Epilogue::Store)),
+    ("gemm 4096x256x64, all outliers", |b| gemm(b, [4096, 256, 64], every(1, 64), Epilogue::Store)),
     ("product 16x128x128", |b| product(b, 128)),
     ("attention 128 keys of 24", |b| attention(b, 128, 24, false)),
     ("attention 1024 keys of 24", |b| attention(b, 1024, 24, false)),
@@ -54,10 +54,10 @@ pub fn counted_work<T>(work: impl FnOnce() -> T) -> T {
     black_box(work())
 }
 
-fn gemm(backend: &Backend, [rows, outputs, inputs]: [usize; 3], outliers: Vec<u16>, then: Then) {
+fn gemm(backend: &Backend, [rows, outputs, inputs]: [usize; 3], outliers: Vec<u16>, epilogue: Epilogue) {
     let input = LinearInput::new(rows, outputs, inputs, outliers);
     let mut out = vec![0; rows * outputs];
-    counted_work(|| (backend.gemm)(&input.layer(), &input.codes, &input.scales, then, &mut out));
+    counted_work(|| (backend.gemm)(&input.layer(), &input.codes, &input.scales, epilogue, &mut out));
     black_box(out);
 }
 

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use foldpoint_core::Isa;
-use foldpoint_core::kernels::linear::Then;
+use foldpoint_core::kernels::linear::Epilogue;
 
 use crate::inputs::LinearInput;
 use crate::peak::Probe;
@@ -46,7 +46,7 @@ fn speed(isa: Isa, input: &LinearInput) -> f64 {
     let start = Instant::now();
     let mut passes = 0;
     while start.elapsed() < SHORTEST {
-        (isa.backend().gemm)(&layer, &input.codes, &input.scales, Then::Store, &mut out);
+        (isa.backend().gemm)(&layer, &input.codes, &input.scales, Epilogue::Store, &mut out);
         black_box(&mut out);
         passes += 1;
     }

@@ -6,7 +6,7 @@ use foldpoint_core::fixed::{Multiplier, TokenScale};
 use foldpoint_core::kernels::attention::{
     ContactWeight, Head, Logits, QUERY_TILE, RowTile, Temperature, bias_factor, pack, unpack,
 };
-use foldpoint_core::kernels::linear::{Coded, Linear, Then, row_len};
+use foldpoint_core::kernels::linear::{CodeRows, Linear, Epilogue, row_len};
 use foldpoint_core::quant::{Codec, Site};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -59,15 +59,15 @@ fn linear(input: &mut Unstructured) -> Result<()> {
     for end in 0..6 {
         same(|isa| {
             let (mut out, mut stream) = (vec![7 << 20; rows * outputs + 3], vec![9; rows * code_row]);
-            let then = match end {
-                0 => Then::Store,
-                1 => Then::Gelu,
-                2 => Then::Relu,
-                3 => Then::Add,
-                4 => Then::Gate,
-                _ => Then::Encode(Coded { site: &site, codes: &mut stream, code_row }),
+            let epilogue = match end {
+                0 => Epilogue::Store,
+                1 => Epilogue::Gelu,
+                2 => Epilogue::Relu,
+                3 => Epilogue::Add,
+                4 => Epilogue::Gate,
+                _ => Epilogue::Encode(CodeRows { site: &site, codes: &mut stream, code_row }),
             };
-            (isa.backend().gemm)(&layer, &codes, &scales, then, &mut out);
+            (isa.backend().gemm)(&layer, &codes, &scales, epilogue, &mut out);
             (out, stream)
         });
     }

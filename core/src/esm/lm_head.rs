@@ -4,7 +4,7 @@ use super::memory::{Memory, Scratch};
 use super::pass::Pass;
 use super::weights::LmHead;
 use crate::arena::{Arena, ArenaError};
-use crate::kernels::linear::Then;
+use crate::kernels::linear::Epilogue;
 use crate::nn::stream::{Stream, StreamFormat};
 
 /// Fills `memory.logits`.
@@ -35,8 +35,8 @@ fn block_logits(pass: &Pass, head: &LmHead, codes: &Stream, logits: &mut [i32], 
         let (x, hidden) = (&mut stream[..rows * width], &mut outputs[..rows * width]);
         codes.decode(backend, index * dims.tile_rows, x);
         tile.make_norm(backend, &pass.model.final_norm, dims.config.epsilon, x);
-        tile.apply_made(backend, &head.dense, rows, Then::Gelu, hidden);
+        tile.apply_made(backend, &head.dense, rows, Epilogue::Gelu, hidden);
         tile.make_norm(backend, &head.norm, dims.config.epsilon_activation, hidden);
-        tile.apply_made(backend, &head.decoder, rows, Then::Store, logits);
+        tile.apply_made(backend, &head.decoder, rows, Epilogue::Store, logits);
     }
 }

@@ -4,7 +4,7 @@ use super::memory::{Dims, Memory, Scratch};
 use super::pass::Pass;
 use super::weights::Layer;
 use crate::arena::{Arena, ArenaError};
-use crate::kernels::linear::Then;
+use crate::kernels::linear::Epilogue;
 use crate::nn::attention::Record;
 use crate::nn::stream::{Stream, StreamFormat};
 
@@ -58,7 +58,7 @@ impl Projection<'_> {
             codes.decode(backend, done, stream);
             tile.make_norm(backend, &self.layer.attention_norm, config.epsilon, stream);
             let outputs = &mut outputs[..rows * 3 * width];
-            tile.apply_made(backend, &self.layer.qkv, rows, Then::Store, outputs);
+            tile.apply_made(backend, &self.layer.qkv, rows, Epilogue::Store, outputs);
             for (outputs, token) in outputs.chunks_exact_mut(3 * width).zip(first + done..) {
                 let angles = self.rotary.get(token * half..(token + 1) * half).unwrap_or_default();
                 let (rotated, _) = outputs.split_at_mut(2 * width);

@@ -7,7 +7,7 @@ use super::pass::Pass;
 use super::project::Projection;
 use super::weights::Layer;
 use crate::arena::{Arena, ArenaError};
-use crate::kernels::linear::Then;
+use crate::kernels::linear::Epilogue;
 use crate::nn::attention::{Keys, Queries};
 use crate::nn::stream::StreamFormat;
 
@@ -81,7 +81,7 @@ impl Step<'_> {
         let stream = &mut stream[..rows * dims.config.width];
         let codes = codes.get_mut(from * dims.code_row()..).unwrap_or_default();
         self.before.decode(backend, codes, stream);
-        tile.apply_made(backend, &self.layer.attention_output, rows, Then::Add, stream);
+        tile.apply_made(backend, &self.layer.attention_output, rows, Epilogue::Add, stream);
         let stored = self.after.epilogue(codes);
         self.layer.feed_forward.add(backend, dims.config.epsilon, stream, tile, outputs, stored);
     }

@@ -8,7 +8,7 @@ use crate::esm::HiddenRow;
 use crate::fixed::{ACT_FRAC, requantize};
 use crate::format::{FormatError, ModelFile};
 use crate::geometry::Residue;
-use crate::kernels::linear::{Linear, PANEL, Then};
+use crate::kernels::linear::{Epilogue, Linear, PANEL};
 use crate::kernels::rows::Rows;
 use crate::kernels::scalar::activation::add;
 use crate::nn::quantized_tile::QuantizedTile;
@@ -99,8 +99,8 @@ impl<'a> Embedding<'a> {
             let rows = embedded.len() / width;
             let mix = &mix[panel * PANEL * wide..][..rows * wide];
             tile.make_norm(backend, &self.norm, self.epsilon, mix);
-            tile.apply_made(backend, &self.up, rows, Then::Relu, hidden);
-            tile.apply(backend, &self.down, rows, Rows::new(hidden, width), Then::Store, embedded);
+            tile.apply_made(backend, &self.up, rows, Epilogue::Relu, hidden);
+            tile.apply(backend, &self.down, rows, Rows::new(hidden, width), Epilogue::Store, embedded);
             for (row, x) in embedded.chunks_exact_mut(width).enumerate() {
                 let residue = residues(panel * PANEL + row).index();
                 let embedding = self.residue.chunks_exact(width).nth(residue).unwrap_or_default();

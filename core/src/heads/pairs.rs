@@ -3,7 +3,7 @@
 use super::PAIR_BINS;
 use crate::arena::{Arena, ArenaError, Source};
 use crate::kernels::Backend;
-use crate::kernels::linear::{Linear, Then};
+use crate::kernels::linear::{Epilogue, Linear};
 use crate::nn::quantized_tile::{QuantizedTile, TILE};
 use crate::nn::stream::to_activation;
 
@@ -67,7 +67,7 @@ impl ToLogits<'_> {
             for (out, &x) in tile.rows().iter_mut().zip(pairs) {
                 *out = to_activation(x, self.pair_frac);
             }
-            tile.apply_made(backend, &self.linear, rows, Then::Store, logits);
+            tile.apply_made(backend, &self.linear, rows, Epilogue::Store, logits);
             logits.chunks_exact(PAIR_BINS).take(rows).for_each(&mut each);
         }
     }

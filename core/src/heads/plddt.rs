@@ -4,7 +4,7 @@ use super::shares::{mean, sums};
 use super::{ATOM_TYPES, PLDDT_BINS};
 use crate::arena::{Arena, ArenaError, Source, bytes_of};
 use crate::format::{FormatError, ModelFile};
-use crate::kernels::linear::{Linear, Then};
+use crate::kernels::linear::{Epilogue, Linear};
 use crate::nn::quantized_tile::QuantizedTile;
 use crate::nn::{Context, Norm};
 
@@ -91,7 +91,7 @@ impl<'a> Plddt<'a> {
     fn rows(&self, context: &Context, state: &[i32], out: &mut [u16], scratch: Scratch<Arena>) {
         let Scratch { mut tile, logits } = scratch;
         tile.make_norm(context.backend, &self.norm, self.epsilon, state);
-        tile.apply_made(context.backend, &self.linear, out.len() / ATOM_TYPES, Then::Store, logits);
+        tile.apply_made(context.backend, &self.linear, out.len() / ATOM_TYPES, Epilogue::Store, logits);
         for (out, logits) in out.iter_mut().zip(logits.chunks_exact(PLDDT_BINS)) {
             *out = expected(logits);
         }

@@ -7,7 +7,7 @@ use crate::arena::ArenaError;
 use crate::executor::{Executor, PairWork, Serial, chunks};
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
-use crate::kernels::linear::Then;
+use crate::kernels::linear::Epilogue;
 use crate::kernels::testing::{Layer, Random};
 use crate::nn::{Context, Norm};
 use proptest::prelude::*;
@@ -67,7 +67,7 @@ fn logits(layer: &Layer, row: &[i32]) -> Vec<i32> {
     let mut codes = vec![0; linear.row_len()];
     let scales: [TokenScale; 1] = [backend.quantize_row(row, linear.outliers(), &mut codes)];
     let mut out = vec![0; linear.outputs()];
-    (backend.gemm)(&linear, &codes, &scales, Then::Store, &mut out);
+    (backend.gemm)(&linear, &codes, &scales, Epilogue::Store, &mut out);
     out
 }
 

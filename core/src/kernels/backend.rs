@@ -1,7 +1,7 @@
 //! The table of functions that a backend is.
 
 use super::attention::{ContactWeight, Head, RowTile};
-use super::linear::{Linear, Then};
+use super::linear::{Epilogue, Linear};
 use super::rows::Rows;
 use crate::fixed::TokenScale;
 use crate::quant::Site;
@@ -15,7 +15,7 @@ pub struct Backend {
     pub name: &'static str,
     /// Linear layer on quantized rows, and what becomes of its outputs: `(layer, codes, scales, then, out)`; codes `[M, layer.row_len()]`,
     /// scales `[M]`, out `[M, layer.outputs()]`. Defined by [`scalar::gemm::gemm`](super::scalar::gemm::gemm).
-    pub gemm: fn(&Linear, &[i8], &[TokenScale], Then, &mut [i32]),
+    pub gemm: fn(&Linear, &[i8], &[TokenScale], Epilogue, &mut [i32]),
     /// Quantizes rows for a [`Linear`]: `(rows, outliers, codes, scales)`; codes `[M, row_len]`, scales `[M]`. Defined by
     /// [`scalar::quantize::quantize_rows`](super::scalar::quantize::quantize_rows).
     pub quantize_rows: fn(Rows, &[u16], &mut [i8], &mut [TokenScale]),

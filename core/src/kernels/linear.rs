@@ -13,7 +13,7 @@ pub const LIMB_BITS: u32 = 7;
 
 /// What becomes of a layer's outputs `y`, which have their bias.
 #[derive(Debug)]
-pub enum Then<'o> {
+pub enum Epilogue<'o> {
     /// `out = y`
     Store,
     /// `out = GELU(y)`; y in activation units.
@@ -25,12 +25,12 @@ pub enum Then<'o> {
     /// `out = out * sigmoid(y)`, rounded half up: y, in activation units, is the gate of what is there.
     Gate,
     /// `codes = encode(out + y)`, saturating: y is the last update of a residual stream, `out`, before it is stored. `out` stays.
-    Encode(Coded<'o>),
+    Encode(CodeRows<'o>),
 }
 
 /// Rows of a stored residual stream.
 #[derive(Debug)]
-pub struct Coded<'o> {
+pub struct CodeRows<'o> {
     /// How they are stored; a channel for each output.
     pub site: &'o Site<'o>,
     /// As many rows as there are of outputs.
@@ -39,7 +39,7 @@ pub struct Coded<'o> {
     pub code_row: usize,
 }
 
-impl<'o> Coded<'o> {
+impl<'o> CodeRows<'o> {
     /// The site of the channels from `first` on, up to `count` of them.
     #[inline(always)]
     pub(in crate::kernels) fn channels(&self, first: usize, count: usize) -> Site<'o> {

@@ -6,7 +6,7 @@ use super::quantized_tile::QuantizedTile;
 use crate::arena::Arena;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
-use crate::kernels::linear::{Linear, Then};
+use crate::kernels::linear::{Epilogue, Linear};
 use crate::kernels::rows::Rows;
 
 /// What is between the two layers.
@@ -45,7 +45,7 @@ impl<'a> FeedForward<'a> {
         })
     }
 
-    /// Adds the network's outputs for the rows of `stream`, `[rows, width]` in the stream's units, to them, and stores the sums as `then`
+    /// Adds the network's outputs for the rows of `stream`, `[rows, width]` in the stream's units, to them, and stores the sums as `epilogue`
     /// says. `hidden` holds `[rows, hidden]`; `epsilon` is in squares of the stream's unit.
     pub fn add(
         &self,
@@ -54,17 +54,17 @@ impl<'a> FeedForward<'a> {
         stream: &mut [i32],
         tile: &mut QuantizedTile<Arena>,
         hidden: &mut [i32],
-        then: Then,
+        epilogue: Epilogue,
     ) {
         let rows = stream.len() / self.up.inputs().max(1);
         let wide = self.up.outputs();
         let hidden = &mut hidden[..rows * wide];
         let activation = match self.activation {
-            Activation::Relu => Then::Relu,
-            Activation::Gelu => Then::Gelu,
+            Activation::Relu => Epilogue::Relu,
+            Activation::Gelu => Epilogue::Gelu,
         };
         tile.make_norm(backend, &self.norm, epsilon, stream);
         tile.apply_made(backend, &self.up, rows, activation, hidden);
-        tile.apply(backend, &self.down, rows, Rows::new(hidden, wide), then, stream);
+        tile.apply(backend, &self.down, rows, Rows::new(hidden, wide), epilogue, stream);
     }
 }

@@ -3,7 +3,7 @@
 use crate::fixed::TokenScale;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
-use crate::kernels::linear::{GROUP, Linear, PANEL, Then, panel_groups};
+use crate::kernels::linear::{Epilogue, GROUP, Linear, PANEL, panel_groups};
 use crate::kernels::rows::Rows;
 
 impl<'a> Linear<'a> {
@@ -37,11 +37,11 @@ impl<'a> Linear<'a> {
         inputs: Rows,
         codes: &mut [i8],
         scales: &mut [TokenScale],
-        then: Then,
+        epilogue: Epilogue,
         out: &mut [i32],
     ) {
         let codes = &mut codes[..scales.len() * self.row_len()];
         (backend.quantize_rows)(inputs, self.outliers(), codes, scales);
-        (backend.gemm)(self, codes, scales, then, &mut out[..scales.len() * self.outputs()]);
+        (backend.gemm)(self, codes, scales, epilogue, &mut out[..scales.len() * self.outputs()]);
     }
 }

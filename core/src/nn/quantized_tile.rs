@@ -5,7 +5,7 @@ use crate::arena::{Arena, ArenaError, Reader, Source};
 use crate::fixed::TokenScale;
 use crate::kernels::Backend;
 use crate::kernels::attention::{pack, unpack};
-use crate::kernels::linear::{Linear, Then, row_len};
+use crate::kernels::linear::{Epilogue, Linear, row_len};
 use crate::kernels::rows::Rows;
 
 /// Rows that linear layers work on at a time where rows are short, so that their outputs stay in the L1 cache.
@@ -61,11 +61,11 @@ impl QuantizedTile<Arena<'_>> {
         backend: &Backend,
         linear: &Linear,
         rows: usize,
-        then: Then,
+        epilogue: Epilogue,
         out: &mut [i32],
     ) {
         let made = Rows::new(self.rows, linear.inputs());
-        linear.apply(backend, made, self.codes, &mut self.scales[..rows], then, out);
+        linear.apply(backend, made, self.codes, &mut self.scales[..rows], epilogue, out);
     }
 
     /// As [`apply_made`](Self::apply_made), of rows that lie elsewhere.
@@ -75,16 +75,16 @@ impl QuantizedTile<Arena<'_>> {
         linear: &Linear,
         rows: usize,
         inputs: Rows,
-        then: Then,
+        epilogue: Epilogue,
         out: &mut [i32],
     ) {
-        linear.apply(backend, inputs, self.codes, &mut self.scales[..rows], then, out);
+        linear.apply(backend, inputs, self.codes, &mut self.scales[..rows], epilogue, out);
     }
 
     /// [`Backend::gemm`] by `linear` of the rows that were quantized for it, or for one with the same outliers.
-    pub fn gemm(&self, backend: &Backend, linear: &Linear, rows: usize, then: Then, out: &mut [i32]) {
+    pub fn gemm(&self, backend: &Backend, linear: &Linear, rows: usize, epilogue: Epilogue, out: &mut [i32]) {
         let out = &mut out[..rows * linear.outputs()];
-        (backend.gemm)(linear, &self.codes[..rows * linear.row_len()], &self.scales[..rows], then, out);
+        (backend.gemm)(linear, &self.codes[..rows * linear.row_len()], &self.scales[..rows], epilogue, out);
     }
 
     /// Writes the `rows` rows that were quantized for `linear` to `out`, where they are rows `from` on.

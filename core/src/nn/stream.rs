@@ -2,7 +2,7 @@
 
 use crate::fixed::ACT_FRAC;
 use crate::kernels::Backend;
-use crate::kernels::linear::{Coded, Then};
+use crate::kernels::linear::{CodeRows, Epilogue};
 use crate::quant::Site;
 
 /// How the rows of a residual stream are stored: a code row each `code_row` bytes, whatever the site's width, since sites of different
@@ -31,8 +31,8 @@ impl StreamFormat<'_> {
     }
 
     /// What stores a stream's last update in `codes`.
-    pub const fn epilogue<'o>(&'o self, codes: &'o mut [u8]) -> Then<'o> {
-        Then::Encode(Coded { site: &self.site, codes, code_row: self.code_row })
+    pub const fn epilogue<'o>(&'o self, codes: &'o mut [u8]) -> Epilogue<'o> {
+        Epilogue::Encode(CodeRows { site: &self.site, codes, code_row: self.code_row })
     }
 
     /// The reverse of [`decode`](Self::decode).

@@ -6,7 +6,7 @@ use crate::fixed::{requantize, rsqrt};
 use crate::format::{FormatError, ModelFile, join, numbered};
 use crate::geometry::{ONE, TORSIONS};
 use crate::kernels::Backend;
-use crate::kernels::linear::{Linear, Then};
+use crate::kernels::linear::{Epilogue, Linear};
 use crate::kernels::rows::Rows;
 use crate::kernels::scalar::activation::relu;
 use crate::nn::quantized_tile::QuantizedTile;
@@ -77,22 +77,22 @@ impl<'a> AngleResnet<'a> {
         let width = self.output.inputs();
         let (x, y) = (&mut x[..rows * width], &mut y[..rows * width]);
         let torsions = &mut torsions[..rows * 2 * TORSIONS];
-        let mut apply = |linear: &Linear, inputs: Rows, then: Then, out: &mut [i32]| {
+        let mut apply = |linear: &Linear, inputs: Rows, epilogue: Epilogue, out: &mut [i32]| {
             let made = tile.rows().chunks_exact_mut(inputs.width.max(1)).zip(inputs.iter()).take(rows);
             for (made, row) in made {
                 made.copy_from_slice(row);
                 relu(made);
             }
-            tile.apply_made(backend, linear, rows, then, out);
+            tile.apply_made(backend, linear, rows, epilogue, out);
         };
-        apply(&self.input, sequence, Then::Store, y);
-        apply(&self.initial, initial, Then::Add, y);
+        apply(&self.input, sequence, Epilogue::Store, y);
+        apply(&self.initial, initial, Epilogue::Add, y);
         for index in 0..self.blocks {
             let [first, second] = self.block(index)?;
-            apply(&first, Rows::new(y, width), Then::Store, x);
-            apply(&second, Rows::new(x, width), Then::Add, y);
+            apply(&first, Rows::new(y, width), Epilogue::Store, x);
+            apply(&second, Rows::new(x, width), Epilogue::Add, y);
         }
-        apply(&self.output, Rows::new(y, width), Then::Store, torsions);
+        apply(&self.output, Rows::new(y, width), Epilogue::Store, torsions);
         for pair in torsions.as_chunks_mut().0 {
             *pair = unit(*pair, self.epsilon);
         }

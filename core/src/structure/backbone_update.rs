@@ -6,7 +6,7 @@ use crate::arena::Arena;
 use crate::format::{FormatError, ModelFile};
 use crate::geometry::Frame;
 use crate::kernels::Backend;
-use crate::kernels::linear::{Linear, Then};
+use crate::kernels::linear::{Epilogue, Linear};
 use crate::kernels::rows::Rows;
 use crate::nn::quantized_tile::QuantizedTile;
 
@@ -34,7 +34,7 @@ impl<'a> BackboneUpdate<'a> {
         updates: &mut [i32],
     ) {
         let x = Rows::new(x, self.linear.inputs());
-        tile.apply(backend, &self.linear, rows, x, Then::Store, updates);
+        tile.apply(backend, &self.linear, rows, x, Epilogue::Store, updates);
     }
 }
 

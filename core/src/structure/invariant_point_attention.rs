@@ -9,7 +9,7 @@ use crate::fixed::{ACT_FRAC, Multiplier, exp2_fine, isqrt, reciprocal};
 use crate::format::{FormatError, ModelFile, numbered};
 use crate::geometry::Rigid;
 use crate::kernels::Backend;
-use crate::kernels::linear::{Linear, Then};
+use crate::kernels::linear::{Epilogue, Linear};
 use crate::kernels::rows::Rows;
 use crate::nn::quantized_tile::QuantizedTile;
 
@@ -101,12 +101,12 @@ impl<'a> InvariantPointAttention<'a> {
         let stride = scratch.pairs.len() / ROWS;
         let first = self.output_part(0)?;
         let points = Rows::new(scratch.points, first.inputs());
-        tile.apply(backend, &first, rows, points, Then::Store, out);
+        tile.apply(backend, &first, rows, points, Epilogue::Store, out);
         let mut at = 0;
         for part in 1..=self.config.pair_parts() {
             let linear = self.output_part(part)?;
             let inputs = Rows { values: &scratch.pairs[at..], width: linear.inputs(), stride };
-            tile.apply(backend, &linear, rows, inputs, Then::Add, out);
+            tile.apply(backend, &linear, rows, inputs, Epilogue::Add, out);
             at += linear.inputs();
         }
         Ok(())

@@ -9,7 +9,7 @@ use crate::arena::{Arena, ArenaError};
 use crate::fixed::{ACT_FRAC, Multiplier};
 use crate::format::FormatError;
 use crate::geometry::{ATOM14, FRAME_FRAC, Frame, Residue, TORSIONS, atom14_positions, torsion_frames};
-use crate::kernels::linear::Then;
+use crate::kernels::linear::Epilogue;
 use crate::kernels::rows::Rows;
 use crate::kernels::scalar::activation::add;
 use crate::nn::Context;
@@ -138,9 +138,9 @@ impl Steps<'_, '_> {
                 (inputs.sequence)(first + row, x);
                 x.iter_mut().for_each(|x| *x = to_activation(*x, trunk.sequence_frac));
             });
-            tile.apply_made(backend, &model.sequence_input, rows, Then::Store, x);
+            tile.apply_made(backend, &model.sequence_input, rows, Epilogue::Store, x);
             model.sequence_norm.apply(backend, model.epsilon, &x[..rows * width], y);
-            tile.apply(backend, &model.initial, rows, Rows::new(y, width), Then::Store, x);
+            tile.apply(backend, &model.initial, rows, Rows::new(y, width), Epilogue::Store, x);
             let made = y.chunks_exact(width).zip(x.chunks_exact(width));
             for (state, (initial, sequence)) in shape.states(states).zip(made) {
                 state.initial.copy_from_slice(initial);
@@ -163,7 +163,7 @@ impl Steps<'_, '_> {
             let rows = records.len() / len;
             let inputs =
                 Rows { values: &states[first * state_len..], width: linear.inputs(), stride: state_len };
-            tile.apply(backend, linear, rows, inputs, Then::Store, x);
+            tile.apply(backend, linear, rows, inputs, Epilogue::Store, x);
             let made = x.chunks_exact(len).zip(&frames[first..]);
             for (record, (projections, &frame)) in records.chunks_exact_mut(len).zip(made) {
                 heads.store(projections, &Frame::from_array(frame).rigid(TO_POINTS), record);

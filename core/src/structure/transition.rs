@@ -4,7 +4,7 @@ use super::config::Config;
 use crate::arena::Arena;
 use crate::format::{FormatError, ModelFile, join, numbered};
 use crate::kernels::Backend;
-use crate::kernels::linear::{Linear, Then};
+use crate::kernels::linear::{Epilogue, Linear};
 use crate::kernels::rows::Rows;
 use crate::nn::Norm;
 use crate::nn::quantized_tile::QuantizedTile;
@@ -59,9 +59,9 @@ impl<'a> Transition<'a> {
         let (a, b) = (&mut a[..rows * width], &mut b[..rows * width]);
         for index in 0..self.layers {
             let [first, second, third] = self.layer(index)?;
-            tile.apply(backend, &first, rows, Rows::new(x, width), Then::Relu, a);
-            tile.apply(backend, &second, rows, Rows::new(a, width), Then::Relu, b);
-            tile.apply(backend, &third, rows, Rows::new(b, width), Then::Add, x);
+            tile.apply(backend, &first, rows, Rows::new(x, width), Epilogue::Relu, a);
+            tile.apply(backend, &second, rows, Rows::new(a, width), Epilogue::Relu, b);
+            tile.apply(backend, &third, rows, Rows::new(b, width), Epilogue::Add, x);
         }
         self.norm.apply(backend, epsilon, x, a);
         x.copy_from_slice(a);

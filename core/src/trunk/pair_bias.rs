@@ -3,7 +3,7 @@
 use super::scratch::PairScratch;
 use super::shape::{self, Setting};
 use crate::arena::{Arena, ArenaError, Reader, Source, bytes_of};
-use crate::kernels::linear::{Linear, Then};
+use crate::kernels::linear::{Epilogue, Linear};
 use crate::nn::Norm;
 use crate::nn::attention::Biases;
 use crate::nn::quantized_tile::{QuantizedRows, TILE};
@@ -132,7 +132,7 @@ impl BiasWeights<'_, '_> {
             let stream = &mut stream[..rows * width];
             pair.decode(backend, i * residues + from, stream);
             tile.make_norm(backend, self.norm, epsilon, stream);
-            tile.apply_made(backend, self.linear, rows, Then::Store, outputs);
+            tile.apply_made(backend, self.linear, rows, Epilogue::Store, outputs);
             if let Some(quantized) = &mut quantized {
                 tile.save(self.linear, rows, quantized, from);
             }

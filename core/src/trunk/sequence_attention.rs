@@ -7,7 +7,7 @@ use super::scratch::SequenceScratch;
 use super::shape::{Representation, Setting};
 use crate::arena::{Arena, ArenaError, bytes_of};
 use crate::format::{FormatError, ModelFile, join};
-use crate::kernels::linear::{Linear, PANEL, Then};
+use crate::kernels::linear::{Epilogue, Linear, PANEL};
 use crate::kernels::rows::Rows;
 use crate::nn::Norm;
 use crate::nn::attention::{Keys, Queries, Record};
@@ -100,7 +100,7 @@ impl<'a> SequenceAttention<'a> {
         let stream = &mut stream[..rows * width];
         sequence.decode(backend, panel * PANEL, stream);
         tile.make_norm(backend, &self.norm, epsilon, stream);
-        tile.apply_made(backend, &self.projections, rows, Then::Store, outputs);
+        tile.apply_made(backend, &self.projections, rows, Epilogue::Store, outputs);
         record.store(backend, &shape.sequence_attention(), 0, &outputs[..rows * 4 * width]);
     }
 
@@ -122,7 +122,7 @@ impl<'a> SequenceAttention<'a> {
         let queries = Queries { record: panel, from: 0, count: rows };
         keys.attend(backend, queries, Some(biases.of(panel * PANEL)), &mut attention, attended, |_| ())?;
         formats.before.decode(backend, codes, stream);
-        tile.apply(backend, &self.output, rows, Rows::new(attended, width), Then::Add, stream);
+        tile.apply(backend, &self.output, rows, Rows::new(attended, width), Epilogue::Add, stream);
         let stored = formats.after.epilogue(codes);
         self.transition.add(backend, epsilon, stream, &mut tile, outputs, stored);
         Ok(())

@@ -6,7 +6,7 @@ use super::shape::{Representation, Setting, Shape};
 use crate::arena::{Arena, ArenaError};
 use crate::fixed::ACT_FRAC;
 use crate::format::{FormatError, ModelFile, join};
-use crate::kernels::linear::{Linear, PANEL, Then};
+use crate::kernels::linear::{Epilogue, Linear, PANEL};
 use crate::nn::Norm;
 use crate::nn::quantized_tile::TILE;
 use crate::nn::stream::{Formats, Stream};
@@ -79,7 +79,7 @@ impl<'a> SequenceToPair<'a> {
         let stream = &mut stream[..rows * width];
         sequence.decode(backend, panel * PANEL, stream);
         tile.make_norm(backend, &self.norm, epsilon, stream);
-        tile.apply_made(backend, &self.projection, rows, Then::Store, outer);
+        tile.apply_made(backend, &self.projection, rows, Epilogue::Store, outer);
     }
 
     /// Adds to the pairs (i, j): from q of j and k of i.

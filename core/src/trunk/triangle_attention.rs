@@ -5,7 +5,7 @@ use super::scratch::PairScratch;
 use super::shape::{Representation, Setting, Shape};
 use crate::arena::{Arena, ArenaError, Source, bytes_of};
 use crate::format::{FormatError, ModelFile, join};
-use crate::kernels::linear::{Linear, Then};
+use crate::kernels::linear::{Epilogue, Linear};
 use crate::kernels::rows::Rows;
 use crate::nn::Norm;
 use crate::nn::attention::{self, Keys, Queries, Record, RelativeScales};
@@ -110,7 +110,7 @@ impl<'a> TriangleAttention<'a> {
         for from in (0..residues).step_by(TILE) {
             let rows = TILE.min(residues - from);
             tile.restore(&self.projections, rows, &quantized, from);
-            tile.gemm(backend, &self.projections, rows, Then::Store, outputs);
+            tile.gemm(backend, &self.projections, rows, Epilogue::Store, outputs);
             writing.store(backend, &sizes, from, &outputs[..rows * 4 * width]);
         }
         scales.fill(&sizes, record)?;

@@ -16,7 +16,7 @@ use crate::fixed::TokenScale;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::Backend;
 use crate::kernels::attention::{pack, store_key};
-use crate::kernels::linear::{GROUP, Linear, PANEL, Then};
+use crate::kernels::linear::{Epilogue, GROUP, Linear, PANEL};
 use crate::kernels::rows::Rows;
 use crate::kernels::scalar::activation::add;
 use crate::nn::Norm;
@@ -284,7 +284,7 @@ impl<'a> TriangleMultiplication<'a> {
             let stream = &mut stream[..count * width];
             pairs.decode(backend, i * residues + from, stream);
             tile.make_norm(backend, &self.norm_in, epsilon, stream);
-            tile.apply_made(backend, &self.projections, count, Then::Store, outputs);
+            tile.apply_made(backend, &self.projections, count, Epilogue::Store, outputs);
             tile.save(&self.projections, count, quantized, first + from);
             // Channel by channel, so that a channel's values lie together.
             for (at, out) in [(0, &mut *a), (2 * width, &mut *b)] {
@@ -364,9 +364,9 @@ impl<'a> TriangleMultiplication<'a> {
         }
         let common = Rows::new(common, width);
         self.norm_out.apply_each(backend, epsilons, common, &mut tile.rows()[..count * width]);
-        tile.apply_made(backend, &self.output, count, Then::Store, update);
+        tile.apply_made(backend, &self.output, count, Epilogue::Store, update);
         tile.restore(&self.gate, count, of.quantized, of.first);
-        tile.gemm(backend, &self.gate, count, Then::Gate, update);
+        tile.gemm(backend, &self.gate, count, Epilogue::Gate, update);
         formats.before.decode(backend, pairs, stream);
         add(stream, update);
         formats.after.encode(backend, stream, pairs);

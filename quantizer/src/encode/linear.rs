@@ -109,7 +109,7 @@ impl Encoder<'_> {
 mod tests {
     use super::*;
     use foldpoint_core::fixed::TokenScale;
-    use foldpoint_core::kernels::linear::{Linear as Packed, Then};
+    use foldpoint_core::kernels::linear::{Epilogue, Linear as Packed};
     use foldpoint_core::kernels::scalar::gemm::gemm;
     use proptest::prelude::*;
 
@@ -146,7 +146,7 @@ mod tests {
             (0..inputs).for_each(|i| row[high_len + i] = byte(i + 2000));
             let mut out = vec![0; outputs];
             // mantissa 2^14 * 2^15, shift 29: the accumulator itself.
-            gemm(&layer, &row, &[TokenScale { mantissa: 1 << 14, exponent: 0 }], Then::Store, &mut out);
+            gemm(&layer, &row, &[TokenScale { mantissa: 1 << 14, exponent: 0 }], Epilogue::Store, &mut out);
             for (n, &out) in out.iter().enumerate() {
                 let weight = |c: usize| i32::from(codes[n * inputs + c]);
                 let low: i32 = (0..inputs).map(|c| weight(c) * i32::from(row[high_len + c])).sum();

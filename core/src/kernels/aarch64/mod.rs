@@ -8,10 +8,10 @@ macro_rules! backend {
     ($name:literal, $products:expr, $rows:literal, $rest:expr) => {
         Backend {
             name: $name,
-            gemm: |layer, codes, scales, then, out| {
+            gemm: |layer, codes, scales, epilogue, out| {
                 // SAFETY: an `Isa` holds this function only where the machine has the features.
                 let products = unsafe { $products };
-                crate::kernels::portable::gemm::<_, $rows>(products, layer, codes, scales, then, out)
+                crate::kernels::portable::gemm::<_, $rows>(products, layer, codes, scales, epilogue, out)
             },
             product: |rows, panels, width, out| {
                 // SAFETY: as above.

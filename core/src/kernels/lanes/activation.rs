@@ -2,7 +2,7 @@
 
 use crate::fixed::tables::{GELU_TAIL, SIGMOID_TAIL};
 use crate::fixed::{ACT_FRAC, CubicColumns, gelu_of_tail, gelu_tail_at, sigmoid_of_tail, sigmoid_tail_at};
-use crate::kernels::linear::{Coded, PANEL, Then};
+use crate::kernels::linear::{CodeRows, Epilogue, PANEL};
 use crate::kernels::scalar;
 use crate::quant::Site;
 
@@ -28,7 +28,7 @@ pub struct Outputs<'y> {
 /// [`gelu`], `encode` is [`Backend::encode`](crate::kernels::Backend::encode).
 #[inline(always)]
 pub fn put<const N: usize>(
-    then: &mut Then,
+    epilogue: &mut Epilogue,
     outputs: Outputs,
     out: &mut [i32],
     stride: usize,
@@ -37,19 +37,19 @@ pub fn put<const N: usize>(
 ) {
     let Outputs { y, at, channels } = outputs;
     // A loop for each, so that none asks which it is.
-    match then {
-        Then::Store => put_each(&Then::Store, y, channels, out, stride, look_up),
-        Then::Gelu => put_each(&Then::Gelu, y, channels, out, stride, look_up),
-        Then::Relu => put_each(&Then::Relu, y, channels, out, stride, look_up),
-        Then::Add => put_each(&Then::Add, y, channels, out, stride, look_up),
-        Then::Gate => put_each(&Then::Gate, y, channels, out, stride, look_up),
-        Then::Encode(coded) => encode_each(coded, at, y, channels, out, stride, encode),
+    match epilogue {
+        Epilogue::Store => put_each(&Epilogue::Store, y, channels, out, stride, look_up),
+        Epilogue::Gelu => put_each(&Epilogue::Gelu, y, channels, out, stride, look_up),
+        Epilogue::Relu => put_each(&Epilogue::Relu, y, channels, out, stride, look_up),
+        Epilogue::Add => put_each(&Epilogue::Add, y, channels, out, stride, look_up),
+        Epilogue::Gate => put_each(&Epilogue::Gate, y, channels, out, stride, look_up),
+        Epilogue::Encode(coded) => encode_each(coded, at, y, channels, out, stride, encode),
     }
 }
 
 #[inline(always)]
 fn encode_each(
-    coded: &mut Coded,
+    coded: &mut CodeRows,
     [row, column]: [usize; 2],
     y: &mut [[i32; PANEL]],
     channels: usize,
@@ -90,7 +90,7 @@ fn sum(mut x: [i32; PANEL], y: [i32; PANEL]) -> [i32; PANEL] {
 
 #[inline(always)]
 fn put_each<const N: usize>(
-    then: &Then,
+    epilogue: &Epilogue,
     y: &[[i32; PANEL]],
     channels: usize,
     out: &mut [i32],
@@ -101,7 +101,7 @@ fn put_each<const N: usize>(
         let mut rest = out;
         for &y in y {
             let Some((x, after)) = rest.split_first_chunk_mut() else { return };
-            *x = put_row(then, *x, y, &look_up);
+            *x = put_row(epilogue, *x, y, &look_up);
             rest = after.get_mut(stride - PANEL..).unwrap_or_default();
         }
         return;
@@ -109,7 +109,7 @@ fn put_each<const N: usize>(
     for (&y, out) in y.iter().zip(out.chunks_mut(stride.max(1))) {
         let mut x = [0; PANEL];
         x.iter_mut().zip(&*out).for_each(|(x, &out)| *x = out);
-        let x = put_row(then, x, y, &look_up);
+        let x = put_row(epilogue, x, y, &look_up);
         out.iter_mut().zip(x).take(channels).for_each(|(out, x)| *out = x);
     }
 }
@@ -117,17 +117,17 @@ fn put_each<const N: usize>(
 /// What becomes of `x` and a row's outputs: values, so that compilers keep both in vectors.
 #[inline(always)]
 fn put_row<const N: usize>(
-    then: &Then,
+    epilogue: &Epilogue,
     mut x: [i32; PANEL],
     mut y: [i32; PANEL],
     look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N],
 ) -> [i32; PANEL] {
-    match then {
-        Then::Store | Then::Encode(_) => return y,
-        Then::Gelu => gelu(&mut y, look_up),
-        Then::Relu => scalar::activation::relu(&mut y),
-        Then::Add => return sum(x, y),
-        Then::Gate => {
+    match epilogue {
+        Epilogue::Store | Epilogue::Encode(_) => return y,
+        Epilogue::Gelu => gelu(&mut y, look_up),
+        Epilogue::Relu => scalar::activation::relu(&mut y),
+        Epilogue::Add => return sum(x, y),
+        Epilogue::Gate => {
             gate(&mut x, &y, look_up);
             return x;
         }

@@ -3,7 +3,7 @@
 use super::{Codes, Columns, ENCODE, PANELS, Products};
 use crate::fixed::TokenScale;
 use crate::kernels::lanes::activation::{Outputs, look_up, put};
-use crate::kernels::linear::{GROUP, Linear, PANEL, Then, rows};
+use crate::kernels::linear::{Epilogue, GROUP, Linear, PANEL, rows};
 use heapless::Vec;
 
 /// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm), `R` rows at a time.
@@ -13,7 +13,7 @@ pub fn gemm<P: Products, const R: usize>(
     layer: &Linear,
     codes: &[i8],
     scales: &[TokenScale],
-    then: Then,
+    epilogue: Epilogue,
     out: &mut [i32],
 ) {
     let (row_len, outputs) = (layer.row_len(), layer.outputs().max(1));
@@ -21,14 +21,14 @@ pub fn gemm<P: Products, const R: usize>(
     let mut strip = Strip::<_, R> {
         products,
         columns: Vec::new(),
-        epilogues: Vec::new(),
+        requantizers: Vec::new(),
         row_len,
         high_len: layer.high_groups() * GROUP,
         shared: row_len / GROUP != layer.panel_groups(),
         room: layer.room(),
         codes,
         scales,
-        then,
+        epilogue,
         outputs,
         out,
         sums: [[[0; PANEL]; R]; PANELS],
@@ -36,13 +36,13 @@ pub fn gemm<P: Products, const R: usize>(
     };
     let mut panels = layer.panels().enumerate().peekable();
     while panels.peek().is_some() {
-        (strip.columns, strip.epilogues) = (Vec::new(), Vec::new());
+        (strip.columns, strip.requantizers) = (Vec::new(), Vec::new());
         for (index, panel) in panels.by_ref().take(PANELS) {
             let columns = Columns { high: panel.high, low: panel.low };
             let channels = products.channels(&panel, strip.room);
-            let epilogue = Epilogue { first: index * PANEL, count: panel.bias.len(), channels };
+            let requantizer = Requantizer { first: index * PANEL, count: panel.bias.len(), channels };
             // There is room for as many panels as are taken.
-            let _ = (strip.columns.push(columns), strip.epilogues.push(epilogue));
+            let _ = (strip.columns.push(columns), strip.requantizers.push(requantizer));
         }
         let mut row = 0;
         while row + R <= count {
@@ -60,7 +60,7 @@ pub fn gemm<P: Products, const R: usize>(
 }
 
 /// What is to be done with a panel's sums.
-struct Epilogue<C> {
+struct Requantizer<C> {
     /// The first channel of sixteen, and how many there are.
     first: usize,
     count: usize,
@@ -71,14 +71,14 @@ struct Epilogue<C> {
 struct Strip<'s, 'o, P: Products, const R: usize> {
     products: P,
     columns: Vec<Columns<'s>, PANELS>,
-    epilogues: Vec<Epilogue<P::Channels<'s>>, PANELS>,
+    requantizers: Vec<Requantizer<P::Channels<'s>>, PANELS>,
     row_len: usize,
     high_len: usize,
     shared: bool,
     room: u32,
     codes: &'s [i8],
     scales: &'s [TokenScale],
-    then: Then<'o>,
+    epilogue: Epilogue<'o>,
     outputs: usize,
     out: &'s mut [i32],
     /// Room for a tile's sums, and for one panel's outputs.
@@ -98,15 +98,15 @@ impl<P: Products, const R: usize> Strip<'_, '_, P, R> {
         let sums = self.sums.as_flattened_mut().as_chunks_mut().0;
         self.products.sums(&codes, &self.columns, sums);
         let Some(y) = self.y.first_chunk_mut::<N>() else { return };
-        for (Epilogue { first, count, channels }, sums) in self.epilogues.iter().zip(sums) {
+        for (Requantizer { first, count, channels }, sums) in self.requantizers.iter().zip(sums) {
             let out = self.out.get_mut(row * self.outputs + first..).unwrap_or_default();
-            if *count == PANEL && matches!(self.then, Then::Store) {
+            if *count == PANEL && matches!(self.epilogue, Epilogue::Store) {
                 self.products.finish(channels, sums, &scales, out, self.outputs);
                 continue;
             }
             self.products.finish(channels, sums, &scales, y.as_flattened_mut(), PANEL);
             let y = Outputs { y, at: [row, *first], channels: *count };
-            put(&mut self.then, y, out, self.outputs, look_up::<8>, ENCODE);
+            put(&mut self.epilogue, y, out, self.outputs, look_up::<8>, ENCODE);
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use super::{activation, residual};
 use crate::fixed::{TokenScale, requantize};
-use crate::kernels::linear::{GROUP, LIMB_BITS, Linear, PANEL, Panel, Then, rows};
+use crate::kernels::linear::{Epilogue, GROUP, LIMB_BITS, Linear, PANEL, Panel, rows};
 
 /// `y[m][n] = requantize(acc, mantissa_m * mantissa_n, shift_n - exponent_m) + bias[n]`, saturating, where
 /// `acc = (sum of high limbs x high columns) * 128 + sum of codes x columns` (exact: see [`Linear`]'s bound).
 ///
 /// `codes` is `[M, layer.row_len()]`, `scales` `[M]`; y is in the layer's output unit and [`put`] into `out`, `[M, layer.outputs()]`.
-pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], mut then: Then, out: &mut [i32]) {
+pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], mut epilogue: Epilogue, out: &mut [i32]) {
     let outputs = layer.outputs().max(1);
     let rows = rows(codes, layer.row_len()).zip(scales).zip(out.chunks_exact_mut(outputs));
     for (row, ((codes, &scale), out)) in rows.enumerate() {
@@ -22,7 +22,7 @@ pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], mut then: Then,
             }
             let mut y = [0; PANEL];
             finish(&panel, &acc, scale, &mut y);
-            put(&mut then, [row, index * PANEL], &y, out);
+            put(&mut epilogue, [row, index * PANEL], &y, out);
         }
     }
 }
@@ -51,25 +51,25 @@ pub fn finish(panel: &Panel, acc: &[i32; PANEL], scale: TokenScale, out: &mut [i
     }
 }
 
-/// What [`Then`] says of sixteen outputs of one row, the first of which is `column`; `out` is theirs, shorter at the row's end.
-pub fn put(then: &mut Then, [row, column]: [usize; 2], y: &[i32; PANEL], out: &mut [i32]) {
+/// What [`Epilogue`] says of sixteen outputs of one row, the first of which is `column`; `out` is theirs, shorter at the row's end.
+pub fn put(epilogue: &mut Epilogue, [row, column]: [usize; 2], y: &[i32; PANEL], out: &mut [i32]) {
     let count = out.len().min(PANEL);
     let (out, y) = (&mut out[..count], &y[..count]);
-    match then {
-        Then::Add => activation::add(out, y),
-        Then::Gate => activation::gate(out, y),
-        Then::Encode(coded) => {
+    match epilogue {
+        Epilogue::Add => activation::add(out, y),
+        Epilogue::Gate => activation::gate(out, y),
+        Epilogue::Encode(coded) => {
             let mut sums = [0; PANEL];
             sums.iter_mut().zip(&*out).for_each(|(sum, &out)| *sum = out);
             activation::add(&mut sums, y);
             residual::encode_row(&coded.channels(column, count), &sums, coded.row(row, column));
         }
-        Then::Store => out.copy_from_slice(y),
-        Then::Gelu => {
+        Epilogue::Store => out.copy_from_slice(y),
+        Epilogue::Gelu => {
             out.copy_from_slice(y);
             activation::gelu(out);
         }
-        Then::Relu => {
+        Epilogue::Relu => {
             out.copy_from_slice(y);
             activation::relu(out);
         }

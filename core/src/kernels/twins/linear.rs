@@ -3,7 +3,7 @@
 use super::rows::codec;
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
-use crate::kernels::linear::{Coded, GROUP, PANEL, Then, panel_groups};
+use crate::kernels::linear::{CodeRows, Epilogue, GROUP, PANEL, panel_groups};
 use crate::kernels::testing::{CODES, Codes, Layer, Random, any_magnitude};
 use crate::quant::{Codec, Site};
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ pub struct GemmCase {
     pub missing: usize,
 }
 
-/// A [`Then`] whose memory is yet to be.
+/// A [`Epilogue`] whose memory is yet to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Store,
@@ -44,14 +44,14 @@ pub enum End {
 const ENDS: [End; 6] = [End::Store, End::Gelu, End::Relu, End::Add, End::Gate, End::Encode];
 
 impl End {
-    fn then<'o>(self, coded: Coded<'o>) -> Then<'o> {
+    fn epilogue<'o>(self, coded: CodeRows<'o>) -> Epilogue<'o> {
         match self {
-            Self::Store => Then::Store,
-            Self::Gelu => Then::Gelu,
-            Self::Relu => Then::Relu,
-            Self::Add => Then::Add,
-            Self::Gate => Then::Gate,
-            Self::Encode => Then::Encode(coded),
+            Self::Store => Epilogue::Store,
+            Self::Gelu => Epilogue::Gelu,
+            Self::Relu => Epilogue::Relu,
+            Self::Add => Epilogue::Add,
+            Self::Gate => Epilogue::Gate,
+            Self::Encode => Epilogue::Encode(coded),
         }
     }
 }
@@ -144,8 +144,8 @@ pub fn check_gemm(isa: Isa, case: &GemmCase) {
     let blank_stream = random.many(bytes, |r| r.next() as u8);
     let by = |isa: Isa, end: End| {
         let (mut out, mut stream) = (blank.clone(), blank_stream.clone());
-        let then = end.then(Coded { site: &site, codes: &mut stream, code_row });
-        (isa.backend().gemm)(&layer, &codes, &scales, then, &mut out);
+        let epilogue = end.epilogue(CodeRows { site: &site, codes: &mut stream, code_row });
+        (isa.backend().gemm)(&layer, &codes, &scales, epilogue, &mut out);
         (out, stream)
     };
     let found = by(isa, case.end);

@@ -13,8 +13,8 @@ const ROWS: usize = 4;
 /// The backend; to be used where the target has `simd128`.
 pub static BACKEND: Backend = Backend {
     name: "simd128",
-    gemm: |layer, codes, scales, then, out| {
-        portable::gemm::<_, ROWS>(Simd128, layer, codes, scales, then, out)
+    gemm: |layer, codes, scales, epilogue, out| {
+        portable::gemm::<_, ROWS>(Simd128, layer, codes, scales, epilogue, out)
     },
     product: |rows, panels, width, out| portable::product::<_, ROWS>(Simd128, rows, panels, width, out),
     ..wide::BACKEND

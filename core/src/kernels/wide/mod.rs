@@ -23,7 +23,9 @@ const ROWS: usize = if cfg!(target_feature = "avx512vl") { 4 } else { 2 };
 /// Portable SIMD as a backend.
 pub static BACKEND: super::backend::Backend = super::backend::Backend {
     name: "wide",
-    gemm: |layer, codes, scales, then, out| portable::gemm::<_, ROWS>(Pairs, layer, codes, scales, then, out),
+    gemm: |layer, codes, scales, epilogue, out| {
+        portable::gemm::<_, ROWS>(Pairs, layer, codes, scales, epilogue, out)
+    },
     quantize_rows: |rows, outliers, codes, scales| quantize_rows(Portable, rows, outliers, codes, scales),
     layer_norm_rows: |x, gain, bias, epsilons, y| {
         layer_norm_rows(x, gain, bias, epsilons, y, upper_each::<8>)

@@ -2,7 +2,7 @@
 
 use super::real;
 use crate::fixed::TokenScale;
-use crate::kernels::linear::{Linear, Then, panel_groups, row_len};
+use crate::kernels::linear::{Epilogue, Linear, panel_groups, row_len};
 use crate::kernels::scalar::gemm::gemm;
 use crate::kernels::scalar::quantize::{limbs, quantize_row};
 use crate::kernels::testing::{Layer, Random};
@@ -55,7 +55,7 @@ fn outputs(layer: &Linear, rows: &[Row]) -> Vec<i32> {
     let codes: Vec<i8> = rows.iter().flat_map(|row| row.codes.iter().copied()).collect();
     let scales: Vec<TokenScale> = rows.iter().map(|row| row.scale).collect();
     let mut out = vec![0; rows.len() * layer.outputs()];
-    gemm(layer, &codes, &scales, Then::Store, &mut out);
+    gemm(layer, &codes, &scales, Epilogue::Store, &mut out);
     out
 }
 
@@ -157,7 +157,7 @@ fn the_largest_accumulators_fit() {
     let codes = vec![-128; linear.row_len()];
     // The packed zeros beside the columns leave the accumulator at 2^14 * 131071.
     let mut out = [0];
-    gemm(&linear, &codes, &[TokenScale { mantissa: 1 << 14, exponent: -14 }], Then::Store, &mut out);
+    gemm(&linear, &codes, &[TokenScale { mantissa: 1 << 14, exponent: -14 }], Epilogue::Store, &mut out);
     assert_eq!(out, [(1 << 14) * 131_071]);
     let mut too_many = layer.clone();
     too_many.outliers.push(outliers as u16);

@@ -5,10 +5,10 @@ use super::matrix::{Output, PASS_ROWS, Rows, TAKEN_ROWS};
 use super::vectors::{Channels, RowScale, SHIFTS, UPPER};
 use crate::fixed::TokenScale;
 use crate::kernels::lanes::activation::Outputs as Values;
-use crate::kernels::linear::{GROUP, Linear, PANEL, Panel, Then};
+use crate::kernels::linear::{Epilogue, GROUP, Linear, PANEL, Panel};
 use crate::kernels::scalar::gemm::{finish, gemm as defined};
 
-/// Most panels whose epilogues are at hand.
+/// Most panels whose requantizers are at hand.
 const PANELS_MAX: usize = 4;
 
 /// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm). `put` is [`put`](crate::kernels::lanes::activation::put)
@@ -19,13 +19,13 @@ pub fn gemm<V: Loops>(
     layer: &Linear,
     codes: &[i8],
     scales: &[TokenScale],
-    then: Then,
+    epilogue: Epilogue,
     out: &mut [i32],
     put: impl Put,
 ) {
     let (row_len, outputs) = (layer.row_len(), layer.outputs());
     if row_len == 0 || outputs == 0 {
-        return defined(layer, codes, scales, then, out);
+        return defined(layer, codes, scales, epilogue, out);
     }
     let count = scales.len().min(codes.len() / row_len).min(out.len() / outputs);
     let (codes, _) = codes[..count * row_len].as_chunks();
@@ -37,29 +37,29 @@ pub fn gemm<V: Loops>(
         v,
         layer,
         scales,
-        then,
+        epilogue,
         out,
         put,
         rows: [RowScale::default(); PASS_ROWS],
         exponents: [0; 2],
         first: [0; 2],
-        epilogues: [Epilogue::NONE; PANELS_MAX],
+        requantizers: [Requantizer::NONE; PANELS_MAX],
         y: [[0; PANEL]; TAKEN_ROWS],
     };
     v.products(rows, panels, &mut output);
 }
 
 /// Takes outputs where they belong: what becomes of them, the outputs, `out`, its stride.
-pub trait Put: Fn(&mut Then, Values, &mut [i32], usize) {}
+pub trait Put: Fn(&mut Epilogue, Values, &mut [i32], usize) {}
 
-impl<F: Fn(&mut Then, Values, &mut [i32], usize)> Put for F {}
+impl<F: Fn(&mut Epilogue, Values, &mut [i32], usize)> Put for F {}
 
 /// A layer's outputs.
 struct Outputs<'o, V, F> {
     v: V,
     layer: &'o Linear<'o>,
     scales: &'o [TokenScale],
-    then: Then<'o>,
+    epilogue: Epilogue<'o>,
     out: &'o mut [i32],
     put: F,
     /// The scales of the rows at hand.
@@ -68,7 +68,7 @@ struct Outputs<'o, V, F> {
     exponents: [i32; 2],
     /// The first row at hand, and the first panel.
     first: [usize; 2],
-    epilogues: [Epilogue<'o>; PANELS_MAX],
+    requantizers: [Requantizer<'o>; PANELS_MAX],
     /// A tile's outputs with one panel on their way.
     y: [[i32; PANEL]; TAKEN_ROWS],
 }
@@ -87,14 +87,14 @@ impl<V: Loops, F: Put> Output for Outputs<'_, V, F> {
     #[inline(always)]
     fn panels(&mut self, first: usize, count: usize) {
         self.first[1] = first;
-        for (epilogue, index) in self.epilogues.iter_mut().zip(first..first + count) {
-            *epilogue = self.layer.panel(index).map_or(Epilogue::NONE, Epilogue::new);
+        for (requantizer, index) in self.requantizers.iter_mut().zip(first..first + count) {
+            *requantizer = self.layer.panel(index).map_or(Requantizer::NONE, Requantizer::new);
         }
     }
 
     #[inline(always)]
     fn take(&mut self, row: usize, panel: usize, sums: &[[i32; PANEL]], excess: &[i32]) {
-        let epilogue = &self.epilogues[panel];
+        let requantizer = &self.requantizers[panel];
         let tile = Tile {
             sums,
             excess,
@@ -105,13 +105,13 @@ impl<V: Loops, F: Put> Output for Outputs<'_, V, F> {
         let outputs = self.layer.outputs();
         let column = (self.first[1] + panel) * PANEL;
         let out = &mut self.out[row * outputs + column..];
-        if matches!(self.then, Then::Store) {
-            return tile.requantize(self.v, epilogue, out, outputs);
+        if matches!(self.epilogue, Epilogue::Store) {
+            return tile.requantize(self.v, requantizer, out, outputs);
         }
         let y = &mut self.y[..sums.len()];
-        tile.requantize(self.v, epilogue, y.as_flattened_mut(), PANEL);
-        let y = Values { y, at: [row, column], channels: epilogue.panel.bias.len() };
-        (self.put)(&mut self.then, y, out, outputs);
+        tile.requantize(self.v, requantizer, y.as_flattened_mut(), PANEL);
+        let y = Values { y, at: [row, column], channels: requantizer.panel.bias.len() };
+        (self.put)(&mut self.epilogue, y, out, outputs);
     }
 }
 
@@ -130,8 +130,8 @@ struct Tile<'t> {
 impl Tile<'_> {
     /// The layer's outputs; a row's are `stride` from those of the one before.
     #[inline(always)]
-    fn requantize(&self, v: impl Loops, epilogue: &Epilogue, out: &mut [i32], stride: usize) {
-        let Epilogue { panel, channels, lowest, highest } = epilogue;
+    fn requantize(&self, v: impl Loops, requantizer: &Requantizer, out: &mut [i32], stride: usize) {
+        let Requantizer { panel, channels, lowest, highest } = requantizer;
         let usual = |[least, largest]: [i32; 2]| {
             SHIFTS.contains(&(lowest - largest)) && SHIFTS.contains(&(highest - least))
         };
@@ -184,7 +184,7 @@ fn requantize_rows<'r, V: Loops, const RIGHT: bool>(
 
 /// A panel's channels, ready for vectors.
 #[derive(Clone, Copy)]
-struct Epilogue<'a> {
+struct Requantizer<'a> {
     panel: Panel<'a>,
     channels: Channels,
     /// The least shift; so little that no row's is usual if a bias is beyond what [`Channels`] hold.
@@ -193,7 +193,7 @@ struct Epilogue<'a> {
     highest: i32,
 }
 
-impl<'a> Epilogue<'a> {
+impl<'a> Requantizer<'a> {
     const NONE: Self = Self {
         panel: Panel { high: &[], low: &[], bias: &[], mantissa: &[], shift: &[] },
         channels: Channels { mantissa: [0; PANEL], shift: [0; PANEL], bias: [0; PANEL] },

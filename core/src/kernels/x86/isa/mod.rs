@@ -83,15 +83,15 @@ macro_rules! backend {
         use crate::kernels::attention::{Head, RowTile};
         use crate::kernels::backend::Backend;
         use crate::kernels::lanes;
-        use crate::kernels::linear::{Linear, Then};
+        use crate::kernels::linear::{Linear, Epilogue};
         use crate::kernels::x86::generic::{attention, gemm, product};
         use crate::kernels::x86::steps::{lookup, multiply};
 
         with_features! { $features;
-            fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], then: Then, out: &mut [i32]) {
-                gemm::gemm($vectors(()), layer, codes, scales, then, out, |then, outputs, out, stride| {
+            fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], epilogue: Epilogue, out: &mut [i32]) {
+                gemm::gemm($vectors(()), layer, codes, scales, epilogue, out, |epilogue, outputs, out, stride| {
                     let look_up = |table: &_, indices| lookup::$width(table, indices);
-                    lanes::activation::put(then, outputs, out, stride, look_up, |site, x, codes, code_row| {
+                    lanes::activation::put(epilogue, outputs, out, stride, look_up, |site, x, codes, code_row| {
                         lanes::residual::encode(site, x, codes, code_row, |a, b| multiply::$width(a, b))
                     })
                 })
