@@ -2,7 +2,7 @@
 //!
 //! [`scalar`] is the specification: plain loops, one definition of every rounding. [`wide`] is portable SIMD, and beside it there is a
 //! module for each architecture with a backend for each of its instruction sets. All equal the specification bit for bit
-//! (`core/src/kernels/twins/` holds every backend of [`Isa::all`] to that). A backend is a table of functions ([`Backend`]), an
+//! (`core/src/kernels/parity/` holds every backend of [`Isa::all`] to that). A backend is a table of functions ([`Backend`]), an
 //! [`Isa`] is the proof that the machine can run it.
 //!
 //! Shapes: rows are tokens; a slice holds whole rows one after another. Kernels work on as many rows as their shortest
@@ -16,13 +16,13 @@ mod backend;
 mod isa;
 mod lanes;
 pub mod linear;
+#[cfg(test)]
+mod parity;
 mod portable;
 pub mod rows;
 pub mod scalar;
 #[cfg(test)]
 pub(crate) mod testing;
-#[cfg(test)]
-mod twins;
 #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
 mod wasm;
 pub mod wide;
