@@ -72,9 +72,9 @@ pub fn products<V: Vectors>(v: V, rows: Rows, panels: &[Group], output: &mut imp
             output.panels(panel, together);
             for tile in 0..tiles {
                 let (from, end) = (tile * pass.count / tiles, (tile + 1) * pass.count / tiles);
-                // The last tile brings the next panels near; for the others that is done.
-                let near = if tile + 1 == tiles { next } else { panels };
-                multiply(v, pass.part(from, end), panels, together, near.as_ptr(), &mut sums);
+                // The last tile prefetches the next panels; for the others that is done.
+                let ahead = if tile + 1 == tiles { next } else { panels };
+                multiply(v, pass.part(from, end), panels, together, ahead.as_ptr(), &mut sums);
                 for (panel, sums) in sums.chunks_exact(end - from).take(together).enumerate() {
                     output.take(first + from, panel, sums, &excess[from..end]);
                 }
@@ -108,19 +108,19 @@ fn multiply<V: Vectors>(
     rows: Rows,
     panels: &[Group],
     together: usize,
-    near: *const Group,
+    ahead: *const Group,
     sums: &mut [[i32; PANEL]; SUMS_MAX],
 ) {
     macro_rules! by_rows {
         ($($count:literal)*) => {
             match rows.count {
                 $($count if $count <= FEW_ROWS && V::PANELS_OF_FEW_ROWS == 4 && together == 4 => {
-                    multiply_tile::<V, { if $count <= FEW_ROWS { $count } else { 1 } }, 4>(v, rows, panels, near, sums);
+                    multiply_tile::<V, { if $count <= FEW_ROWS { $count } else { 1 } }, 4>(v, rows, panels, ahead, sums);
                 }
                 $count if $count <= V::ROWS && V::PANELS.max(V::PANELS_OF_FEW_ROWS) > 1 && together == 2 => {
-                    multiply_tile::<V, $count, 2>(v, rows, panels, near, sums);
+                    multiply_tile::<V, $count, 2>(v, rows, panels, ahead, sums);
                 }
-                $count if $count <= V::ROWS => multiply_tile::<V, $count, 1>(v, rows, panels, near, sums),)*
+                $count if $count <= V::ROWS => multiply_tile::<V, $count, 1>(v, rows, panels, ahead, sums),)*
                 _ => {}
             }
         };
@@ -134,7 +134,7 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
     v: V,
     rows: Rows,
     panels: &[Group],
-    near: *const Group,
+    ahead: *const Group,
     out: &mut [[i32; PANEL]; SUMS_MAX],
 ) {
     // Either the low limbs' columns come after those of the high limbs, or they are the same.
@@ -146,7 +146,7 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
             *sums = v.shift_limb(*sums);
         }
     }
-    sums = add_groups(v, rows, panels, rows.high..rows.groups, low, Some(near), sums);
+    sums = add_groups(v, rows, panels, rows.high..rows.groups, low, Some(ahead), sums);
     for (row, sums) in sums.into_iter().enumerate() {
         for (panel, sums) in sums.into_iter().enumerate() {
             out[panel * R + row] = v.finish(sums);
@@ -154,8 +154,8 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
     }
 }
 
-/// `acc`, and the products of some groups of `R` rows and as many groups, from `first` on, of `P` panels. As many groups at `near` are
-/// brought near meanwhile: prefetchers of hardware stop at the end of a page.
+/// `acc`, and the products of some groups of `R` rows and as many groups, from `first` on, of `P` panels. As many groups at `ahead` are
+/// prefetched meanwhile: prefetchers of hardware stop at the end of a page.
 #[inline(always)]
 fn add_groups<V: Vectors, const R: usize, const P: usize>(
     v: V,
@@ -163,7 +163,7 @@ fn add_groups<V: Vectors, const R: usize, const P: usize>(
     panels: &[Group],
     range: Range<usize>,
     first: usize,
-    near: Option<*const Group>,
+    ahead: Option<*const Group>,
     mut acc: [[V::Sums; P]; R],
 ) -> [[V::Sums; P]; R] {
     let (groups, panel_groups) = (rows.groups, rows.panel_groups);
@@ -176,9 +176,9 @@ fn add_groups<V: Vectors, const R: usize, const P: usize>(
         // SAFETY: a row has as many groups as `range` is in, a panel those that are as far from `first` as `group` is from the
         // range's start, and there are R rows and P panels.
         let (codes, panel) = unsafe { (rows.codes.as_ptr().add(group), panels.as_ptr().add(column)) };
-        if let Some(near) = near {
+        if let Some(ahead) = ahead {
             for index in P * column..P * (column + 1) {
-                bring_near(near.wrapping_add(index));
+                prefetch(ahead.wrapping_add(index));
             }
         }
         // SAFETY: as above.
@@ -220,7 +220,7 @@ pub fn dots<V: Vectors, const R: usize, const P: usize>(
 
 /// Brings a group to the second cache.
 #[inline(always)]
-pub fn bring_near(group: *const Group) {
+pub fn prefetch(group: *const Group) {
     // SAFETY: a hint, for which any address will do.
     unsafe { _mm_prefetch::<_MM_HINT_T1>(group.cast()) }
 }

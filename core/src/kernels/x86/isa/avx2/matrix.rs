@@ -8,7 +8,7 @@
 use super::outliers;
 use super::widen::{WideGroup, columns};
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL};
-use crate::kernels::x86::generic::matrix::{Output, PASS_ROWS, Rows, TAKEN_ROWS, bring_near};
+use crate::kernels::x86::generic::matrix::{Output, PASS_ROWS, Rows, TAKEN_ROWS, prefetch};
 use crate::kernels::x86::generic::vectors::Group;
 use crate::kernels::x86::isa::ymm::{self, Pair};
 use core::arch::asm;
@@ -220,7 +220,7 @@ fn flattened(wide: &mut [MaybeUninit<WideCodes>]) -> &mut [MaybeUninit<i16>] {
     unsafe { core::slice::from_raw_parts_mut(wide.as_mut_ptr().cast(), wide.len() * GROUP) }
 }
 
-/// Widens groups, all of which `part` has room for, and returns them. What lies `depth` groups on, in the next panel, is brought near.
+/// Widens groups, all of which `part` has room for, and returns them. What lies `depth` groups on, in the next panel, is prefetched.
 #[target_feature(enable = "avx2")]
 fn widen_groups<'p>(
     groups: &[Group],
@@ -228,7 +228,7 @@ fn widen_groups<'p>(
     part: &'p mut [MaybeUninit<WideGroup>],
 ) -> &'p [MaybeUninit<WideGroup>] {
     for (group, wide) in groups.iter().zip(part.iter_mut()) {
-        bring_near((group as *const Group).wrapping_add(depth));
+        prefetch((group as *const Group).wrapping_add(depth));
         let [[a, b], [c, d]] = columns(group);
         wide.write(WideGroup([a, b, c, d]));
     }
