@@ -218,7 +218,7 @@ pub fn dots<V: Vectors, const R: usize, const P: usize>(
     add_groups(v, rows, panels, 0..rows.groups, 0, None, sums)
 }
 
-/// Brings a group to the second cache.
+/// Brings a group to the L2 cache.
 #[inline(always)]
 pub fn prefetch(group: *const Group) {
     // SAFETY: a hint, for which any address will do.
