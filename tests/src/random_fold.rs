@@ -192,7 +192,7 @@ impl Adding<'_> {
     }
 
     /// Two Linears that read the same rows: with the same outliers, none.
-    fn twins(&mut self, names: [(String, usize); 2], inputs: usize) -> Result<(), WriteError> {
+    fn pair(&mut self, names: [(String, usize); 2], inputs: usize) -> Result<(), WriteError> {
         let inputs = Inputs { channels: inputs, outliers: 0 };
         names.into_iter().try_for_each(|(name, outputs)| {
             add_linear(&mut self.writer, &mut self.random, &name, inputs, outputs, ACT)
@@ -262,14 +262,14 @@ impl Adding<'_> {
             let name = name(&format!("triangle_multiplication_{part}"));
             self.norm(&format!("{name}.norm_in"), pair)?;
             self.norm(&format!("{name}.norm_out"), pair)?;
-            self.twins([(format!("{name}.projections"), 4 * pair), (format!("{name}.gate"), pair)], pair)?;
+            self.pair([(format!("{name}.projections"), 4 * pair), (format!("{name}.gate"), pair)], pair)?;
             self.linear(&format!("{name}.output"), pair, pair, STREAM_FRAC)?;
         }
         for part in ["start", "end"] {
             let name = name(&format!("triangle_attention_{part}"));
             let heads = self.shape.pair_heads;
             self.norm(&format!("{name}.norm"), pair)?;
-            self.twins([(format!("{name}.projections"), 4 * pair), (format!("{name}.bias"), heads)], pair)?;
+            self.pair([(format!("{name}.projections"), 4 * pair), (format!("{name}.bias"), heads)], pair)?;
             self.linear(&format!("{name}.output"), pair, pair, STREAM_FRAC)?;
         }
         self.site("sequence", block + 1)?;

@@ -10,7 +10,7 @@ use crate::arena::{Arena, Source, bytes_of};
 use crate::esm::{self, HiddenLayers};
 use crate::format::FormatError;
 use crate::geometry::Residue;
-use crate::heads::{Chains, LINKER, Pairs, TmScores, Wanted};
+use crate::heads::{Chains, LINKER, PairScores, Pairs, TmScores};
 use crate::nn::Context;
 use crate::nn::stream::{Stream, StreamFormat};
 use crate::quant::Site;
@@ -266,7 +266,7 @@ impl Pass<'_, '_> {
             model.distogram.run(&pairs, memory.distogram, memory.shared, context)?;
         }
         let errors = request.aligned_error.then_some(&mut *memory.aligned_error);
-        let wanted = Wanted { errors, chain_scores: &mut *memory.chain_scores };
+        let wanted = PairScores { errors, chain_scores: &mut *memory.chain_scores };
         Ok(model.aligned_error.run(&pairs, Chains(self.input.chains), wanted, memory.shared, context)?)
     }
 }

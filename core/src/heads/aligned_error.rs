@@ -46,7 +46,7 @@ pub struct TmScores {
 
 /// What is to be filled besides the scores of the whole.
 #[derive(Debug, Default)]
-pub struct Wanted<'m> {
+pub struct PairScores<'m> {
     /// `[residues, residues]`: the error expected at residue j when the structures are aligned at residue i, unit 2^-11 angstrom.
     pub errors: Option<&'m mut [u16]>,
     /// `[chains, chains]`: the TM-score that the residues of chain b are expected to have when the structures are aligned at the best
@@ -157,12 +157,12 @@ impl<'a> AlignedError<'a> {
         &self,
         pairs: &Pairs,
         chains: Chains,
-        wanted: Wanted,
+        wanted: PairScores,
         memory: &mut [u8],
         context: &Context,
     ) -> Result<TmScores, ArenaError> {
         let (residues, workers) = (pairs.residues, context.workers());
-        let Wanted { errors, chain_scores } = wanted;
+        let PairScores { errors, chain_scores } = wanted;
         let shape = &self.shape(residues, errors.is_some(), chain_scores.len().isqrt());
         let needed = bytes_of(|counter| Memory::take(counter, shape, workers))?;
         let mut arena = Arena::of_size(needed, memory)?;
@@ -232,7 +232,7 @@ impl Row<'_, '_> {
         let mut chains = self.chains.0.iter();
         let mut errors = errors.iter_mut();
         self.to_logits.row(self.backend, self.pairs, i, scratch, |logits| {
-            let Expected { error, score } = self.scores.expected(logits);
+            let Expectation { error, score } = self.scores.expected(logits);
             if let Some(out) = errors.next() {
                 *out = error;
             }
@@ -255,7 +255,7 @@ impl Row<'_, '_> {
 }
 
 /// An expectation over a pair's bins.
-pub(super) struct Expected {
+pub(super) struct Expectation {
     /// Unit 2^-11 angstrom.
     pub error: u16,
     /// Unit 2^-30.
@@ -283,11 +283,11 @@ impl Scores {
     }
 
     /// From a pair's logits, units of 2^-16 log2.
-    pub fn expected(&self, logits: &[i32]) -> Expected {
+    pub fn expected(&self, logits: &[i32]) -> Expectation {
         // A centre is (2 k + 1) / 4 angstroms.
         let values = |bin: usize| [(2 * bin as u32 + 1) << 9, self.0.get(bin).copied().unwrap_or(0)];
         let ([error, score], total) = sums(logits, values);
-        Expected { error: mean(error, total).min(u16::MAX.into()) as u16, score: mean(score, total) }
+        Expectation { error: mean(error, total).min(u16::MAX.into()) as u16, score: mean(score, total) }
     }
 }
 

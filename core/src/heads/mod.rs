@@ -14,7 +14,7 @@ mod shares;
 #[cfg(test)]
 mod tests;
 
-pub use aligned_error::{AlignedError, Chains, TmScores, Wanted};
+pub use aligned_error::{AlignedError, Chains, PairScores, TmScores};
 pub use distogram::Distogram;
 pub use pairs::{PairRows, Pairs};
 pub use plddt::Plddt;

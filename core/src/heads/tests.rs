@@ -231,7 +231,7 @@ fn aligned_errors_and_tm_scores_are_those_of_the_definition() {
             let bytes = head.bytes(residues, executor.workers(), wanted, count).unwrap();
             let scores = with_memory(bytes, |memory| {
                 let errors = wanted.then_some(&mut errors[..]);
-                let wanted = Wanted { errors, chain_scores: &mut chain_scores };
+                let wanted = PairScores { errors, chain_scores: &mut chain_scores };
                 head.run(&pairs, Chains(&chains), wanted, memory, &context(isa, executor))
             });
             (scores.unwrap(), errors, chain_scores)

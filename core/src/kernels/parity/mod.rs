@@ -1,7 +1,7 @@
 //! Every backend equals the specification, bit for bit.
 //!
 //! The properties are functions over an [`Isa`]; the macro stamps them on each backend. A new backend is one more name in
-//! [`twins!`]'s list; one that this machine can't run has nothing to check here.
+//! [`parity!`]'s list; one that this machine can't run has nothing to check here.
 
 mod attention;
 mod linear;
@@ -13,7 +13,7 @@ mod wide_sums;
 use super::Isa;
 use proptest::prelude::*;
 
-macro_rules! twins {
+macro_rules! parity {
     ($($backend:ident),*) => {
         /// The backends that are held to the specification.
         const STAMPED: &[&str] = &[$(stringify!($backend)),*];
@@ -119,16 +119,16 @@ macro_rules! twins {
 }
 
 cfg_select! {
-    target_arch = "x86_64" => { twins!(wide, avx2, avx_vnni, avx512_vnni); }
-    target_arch = "aarch64" => { twins!(wide, neon, dotprod, i8mm); }
-    target_arch = "wasm32" => { twins!(wide, simd128); }
-    _ => { twins!(wide); }
+    target_arch = "x86_64" => { parity!(wide, avx2, avx_vnni, avx512_vnni); }
+    target_arch = "aarch64" => { parity!(wide, neon, dotprod, i8mm); }
+    target_arch = "wasm32" => { parity!(wide, simd128); }
+    _ => { parity!(wide); }
 }
 
 #[test]
 fn every_backend_is_stamped() {
     for isa in Isa::all() {
-        assert!(isa == Isa::scalar() || STAMPED.contains(&isa.name()), "{} has no twin test", isa.name());
+        assert!(isa == Isa::scalar() || STAMPED.contains(&isa.name()), "{} has no parity test", isa.name());
     }
     assert_eq!(Isa::all().next(), Some(Isa::scalar()));
     assert_eq!(Isa::all().last(), Some(Isa::best()));
