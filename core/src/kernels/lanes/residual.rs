@@ -165,7 +165,8 @@ fn encode_wide<const N: usize>(
 ) {
     let division = Division::by(Step::new(step));
     if let Ok(exponents) = exponents.try_into() {
-        return encode_panel(step, division, exponents, rows, x, codes, code_row, upper);
+        let whole = rows.saturating_mul(PANEL).min(x.len());
+        return encode_panel(step, division, exponents, &x[..whole], codes, code_row, upper);
     }
     let (mut memory, width) = ([[0; CHANNELS]; 2], exponents.len());
     for (channels, first) in exponents.chunks(CHANNELS).zip((0..).step_by(CHANNELS)) {
@@ -188,12 +189,10 @@ fn encode_wide<const N: usize>(
 
 /// Rows of a linear layer's panel.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "a panel's codec, rows and codes")]
 fn encode_panel<const N: usize>(
     step: i32,
     division: Division,
     exponents: &[u8; PANEL],
-    rows: usize,
     x: &[i32],
     codes: &mut [u8],
     code_row: usize,
@@ -205,7 +204,7 @@ fn encode_panel<const N: usize>(
         halves[lane] = (step << shifts[lane]) >> 1;
     }
     let mut rest = codes;
-    for x in x.as_chunks::<PANEL>().0.iter().take(rows) {
+    for x in x.as_chunks::<PANEL>().0 {
         let Some(codes) = rest.as_chunks_mut::<2>().0.first_chunk_mut::<PANEL>() else { return };
         if PANEL.is_multiple_of(N) {
             let parts = x.as_chunks::<N>().0.iter().zip(codes.as_chunks_mut::<N>().0);
