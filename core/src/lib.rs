@@ -66,7 +66,7 @@
 //! The least version of Rust that compiles it is 1.95.
 //!
 //! # Where things lie
-//! Each module uses only those above it: [`fixed`], [`units`], [`alphabet`], [`arena`], [`executor`], [`mod@format`], [`quant`], [`kernels`],
+//! Each module uses only those above it: [`fixed`], [`units`], [`alphabet`], [`chains`], [`arena`], [`executor`], [`mod@format`], [`quant`], [`kernels`],
 //! [`geometry`], [`nn`], [`structure`], [`heads`], [`esm`], [`esmfold`]. `docs/ARCHITECTURE.md` has the whole house.
 #![no_std]
 #![deny(unsafe_code)]
@@ -77,6 +77,7 @@ extern crate std;
 mod aligned;
 pub mod alphabet;
 pub mod arena;
+pub mod chains;
 pub mod esm;
 pub mod esmfold;
 pub mod executor;

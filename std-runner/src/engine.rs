@@ -1,13 +1,14 @@
 //! One sequence through the model: letters in, integers out.
 
 use foldpoint_core::alphabet::tokens;
+use foldpoint_core::chains::joined_length;
 use foldpoint_core::esm::{self, Event, HiddenLayers, LanguageModel, RunError};
 use foldpoint_core::{Executor, Isa, Runtime};
 use std::ops::ControlFlow;
 
 use crate::arena::Arena;
+use crate::complex::Complex;
 use crate::executor::Planned;
-use crate::joined::Joined;
 use crate::task::{Task, TaskError};
 use fasta::Sequence;
 
@@ -152,7 +153,7 @@ impl Task for Requests<'_, '_> {
     }
 
     fn length(&self, sequence: &Sequence) -> usize {
-        Joined::length(&sequence.chain_lengths)
+        joined_length(&sequence.chain_lengths)
     }
 
     fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
@@ -170,17 +171,17 @@ impl Task for Requests<'_, '_> {
         executor: &dyn Executor,
         _: &dyn Fn(&str),
     ) -> Result<Prediction, TaskError> {
-        let joined = Joined::new(sequence.chains());
-        let prediction = self.engine.run(&joined.residues, self.request, arena, executor)?;
-        Ok(prediction.without_linkers(&joined))
+        let complex = Complex::new(sequence.chains());
+        let prediction = self.engine.run(&complex.residues, self.request, arena, executor)?;
+        Ok(prediction.without_linkers(&complex))
     }
 }
 
 impl Prediction {
     /// The prediction for joined chains without the rows, and the columns of contacts, of linkers.
     #[must_use]
-    fn without_linkers(self, joined: &Joined) -> Self {
-        let kept: Vec<usize> = joined.kept().collect();
+    fn without_linkers(self, complex: &Complex) -> Self {
+        let kept: Vec<usize> = complex.kept().collect();
         let all = self.length;
         if kept.len() == all {
             return self;
@@ -221,8 +222,8 @@ mod tests {
 
     #[test]
     fn linkers_are_cut_from_every_output() {
-        let joined = Joined::new([&b"MK"[..], b"V"].into_iter());
-        let length = joined.residues.len();
+        let complex = Complex::new([&b"MK"[..], b"V"].into_iter());
+        let length = complex.residues.len();
         assert_eq!(length, 28);
         let matrix = |width: usize| -> Vec<i32> { (0..(length + 2) * width).map(|at| at as i32).collect() };
         let prediction = Prediction {
@@ -231,7 +232,7 @@ mod tests {
             logits: Some(matrix(1)),
             hidden: vec![matrix(2), matrix(1)],
         };
-        let cut = prediction.without_linkers(&joined);
+        let cut = prediction.without_linkers(&complex);
         assert_eq!(cut.length, 3);
         let contacts = [0, 1, 27, 28, 29, 28 + 27, 27 * 28, 27 * 28 + 1, 27 * 28 + 27];
         assert_eq!(cut.contacts.expect("contacts"), contacts);
@@ -241,13 +242,13 @@ mod tests {
 
     #[test]
     fn a_single_chain_stays_as_it_is() {
-        let joined = Joined::new([&b"MK"[..]].into_iter());
+        let complex = Complex::new([&b"MK"[..]].into_iter());
         let prediction = Prediction {
             length: 2,
             contacts: Some(vec![1, 2, 3, 4]),
             logits: None,
             hidden: vec![vec![7; 4]],
         };
-        assert_eq!(prediction.clone().without_linkers(&joined), prediction);
+        assert_eq!(prediction.clone().without_linkers(&complex), prediction);
     }
 }

@@ -1,6 +1,7 @@
 //! One sequence to a structure: letters in, integers out, linkers already cut.
 
 use foldpoint_core::alphabet::{token, tokens};
+use foldpoint_core::chains::{joined_length, most_chains};
 use foldpoint_core::esmfold::{FoldingModel, Input, Request, Step};
 use foldpoint_core::geometry::{ATOM_NAMES, Residue, terminal_oxygen};
 use foldpoint_core::heads::ATOM_TYPES;
@@ -8,9 +9,9 @@ use foldpoint_core::{Executor, Isa, Runtime};
 use std::ops::ControlFlow;
 
 use crate::arena::Arena;
+use crate::complex::Complex;
 use crate::engine::{decode, decode_probability};
 use crate::executor::Planned;
-use crate::joined::Joined;
 use crate::output::{AlignedErrors, structure};
 use crate::task::{Task, TaskError};
 use fasta::Sequence;
@@ -61,7 +62,7 @@ impl Task for Folder<'_> {
     const SHORT: usize = 128;
 
     fn length(&self, sequence: &Sequence) -> usize {
-        Joined::length(&sequence.chain_lengths)
+        joined_length(&sequence.chain_lengths)
     }
 
     fn trained_on(&self) -> usize {
@@ -72,7 +73,7 @@ impl Task for Folder<'_> {
     fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
         let planned = Planned(workers);
         let runtime = Runtime::new(self.isa, &planned);
-        Ok(self.model.arena_bytes(length, &self.request(Joined::most_chains(length)), &runtime)? as u64)
+        Ok(self.model.arena_bytes(length, &self.request(most_chains(length)), &runtime)? as u64)
     }
 
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
@@ -91,13 +92,13 @@ impl Task for Folder<'_> {
         executor: &dyn Executor,
         status: &dyn Fn(&str),
     ) -> Result<Folded, TaskError> {
-        let joined = Joined::new(sequence.chains());
-        let tokens: Vec<u8> = tokens(&joined.residues).collect();
+        let complex = Complex::new(sequence.chains());
+        let tokens: Vec<u8> = tokens(&complex.residues).collect();
         let request = self.request(sequence.chain_lengths.len());
         let runtime = Runtime::new(self.isa, executor);
-        let bytes = self.model.arena_bytes(joined.residues.len(), &request, &runtime)?;
+        let bytes = self.model.arena_bytes(complex.residues.len(), &request, &runtime)?;
         arena.reserve(bytes)?;
-        let input = Input { tokens: &tokens, residue_index: &joined.residue_index, chains: &joined.chains };
+        let input = Input { tokens: &tokens, residue_index: &complex.residue_index, chains: &complex.chains };
         let (passes, blocks) = (self.passes, self.model.config().blocks);
         let mut progress = |step| {
             match step {
@@ -111,8 +112,8 @@ impl Task for Folder<'_> {
             ControlFlow::Continue(())
         };
         let structure = self.model.run_with(&input, &request, arena.bytes(), &runtime, &mut progress)?;
-        let kept = joined.kept();
-        let length = joined.residues.len();
+        let kept = complex.kept();
+        let length = complex.residues.len();
         let aligned_error = structure.aligned_error.map(|errors| {
             let row = |i: usize| kept.clone().map(move |j| errors[i * length + j]);
             kept.clone().flat_map(row).collect()

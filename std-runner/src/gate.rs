@@ -1,8 +1,9 @@
 //! Where threads wait for each other, asleep.
 //!
-//! A rayon thread without work looks for some again and again, and lets other programs run in between: beside busy ones each time gives
-//! away a time slice, and the next step begins without the thread. One that sleeps is woken when it is needed. To wake takes longer than
-//! most waits on an idle machine: so a thread first looks for as long as that.
+//! A rayon thread without work looks for some again and again, and lets other programs run in between: beside
+//! busy ones each time gives away a time slice, and the next step begins without the thread. One that sleeps
+//! is woken when it is needed. To wake takes longer than most waits on an idle machine: so a thread first
+//! looks for as long as that.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

@@ -6,6 +6,7 @@
 pub mod accuracy;
 pub mod arena;
 pub mod batch;
+pub mod complex;
 pub mod confidence;
 pub mod contact_map;
 pub mod digest;
@@ -14,7 +15,6 @@ pub mod engine;
 pub mod executor;
 pub mod fold;
 mod gate;
-pub mod joined;
 pub mod memory_limit;
 pub mod model;
 pub mod output;

@@ -4,9 +4,9 @@ use std::error::Error;
 
 use foldpoint_core::AlignedBytes;
 use foldpoint_core::arena::ArenaError;
+use foldpoint_core::chains::LINKER;
 use foldpoint_core::esmfold::{FoldingModel, Input, Request, RunError, Step};
 use foldpoint_core::format::ModelFile;
-use foldpoint_core::heads::LINKER;
 use foldpoint_core::{Executor, Isa, Runtime, Serial};
 use foldpoint_tests::fixture::Backwards;
 use foldpoint_tests::random_fold::{ESMFOLD_V1_WIDTHS, FoldShape, StructureShape, TINY_FOLD};

@@ -14,7 +14,7 @@ pub struct Input<'i> {
     pub tokens: &'i [u8],
     /// Number of each residue along its chain; only differences count. A break is a jump of more than the position bins.
     pub residue_index: &'i [i32],
-    /// The chain of each residue, or [`LINKER`](crate::heads::LINKER).
+    /// The chain of each residue, or [`LINKER`](crate::chains::LINKER).
     pub chains: &'i [u16],
 }
 

@@ -2,10 +2,11 @@
 
 use core::fmt;
 
+use super::PAIR_BINS;
 use super::pairs::{Pairs, RowScratch, ToLogits};
 use super::shares::{mean, sums};
-use super::{LINKER, PAIR_BINS};
 use crate::arena::{Arena, ArenaError, Reader, Source, bytes_of};
+use crate::chains::LINKER;
 use crate::fixed::icbrt;
 use crate::format::{FormatError, ModelFile};
 use crate::kernels::Backend;

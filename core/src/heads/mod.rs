@@ -27,6 +27,3 @@ pub const PLDDT_BINS: usize = 50;
 
 /// Atoms that have a pLDDT: the places of the `atom37` layout.
 pub const ATOM_TYPES: usize = 37;
-
-/// The chain number of a linker's residues, which join chains and belong to none.
-pub const LINKER: u16 = u16::MAX;

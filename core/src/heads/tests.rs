@@ -4,6 +4,7 @@ use super::aligned_error::Scores;
 use super::pairs::ToLogits;
 use super::*;
 use crate::arena::ArenaError;
+use crate::chains::LINKER;
 use crate::executor::{Executor, PairWork, Serial, chunks};
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;

@@ -1,14 +1,15 @@
 //! `foldpoint digest`
 
 use fasta::Sequence;
+use foldpoint_core::chains::joined_length;
 use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::executor::Executor;
 use serde_json::{Map, json};
 use std_runner::arena::Arena;
+use std_runner::complex::Complex;
 use std_runner::digest::{Digest, of_all, of_folded, of_prediction};
 use std_runner::engine::{Engine, Request, Requests};
 use std_runner::fold::Folder;
-use std_runner::joined::Joined;
 use std_runner::task::{Task, TaskError};
 
 use super::Outcome;
@@ -49,7 +50,7 @@ impl Task for Everything<'_, '_> {
     const SHORT: usize = Folder::SHORT;
 
     fn length(&self, sequence: &Sequence) -> usize {
-        Joined::length(&sequence.chain_lengths)
+        joined_length(&sequence.chain_lengths)
     }
 
     fn trained_on(&self) -> usize {
@@ -77,7 +78,7 @@ impl Task for Everything<'_, '_> {
         executor: &dyn Executor,
         status: &dyn Fn(&str),
     ) -> Result<Digest, TaskError> {
-        let residues = Joined::new(sequence.chains()).residues;
+        let residues = Complex::new(sequence.chains()).residues;
         let outputs = of_prediction(&self.engine.run(&residues, self.request, arena, executor)?);
         let Some(folder) = &self.folder else { return Ok(outputs) };
         Ok(of_all([outputs, of_folded(&folder.run(sequence, arena, executor, status)?)]))
