@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use foldpoint_core::executor::{Executor, PairWork, chunks};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, current_thread_index};
 
-use crate::gate::{Gate, Step};
+use crate::wakeup::{Step, Wakeup};
 
 /// Stands for so many workers where only the size of an arena is asked for, before there are threads. Runs chunks in order.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl Executor for Planned {
 #[derive(Debug)]
 pub struct RayonExecutor {
     pool: ThreadPool,
-    gate: Arc<Gate>,
+    wakeup: Arc<Wakeup>,
 }
 
 impl RayonExecutor {
@@ -45,25 +45,25 @@ impl RayonExecutor {
             .num_threads(threads.max(1))
             .thread_name(|i| format!("foldpoint-{i}"))
             .build()?;
-        Ok(Self { pool, gate: Arc::default() })
+        Ok(Self { pool, wakeup: Arc::default() })
     }
 
     /// Runs `run` on one of the threads. Steps begun there need no other thread: what none has taken up when the rest is done, because it
     /// has yet to wake up or the processor is busy with other programs, this thread does itself. Between steps the others wait for the next.
     pub fn inside<T: Send>(&self, run: impl FnOnce() -> T + Send) -> T {
         self.pool.install(|| {
-            let _run = self.gate.run();
+            let _run = self.wakeup.run();
             run()
         })
     }
 
     /// Has whichever thread is free, but for the one of that number, wait for the next step.
     fn wait_for_next(&self, but: Option<usize>) {
-        let Some(wait) = self.gate.wait() else { return };
-        let gate = Arc::clone(&self.gate);
+        let Some(steps) = self.wakeup.steps() else { return };
+        let wakeup = Arc::clone(&self.wakeup);
         self.pool.spawn(move || {
             if current_thread_index() != but {
-                gate.until_next(wait);
+                wakeup.until_next(steps);
             }
         });
     }
@@ -99,7 +99,7 @@ impl Executor for RayonExecutor {
                     }
                 });
             }
-            self.gate.open();
+            self.wakeup.begin_step();
             run(own);
             step.until_done();
         });

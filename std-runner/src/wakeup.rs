@@ -1,4 +1,4 @@
-//! Where threads wait for each other, asleep.
+//! Threads that wait for each other, asleep, and wake each other up.
 //!
 //! A rayon thread without work looks for some again and again, and lets other programs run in between: beside
 //! busy ones each time gives away a time slice, and the next step begins without the thread. One that sleeps
@@ -26,9 +26,9 @@ fn soon(holds: impl Fn() -> bool) -> bool {
     }
 }
 
-/// Where threads wait for the next step of a run.
+/// Wakes the threads that wait for the next step of a run.
 #[derive(Debug, Default)]
-pub struct Gate {
+pub struct Wakeup {
     /// Runs that may have a next step.
     runs: Mutex<usize>,
     /// Steps that have begun; changes while `runs` is locked.
@@ -38,13 +38,13 @@ pub struct Gate {
 
 /// A run; ends when it is dropped.
 #[derive(Debug)]
-pub struct Run<'g>(&'g Gate);
+pub struct Run<'w>(&'w Wakeup);
 
 /// How many steps had begun.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps(u64);
 
-impl Gate {
+impl Wakeup {
     /// Begins a run.
     pub fn run(&self) -> Run<'_> {
         *self.lock() += 1;
@@ -52,7 +52,7 @@ impl Gate {
     }
 
     /// Begins a step: all who wait go on.
-    pub fn open(&self) {
+    pub fn begin_step(&self) {
         let runs = self.lock();
         self.steps.fetch_add(1, Ordering::Relaxed);
         drop(runs);
@@ -60,7 +60,7 @@ impl Gate {
     }
 
     /// What to wait with for the next step; nothing where no run is under way.
-    pub fn wait(&self) -> Option<Steps> {
+    pub fn steps(&self) -> Option<Steps> {
         let runs = self.lock();
         (*runs > 0).then_some(Steps(self.steps.load(Ordering::Relaxed)))
     }
