@@ -1,10 +1,9 @@
-//! Memory at the addresses that core needs: model files and arenas begin at a multiple of [`ALIGN`](crate::arena::ALIGN) bytes.
+//! Memory at the addresses that core needs: model files and arenas begin at a multiple of [`ALIGN`](crate::ALIGN) bytes.
 
 /// A value at a multiple of 64 bytes: `static mut` or local arenas, and model files in the binary ([`include_model!`](crate::include_model)).
 ///
 /// ```
-/// use foldpoint_core::Aligned;
-/// use foldpoint_core::arena::ALIGN;
+/// use foldpoint_core::{ALIGN, Aligned};
 ///
 /// let mut arena = Aligned([0u8; 4096]);
 /// assert!(arena.0.as_mut_ptr().addr().is_multiple_of(ALIGN));

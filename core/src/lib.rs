@@ -58,16 +58,22 @@
 //!
 //! # Instruction sets
 //! [`Isa::best`] is the best one of the machine with the feature `std`; without it there is no way to ask the machine, and it is the best
-//! of those that the crate is compiled for (`-C target-cpu`, `-C target-feature`). [`Isa::by_name`] names one.
+//! of those that the crate is compiled for (`-C target-cpu`, `-C target-feature`). [`Isa::detection`] says which of both it was,
+//! [`Isa::by_name`] names one.
 //!
 //! # Features
-//! - `std`: instruction sets are detected at run time, and there are [`AlignedBytes`]. Off by default.
+//! All are off by default.
+//! - `std`: the machine is asked which instruction sets it has, and there is `AlignedBytes`, aligned memory on the heap.
+//! - `kernels`: what benches, tests and writers of model files use of the engine itself is public too: `fixed`, `arena`, `quant`, `kernels`,
+//!   `nn`, `structure` and `heads`. Nothing holds for those from one version to the next.
 //!
 //! The least version of Rust that compiles it is 1.95.
 //!
 //! # Where things lie
-//! Each module uses only those above it: [`fixed`], [`units`], [`alphabet`], [`chains`], [`arena`], [`executor`], [`mod@format`], [`quant`], [`kernels`],
-//! [`geometry`], [`nn`], [`structure`], [`heads`], [`esm`], [`esmfold`]. `docs/ARCHITECTURE.md` has the whole house.
+//! [`esm`] is the language model, [`esmfold`] folding; both read a [`mod@format`] file and take tokens of the
+//! [`alphabet`]. [`units`] are those of results, [`geometry`] has the amino acids' atoms, [`chains`] joins
+//! those of a complex, [`executor`] is how a caller's threads come in. `docs/ARCHITECTURE.md` of the
+//! repository has the whole house.
 #![no_std]
 #![deny(unsafe_code)]
 
@@ -76,19 +82,40 @@ extern crate std;
 
 mod aligned;
 pub mod alphabet;
+#[cfg(not(feature = "kernels"))]
+mod arena;
+#[cfg(feature = "kernels")]
 pub mod arena;
 pub mod chains;
 pub mod esm;
 pub mod esmfold;
 pub mod executor;
+#[cfg(not(feature = "kernels"))]
+mod fixed;
+#[cfg(feature = "kernels")]
 pub mod fixed;
 pub mod format;
 pub mod geometry;
+#[cfg(not(feature = "kernels"))]
+mod heads;
+#[cfg(feature = "kernels")]
 pub mod heads;
+#[cfg(not(feature = "kernels"))]
+mod kernels;
+#[cfg(feature = "kernels")]
 pub mod kernels;
+#[cfg(not(feature = "kernels"))]
+mod nn;
+#[cfg(feature = "kernels")]
 pub mod nn;
+#[cfg(not(feature = "kernels"))]
+mod quant;
+#[cfg(feature = "kernels")]
 pub mod quant;
 mod runtime;
+#[cfg(not(feature = "kernels"))]
+mod structure;
+#[cfg(feature = "kernels")]
 pub mod structure;
 mod trunk;
 pub mod units;
@@ -96,6 +123,8 @@ pub mod units;
 pub use aligned::Aligned;
 #[cfg(any(test, feature = "std"))]
 pub use aligned::AlignedBytes;
+pub use arena::{ALIGN, ArenaError};
 pub use executor::{Executor, Serial};
-pub use kernels::Isa;
+pub use fixed::Multiplier;
+pub use kernels::{Detection, Isa};
 pub use runtime::Runtime;

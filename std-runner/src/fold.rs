@@ -2,9 +2,8 @@
 
 use foldpoint_core::alphabet::{token, tokens};
 use foldpoint_core::chains::{joined_length, most_chains};
-use foldpoint_core::esmfold::{FoldingModel, Input, Request, Step};
+use foldpoint_core::esmfold::{ATOM_TYPES, FoldingModel, Input, Request, Step};
 use foldpoint_core::geometry::{ATOM_NAMES, Residue, terminal_oxygen};
-use foldpoint_core::heads::ATOM_TYPES;
 use foldpoint_core::{Executor, Isa, Runtime};
 use std::ops::ControlFlow;
 

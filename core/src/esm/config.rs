@@ -42,7 +42,7 @@ pub struct Config {
     pub epsilon: u64,
     /// LayerNorm's epsilon in squares of the activation unit, for the norm of the language model head.
     pub epsilon_activation: u64,
-    /// `log2(e) * 2^11 * 2^-32 / (key_scale_max(head width) * sqrt(head width))`: see [`Temperature`](crate::kernels::attention::Temperature).
+    /// `log2(e) * 2^11 * 2^-32 / (key_scale_max(head width) * sqrt(head width))`: see `kernels::attention::Temperature`.
     pub temperature: Multiplier,
 }
 

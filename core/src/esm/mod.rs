@@ -22,4 +22,6 @@ mod weights;
 pub use config::{CONFIG, CONFIG_LEN, Config};
 pub use request::{Event, HiddenLayers, HiddenRow, Outputs, Request, RunError};
 pub use run::Hook;
-pub use weights::{ContactHead, LOGIT_FRAC, LanguageModel, Layer, LmHead};
+#[cfg(feature = "kernels")]
+pub use weights::LOGIT_FRAC;
+pub use weights::LanguageModel;

@@ -46,7 +46,7 @@ impl LanguageModel<'_> {
     ///
     /// `tokens` are ESM alphabet numbers, `<cls>` first and `<eos>` last ([`Alphabet`](crate::alphabet)), masks allowed, no padding. `arena`
     /// holds at least [`arena_bytes`](Self::arena_bytes) for the same request and runtime and starts at a multiple of
-    /// [`ALIGN`](crate::arena::ALIGN) ([`Aligned`](crate::Aligned) does); its contents don't matter. The result depends on the model and the
+    /// [`ALIGN`](crate::ALIGN) ([`Aligned`](crate::Aligned) does); its contents don't matter. The result depends on the model and the
     /// tokens alone.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ impl Request {
 #[non_exhaustive]
 pub struct Structure<'m> {
     /// Atoms in the `atom14` layout, unit 2^-16 angstrom; those that a residue hasn't lie at the origin. See
-    /// [`Residue::atoms`].
+    /// [`Residue::atoms`](crate::geometry::Residue::atoms).
     pub atoms: &'m [[[i32; 3]; 14]],
     /// pLDDT of every atom in the `atom37` layout, unit 2^-16. A residue's value is that of its CA, at 1.
     pub plddt: &'m [[u16; ATOM_TYPES]],

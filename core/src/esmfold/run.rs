@@ -78,7 +78,7 @@ impl<'a> FoldingModel<'a> {
     /// Folds one sequence.
     ///
     /// `arena` holds at least [`arena_bytes`](Self::arena_bytes) for the same request and runtime and starts at a multiple of
-    /// [`ALIGN`](crate::arena::ALIGN) ([`Aligned`](crate::Aligned) does); its contents don't matter. The result depends on the model, the input
+    /// [`ALIGN`](crate::ALIGN) ([`Aligned`](crate::Aligned) does); its contents don't matter. The result depends on the model, the input
     /// and the number of passes alone.
     ///
     /// # Errors

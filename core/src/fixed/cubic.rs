@@ -1,6 +1,7 @@
 //! Piecewise cubics in 32-bit arithmetic.
 
 /// Arguments of a [`Cubic16`] are in `0..DOMAIN`: 24 widths of a fine segment.
+#[cfg(any(test, feature = "kernels"))]
 pub const DOMAIN: i32 = 24 << OFFSET_BITS;
 
 /// The argument within a segment.

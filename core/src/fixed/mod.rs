@@ -20,11 +20,10 @@ mod trig;
 mod wide;
 
 pub use cbrt::icbrt;
-pub use cubic::Cubic16;
 pub(crate) use cubic::CubicColumns;
 pub use divide::{Divisor, div_round};
 pub use exp2::{EXP2_COEFFICIENTS, exp2_neg};
-pub use exp2_fine::{EXP2_FINE_FRAC, exp2_fine};
+pub use exp2_fine::exp2_fine;
 pub use gelu::gelu;
 pub(crate) use gelu::{gelu_of_tail, gelu_tail_at};
 pub use multiplier::Multiplier;

@@ -7,7 +7,7 @@ pub(super) const MANTISSA_BITS: u32 = 31;
 
 /// The real number `mantissa * 2^-shift`.
 ///
-/// Any pair is a valid multiplier; [`reciprocal`](super::reciprocal), [`rsqrt`](super::rsqrt) and
+/// Any pair is a valid multiplier; `reciprocal`, `rsqrt` and
 /// [`then`](Multiplier::then) return normalised ones, whose mantissa is in `2^30..2^31` in magnitude.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Multiplier {
@@ -18,7 +18,7 @@ pub struct Multiplier {
 }
 
 impl Multiplier {
-    /// `x` times this number, rounded once: [`requantize`].
+    /// `x` times this number, rounded once and saturated (`fixed::requantize`).
     #[inline(always)]
     pub const fn apply(self, x: i32) -> i32 {
         requantize(x, self.mantissa, self.shift)

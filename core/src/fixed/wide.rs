@@ -3,7 +3,7 @@
 use super::Multiplier;
 
 impl Multiplier {
-    /// `x` times this number, rounded half up once and saturated to i64: [`requantize`](super::requantize) with a 128-bit product.
+    /// `x` times this number, rounded half up once and saturated to i64: `fixed::requantize` with a 128-bit product.
     #[inline(always)]
     pub const fn apply_wide(self, x: i64) -> i64 {
         // At most 2^94 in magnitude.

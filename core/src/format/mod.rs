@@ -30,7 +30,7 @@ pub use directory::{ENTRY_BYTES, Entry, name_is_valid, payload_length};
 pub use dtype::{DType, Element};
 pub use error::{EntryFault, FormatError};
 pub use header::{ALIGNMENT, HEADER_BYTES, Header, MAGIC, VERSION, checksum};
-pub use names::{join, numbered};
+pub(crate) use names::{join, numbered};
 pub use shape::{MAX_RANK, Shape};
 pub use tensor_name::{MAX_NAME_BYTES, TensorName};
 

@@ -27,6 +27,7 @@ impl Quaternion {
     }
 
     /// (real, i, j, k), Q1.30.
+    #[cfg(any(test, feature = "kernels"))]
     pub const fn parts(&self) -> [i32; 4] {
         self.parts
     }
@@ -60,7 +61,7 @@ impl Quaternion {
 pub struct Frame {
     /// The turn.
     pub quaternion: Quaternion,
-    /// Unit 2^-20 units of the structure module, at most [`TRANSLATION_MAX`] in magnitude.
+    /// Unit 2^-20 units of the structure module, at most `TRANSLATION_MAX` in magnitude.
     pub translation: [i32; 3],
 }
 
@@ -86,7 +87,7 @@ impl Frame {
     }
 
     /// Quaternion, then translation.
-    pub const fn to_array(&self) -> [i32; 7] {
+    pub const fn to_array(self) -> [i32; 7] {
         let ([a, b, c, d], [x, y, z]) = (self.quaternion.parts, self.translation);
         [a, b, c, d, x, y, z]
     }

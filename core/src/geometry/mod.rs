@@ -1,7 +1,7 @@
 //! Rigid motions and the amino acids' atoms, in integers.
 //!
 //! Reference: AlphaFold (Jumper et al. 2021), supplement, algorithms 21, 23 and 24 and table 2. Rotations and quaternions are
-//! Q1.30; points are i32 in whatever unit the caller has, since no operation but [`atom14_positions`] knows one.
+//! Q1.30; points are i32 in whatever unit the caller has, since no operation but `atom14_positions` knows one.
 
 mod atoms;
 mod frame;
@@ -10,11 +10,21 @@ mod residue_atoms;
 mod rigid;
 #[cfg(test)]
 mod tests;
-pub mod vector;
+mod vector;
 
-pub use atoms::{TORSIONS, atom14_positions, default_frames, terminal_oxygen, torsion_frames};
-pub use frame::{FRAME_FRAC, Frame, Quaternion, TRANSLATION_MAX};
-pub use residue::{ATOM14, GROUPS, Residue};
+pub use atoms::terminal_oxygen;
+pub use residue::{ATOM14, Residue};
 pub use residue_atoms::{ATOM_NAMES, Atom};
-pub use rigid::{Rigid, Rotation};
-pub use vector::ONE;
+
+#[cfg(not(feature = "kernels"))]
+pub(crate) use motions::*;
+#[cfg(feature = "kernels")]
+pub use motions::*;
+
+/// What places atoms, which only core and its tests need.
+mod motions {
+    pub use super::atoms::{TORSIONS, atom14_positions, torsion_frames};
+    pub use super::frame::{FRAME_FRAC, Frame};
+    pub use super::rigid::Rigid;
+    pub use super::vector::ONE;
+}

@@ -30,6 +30,7 @@ impl Rotation {
     }
 
     /// The matrix, row-major, Q1.30.
+    #[cfg(any(test, feature = "kernels"))]
     pub const fn rows(&self) -> &[[i32; 3]; 3] {
         &self.rows
     }

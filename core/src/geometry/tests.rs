@@ -1,6 +1,9 @@
 //! Against the same geometry in f64.
 
-use super::vector::ONE;
+use super::atoms::default_frames;
+use super::frame::{Quaternion, TRANSLATION_MAX};
+use super::residue::GROUPS;
+use super::rigid::Rotation;
 use super::*;
 use crate::fixed::Multiplier;
 use proptest::prelude::*;

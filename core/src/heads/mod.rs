@@ -16,7 +16,7 @@ mod tests;
 
 pub use aligned_error::{AlignedError, Chains, PairScores, TmScores};
 pub use distogram::Distogram;
-pub use pairs::{PairRows, Pairs};
+pub use pairs::Pairs;
 pub use plddt::Plddt;
 
 /// Bins of the distogram and of the predicted aligned error.

@@ -158,7 +158,7 @@ impl<'t> Logits<'t> {
     }
 
     /// The rows from `first` on.
-    pub fn from_row(self, first: usize) -> Self {
+    pub fn starting_at(self, first: usize) -> Self {
         match self {
             Self::Plain(temperatures) => Self::Plain(temperatures.get(first..).unwrap_or_default()),
             Self::Biased { factors, bias, bias_stride } => Self::Biased {
@@ -171,7 +171,7 @@ impl<'t> Logits<'t> {
 
     /// The rows in order.
     pub(in crate::kernels) fn each(self) -> impl Iterator<Item = RowLogits<'t>> {
-        (0..self.rows()).map_while(move |row| match self.from_row(row) {
+        (0..self.rows()).map_while(move |row| match self.starting_at(row) {
             Self::Plain(temperatures) => temperatures.first().copied().map(RowLogits::Plain),
             Self::Biased { factors, bias, .. } => {
                 factors.first().map(|&factor| RowLogits::Biased { factor, bias })
@@ -217,11 +217,11 @@ impl RowTile<'_> {
     }
 
     /// The rows from `row` on.
-    pub fn from_row(&mut self, row: usize, width: usize) -> RowTile<'_> {
+    pub fn starting_at(&mut self, row: usize, width: usize) -> RowTile<'_> {
         let at = |len: usize| row.saturating_mul(len);
         RowTile {
             queries: self.queries.get(at(width)..).unwrap_or_default(),
-            logits: self.logits.from_row(row),
+            logits: self.logits.starting_at(row),
             scores: self.scores.get_mut(at(self.stride)..).unwrap_or_default(),
             weights: self.weights.get_mut(at(self.stride)..).unwrap_or_default(),
             stride: self.stride,

@@ -5,7 +5,6 @@ use super::linear::{Epilogue, Linear};
 use super::rows::Rows;
 use crate::fixed::TokenScale;
 use crate::quant::Site;
-use core::slice;
 
 /// One implementation of every operation.
 #[derive(Debug)]
@@ -56,15 +55,22 @@ pub struct Backend {
 
 impl Backend {
     /// Quantizes one row for a [`Linear`]: [`quantize_rows`](Self::quantize_rows).
+    #[cfg(any(test, feature = "kernels"))]
     pub fn quantize_row(&self, values: &[i32], outliers: &[u16], codes: &mut [i8]) -> TokenScale {
         let mut scale = TokenScale::covering(0, 0);
-        (self.quantize_rows)(Rows::new(values, values.len()), outliers, codes, slice::from_mut(&mut scale));
+        (self.quantize_rows)(
+            Rows::new(values, values.len()),
+            outliers,
+            codes,
+            core::slice::from_mut(&mut scale),
+        );
         scale
     }
 
     /// LayerNorm of one row: [`layer_norm_rows`](Self::layer_norm_rows).
+    #[cfg(any(test, feature = "kernels"))]
     pub fn layer_norm(&self, x: &[i32], gain: &[i32], bias: &[i32], epsilon: u64, y: &mut [i32]) {
-        (self.layer_norm_rows)(Rows::new(x, x.len()), gain, bias, slice::from_ref(&epsilon), y);
+        (self.layer_norm_rows)(Rows::new(x, x.len()), gain, bias, core::slice::from_ref(&epsilon), y);
     }
 }
 

@@ -189,6 +189,7 @@ impl<'a> Linear<'a> {
     }
 
     /// For every output channel the sum over `128 * high-limb weights + weights`: what `u8 x i8` instructions subtract 128 times.
+    #[cfg(any(test, feature = "kernels"))]
     pub const fn row_sum(&self) -> &'a [i32] {
         self.row_sum
     }

@@ -34,4 +34,4 @@ pub mod wide;
 mod x86;
 
 pub use backend::Backend;
-pub use isa::Isa;
+pub use isa::{Detection, Isa};

@@ -66,6 +66,7 @@ impl Codec {
     }
 
     /// The record that [`from_record`](Self::from_record) reads, storing `bits` (ignored for 16-bit codes).
+    #[cfg(any(test, feature = "kernels"))]
     pub fn to_record(&self, bits: i32) -> [i32; Self::RECORD_LEN] {
         match self {
             Self::Piecewise(p) => {

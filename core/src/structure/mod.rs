@@ -32,6 +32,6 @@ mod tests;
 mod transition;
 mod weights;
 
-pub use config::{Config, Representations, TWO_LIMBS_MAX};
+pub use config::{Config, Representations};
 pub use run::{Inputs, Outputs, RunError};
 pub use weights::StructureModule;

@@ -14,13 +14,13 @@ use crate::kernels::rows::Rows;
 use crate::kernels::scalar::activation::add;
 use crate::nn::Context;
 use crate::nn::stream::to_activation;
+use core::fmt;
 use thiserror::Error;
 
 /// From a frame's translation to points of attention.
 const TO_POINTS: Multiplier = Multiplier { mantissa: 1, shift: FRAME_FRAC as i32 - ACT_FRAC as i32 };
 
 /// What the structure module reads.
-#[expect(missing_debug_implementations, reason = "functions")]
 pub struct Inputs<'i> {
     /// How many residues there are.
     pub residues: usize,
@@ -30,6 +30,12 @@ pub struct Inputs<'i> {
     pub sequence: &'i (dyn Fn(usize, &mut [i32]) + Sync),
     /// Writes a residue's pairs with all residues, `[residues, trunk.pair_width]` in pair units.
     pub pair: &'i (dyn Fn(usize, &mut [i32]) + Sync),
+}
+
+impl fmt::Debug for Inputs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inputs").field("residues", &self.residues).finish_non_exhaustive()
+    }
 }
 
 /// Where the results go.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::esmfold::{FoldingModel, StructureConfig};
 use foldpoint_core::format::ModelFile;
+use foldpoint_core::{Detection, Isa};
 use serde_json::Value;
 use std_runner::arena::display_bytes;
 use std_runner::engine::{Engine, Request, Requests};
@@ -35,6 +36,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let engine = Engine::new(model, options.isa);
     let folder = if FoldingModel::is_in(&file) { Some(options.folder(&bytes, None, false)?) } else { None };
     describe(&mut console, &bytes, &file, &engine, folder.as_ref());
+    instructions(&mut console, options.isa);
     let model = engine.model();
     let request = Request {
         contacts: model.has_contact_head(),
@@ -91,6 +93,16 @@ fn describe(
     ];
     let can: Vec<&str> = can.into_iter().filter(|c| c.0).map(|c| c.1).collect();
     console.line(format_args!("can predict     {}", can.join(", ")));
+}
+
+/// The instruction set of a run, those it was chosen from, and who says so.
+fn instructions(console: &mut Console, chosen: Isa) {
+    let names: Vec<&str> = Isa::all().map(|isa| isa.name()).collect();
+    let from = match Isa::detection() {
+        Detection::Machine => "this machine runs",
+        Detection::Build => "this program was built for",
+    };
+    console.line(format_args!("instructions    {} ({from} {})", chosen.name(), names.join(", ")));
 }
 
 fn memory(console: &mut Console, task: &impl Task, threads: usize, what: &str) -> anyhow::Result<()> {

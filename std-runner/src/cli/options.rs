@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
+use foldpoint_core::Isa;
 use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::format::ModelFile;
-use foldpoint_core::kernels::Isa;
 use std_runner::arena::parse_bytes;
 use std_runner::batch::Runner;
 use std_runner::engine::{Engine, Request};

@@ -5,8 +5,7 @@ use std::fmt::Write as _;
 
 use crate::common::{Folder, foldpoint};
 use foldpoint_core::esm::LanguageModel;
-use foldpoint_core::executor::Serial;
-use foldpoint_core::kernels::Isa;
+use foldpoint_core::{Isa, Serial};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std_runner::arena::Arena;

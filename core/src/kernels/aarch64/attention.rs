@@ -32,7 +32,7 @@ pub fn attention<P: Mix>(products: P, head: &Head, tile: RowTile) {
     let parts = tile
         .queries
         .chunks(ROWS * width)
-        .zip((0..).step_by(ROWS).map(|first| tile.logits.from_row(first)))
+        .zip((0..).step_by(ROWS).map(|first| tile.logits.starting_at(first)))
         .zip(tile.scores.chunks_mut(ROWS * stride))
         .zip(tile.weights.chunks_mut(ROWS * stride))
         .zip(tile.sums.chunks_mut(ROWS))
@@ -58,7 +58,7 @@ fn attend_singly<P: Mix>(products: P, head: &Head, tile: RowTile) {
     let rows = tile
         .queries
         .chunks_exact(head.width)
-        .zip((0..tile.logits.rows()).map(|row| tile.logits.from_row(row)))
+        .zip((0..tile.logits.rows()).map(|row| tile.logits.starting_at(row)))
         .zip(tile.scores.chunks_exact_mut(tile.stride))
         .zip(tile.weights.chunks_exact_mut(tile.stride))
         .zip(tile.sums.chunks_mut(1))

@@ -26,10 +26,10 @@ pub fn attention(head: &Head, mut tile: RowTile) {
     let rows = tile.rows(width);
     let whole = rows / ROWS * ROWS;
     for row in (0..whole).step_by(ROWS) {
-        attend::<ROWS>(head, tile.from_row(row, width));
+        attend::<ROWS>(head, tile.starting_at(row, width));
     }
     for row in whole..rows {
-        attend::<1>(head, tile.from_row(row, width));
+        attend::<1>(head, tile.starting_at(row, width));
     }
 }
 

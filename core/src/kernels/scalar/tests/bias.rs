@@ -173,7 +173,7 @@ fn exponents_of_logits_are_rounded_half_up() {
 fn the_rows_of_logits() {
     let factors = vec![Multiplier { mantissa: 1, shift: 1 }; 3];
     let logits = Logits::Biased { factors: &factors, bias: &[1, 2, 3, 4, 5], bias_stride: 2 };
-    let rest = |first: usize| match logits.from_row(first) {
+    let rest = |first: usize| match logits.starting_at(first) {
         Logits::Biased { factors, bias, .. } => (factors.len(), bias.to_vec()),
         Logits::Plain(_) => (99, vec![]),
     };

@@ -36,7 +36,7 @@ pub fn attention<V: Loops, const R: usize>(v: V, head: &Head, mut tile: RowTile)
     }
     let mut row = 0;
     while row < rows {
-        let part = tile.from_row(row, width);
+        let part = tile.starting_at(row, width);
         row += match rows - row {
             left if left >= R => attend::<V, R>(v, head, part),
             2.. => attend::<V, 2>(v, head, part),
