@@ -52,6 +52,12 @@ impl Arena {
     }
 }
 
+impl AsRef<[u8]> for Arena {
+    fn as_ref(&self) -> &[u8] {
+        &bytemuck::cast_slice(&self.lines)[..self.bytes]
+    }
+}
+
 /// Reads a size such as `800M`, `2G`, `1.5GiB` or `4096` (bytes); units are powers of 1024.
 ///
 /// # Errors

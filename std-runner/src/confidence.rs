@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::engine::decode_probability;
-use crate::fold::Folded;
+use crate::fold::FoldPrediction;
 use crate::output::structure::{Model, Residue};
 
 /// Mean pLDDT over CA below which a fold is mostly wrong or disordered (as the AlphaFold database: "very low").
@@ -53,7 +53,7 @@ pub struct Confidence {
 
 impl Confidence {
     /// The scores of `folded`, which `model` was made of.
-    pub fn of(folded: &Folded, model: &Model) -> Self {
+    pub fn of(folded: &FoldPrediction, model: &Model) -> Self {
         let score = |score: u16| f64::from(decode_probability(score));
         let (ptm, iptm) = (score(folded.ptm), folded.iptm.map(score));
         let complex_plddt = model.mean_plddt() / 100.0;
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn one_chain_has_its_own_score_and_no_interface() {
-        let folded = Folded { ptm: 0x8000, chain_scores: vec![0x8000], ..Folded::default() };
+        let folded = FoldPrediction { ptm: 0x8000, chain_scores: vec![0x8000], ..FoldPrediction::default() };
         let confidence = Confidence::of(&folded, &model(&[&[(0.0, 0.0, 60.0), (3.8, 0.0, 80.0)]]));
         assert_eq!(
             serde_json::to_value(&confidence).expect("JSON"),
@@ -172,12 +172,12 @@ mod tests {
     #[test]
     fn pairs_of_chains_are_turned_as_boltz_turns_them() {
         let quarter = 1 << 14;
-        let folded = Folded {
+        let folded = FoldPrediction {
             ptm: 2 * quarter,
             iptm: Some(3 * quarter),
             // Aligned at the first chain: 0.25 over itself, 0.5 over the second one.
             chain_scores: vec![quarter, 2 * quarter, 3 * quarter, 0],
-            ..Folded::default()
+            ..FoldPrediction::default()
         };
         // The second residue of A is 7.9 from B's only one, the first 11.7.
         let two = model(&[&[(0.0, 0.0, 20.0), (3.8, 0.0, 40.0)], &[(11.7, 0.0, 90.0)]]);

@@ -5,7 +5,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::Prediction;
-use crate::fold::Folded;
+use crate::fold::FoldPrediction;
 
 /// A SHA-256 value.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub fn of_prediction(prediction: &Prediction) -> Digest {
 }
 
 /// Of all integers of a structure, little-endian: atoms, pLDDT, predicted aligned errors, pTM, ipTM.
-pub fn of_folded(folded: &Folded) -> Digest {
+pub fn of_fold(folded: &FoldPrediction) -> Digest {
     let mut hash = Sha256::new();
     hash.update((folded.atoms.len() as u64).to_le_bytes());
     folded.atoms.iter().flatten().flatten().for_each(|x| hash.update(x.to_le_bytes()));
@@ -91,8 +91,9 @@ mod tests {
 
     #[test]
     fn every_bit_of_a_structure_counts() {
-        let a = Folded { atoms: vec![[[1; 3]; 14]], plddt: vec![[2; 37]], ..Folded::default() };
-        let changed: [fn(&mut Folded); 5] = [
+        let a =
+            FoldPrediction { atoms: vec![[[1; 3]; 14]], plddt: vec![[2; 37]], ..FoldPrediction::default() };
+        let changed: [fn(&mut FoldPrediction); 5] = [
             |f| f.atoms[0][13][2] ^= 1,
             |f| f.plddt[0][36] ^= 1,
             |f| f.aligned_error = Some(vec![0]),
@@ -102,10 +103,10 @@ mod tests {
         let digests = changed.map(|change| {
             let mut b = a.clone();
             change(&mut b);
-            of_folded(&b).to_string()
+            of_fold(&b).to_string()
         });
         let all: std::collections::HashSet<_> =
-            digests.into_iter().chain([of_folded(&a).to_string()]).collect();
+            digests.into_iter().chain([of_fold(&a).to_string()]).collect();
         assert_eq!(all.len(), 6);
     }
 

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 
 use crate::arena::Arena;
 use crate::complex::Complex;
-use crate::executor::Planned;
 use crate::task::{Task, TaskError};
+use crate::workers::Workers;
 use fasta::Sequence;
 
 /// Fraction bits of hidden states, logits and contact probabilities.
@@ -67,8 +67,8 @@ impl<'a> Engine<'a> {
     /// # Errors
     /// [`RunError`] if the model cannot do it at all.
     pub fn arena_bytes(&self, length: usize, workers: usize, request: &Request) -> Result<u64, RunError> {
-        let planned = Planned(workers);
-        let runtime = Runtime::new(self.isa, &planned);
+        let workers = Workers(workers);
+        let runtime = Runtime::new(self.isa, &workers);
         Ok(self.model.arena_bytes(length.saturating_add(2), &self.asked(request), &runtime)? as u64)
     }
 

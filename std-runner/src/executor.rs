@@ -7,23 +7,6 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder, current_thread_
 
 use crate::wakeup::{Step, Wakeup};
 
-/// Stands for so many workers where only the size of an arena is asked for, before there are threads. Runs chunks in order.
-#[derive(Clone, Copy, Debug)]
-pub struct Planned(pub usize);
-
-impl Executor for Planned {
-    fn workers(&self) -> usize {
-        self.0
-    }
-
-    fn for_each_pair(&self, data: [&mut [u8]; 2], sizes: [usize; 2], scratch: &mut [u8], work: &PairWork) {
-        let part = scratch.len() / self.0.max(1);
-        for (index, chunk) in chunks(data, sizes) {
-            work(index, chunk, &mut scratch[..part]);
-        }
-    }
-}
-
 /// Runs chunks on a rayon thread pool.
 ///
 /// Every worker takes the next chunk as soon as it is done with its last, so that slow chunks (or slow cores) hold up nobody; which

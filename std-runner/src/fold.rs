@@ -10,16 +10,16 @@ use std::ops::ControlFlow;
 use crate::arena::Arena;
 use crate::complex::Complex;
 use crate::engine::{decode, decode_probability};
-use crate::executor::Planned;
 use crate::output::{AlignedErrors, structure};
 use crate::task::{Task, TaskError};
+use crate::workers::Workers;
 use fasta::Sequence;
 
 /// Ångström per unit of the predicted aligned error.
 const ALIGNED_ERROR_UNIT: f32 = 1.0 / 2048.0;
 
 /// A folding model and how it is to fold.
-pub struct Folder<'a> {
+pub struct FoldEngine<'a> {
     /// The model.
     pub model: FoldingModel<'a>,
     /// The instruction set.
@@ -32,7 +32,7 @@ pub struct Folder<'a> {
 
 /// A predicted structure of L residues, all chains one after another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Folded {
+pub struct FoldPrediction {
     /// Atoms of each residue in the `atom14` layout, unit 2^-16 ångström.
     pub atoms: Vec<[[i32; 3]; 14]>,
     /// pLDDT of each residue's atoms in the `atom37` layout, unit 2^-16.
@@ -49,14 +49,14 @@ pub struct Folded {
     pub arena: usize,
 }
 
-impl Folder<'_> {
+impl FoldEngine<'_> {
     fn request(&self, chains: usize) -> Request {
         Request::default().passes(self.passes).aligned_error(self.aligned_error).chain_scores(chains)
     }
 }
 
-impl Task for Folder<'_> {
-    type Output = Folded;
+impl Task for FoldEngine<'_> {
+    type Output = FoldPrediction;
     // A row of pairs is work enough for a thread long before a row of tokens is.
     const SHORT: usize = 128;
 
@@ -70,8 +70,8 @@ impl Task for Folder<'_> {
 
     /// Of as many chains as so many residues can be.
     fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
-        let planned = Planned(workers);
-        let runtime = Runtime::new(self.isa, &planned);
+        let workers = Workers(workers);
+        let runtime = Runtime::new(self.isa, &workers);
         Ok(self.model.arena_bytes(length, &self.request(most_chains(length)), &runtime)? as u64)
     }
 
@@ -90,7 +90,7 @@ impl Task for Folder<'_> {
         arena: &mut Arena,
         executor: &dyn Executor,
         status: &dyn Fn(&str),
-    ) -> Result<Folded, TaskError> {
+    ) -> Result<FoldPrediction, TaskError> {
         let complex = Complex::new(sequence.chains());
         let tokens: Vec<u8> = tokens(&complex.residues).collect();
         let request = self.request(sequence.chain_lengths.len());
@@ -117,7 +117,7 @@ impl Task for Folder<'_> {
             let row = |i: usize| kept.clone().map(move |j| errors[i * length + j]);
             kept.clone().flat_map(row).collect()
         });
-        Ok(Folded {
+        Ok(FoldPrediction {
             atoms: kept.clone().map(|i| structure.atoms[i]).collect(),
             plddt: kept.map(|i| structure.plddt[i]).collect(),
             aligned_error,
@@ -129,7 +129,7 @@ impl Task for Folder<'_> {
     }
 }
 
-impl Folded {
+impl FoldPrediction {
     /// The structure with names and floats, for files; what made it is left to the caller.
     pub fn model(&self, sequence: &Sequence) -> structure::Model {
         let mut all = sequence.residues.iter().zip(&self.atoms).zip(&self.plddt);
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn integers_become_named_atoms_of_numbered_chains() {
         let batch = fasta::read(&b">a a protein\nGX:C\n"[..], "t", 10);
-        let mut folded = Folded { ptm: 0x8000, iptm: Some(0x4000), ..Folded::default() };
+        let mut folded = FoldPrediction { ptm: 0x8000, iptm: Some(0x4000), ..FoldPrediction::default() };
         for residue in 0..3 {
             folded.atoms.push(std::array::from_fn(|atom| [residue << 16, (atom as i32) << 15, -1]));
             folded.plddt.push(std::array::from_fn(|atom| (residue as u16) << 14 | atom as u16));

@@ -1,6 +1,8 @@
 //! The `foldpoint` command.
 
+mod accuracy;
 mod cli;
+mod files;
 
 use std::process::ExitCode;
 

@@ -15,11 +15,11 @@ use anyhow::{Context, bail};
 use foldpoint_benches::inputs::residues;
 use foldpoint_benches::kernels::{KERNELS, counted_work};
 use foldpoint_core::alphabet::tokens;
-use foldpoint_core::esm::{self, LanguageModel};
-use foldpoint_core::esmfold::{self, FoldingModel, Input};
+use foldpoint_core::esm;
+use foldpoint_core::esmfold::{self, Input};
 use foldpoint_core::{Isa, Runtime, Serial};
 use std_runner::arena::Arena;
-use std_runner::model::ModelBytes;
+use std_runner::model::Model;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -49,9 +49,8 @@ fn isa() -> anyhow::Result<Isa> {
 
 /// One sequence to logits; `length` counts `<cls>` and `<eos>`.
 fn logits(model: &Path, length: usize) -> anyhow::Result<()> {
-    let bytes = ModelBytes::map(model)?;
-    let file = bytes.parse()?;
-    let model = LanguageModel::load(&file).map_err(|e| bytes.error(e))?;
+    let file = Model::open(model)?;
+    let model = file.language_model()?;
     let request = esm::Request::default().logits(true);
     let runtime = Runtime::new(isa()?, &Serial);
     let tokens: Vec<u8> = tokens(&residues(length.saturating_sub(2))).collect();
@@ -63,9 +62,8 @@ fn logits(model: &Path, length: usize) -> anyhow::Result<()> {
 
 /// One structure in so many passes.
 fn fold(model: &Path, length: usize, passes: usize) -> anyhow::Result<()> {
-    let bytes = ModelBytes::map(model)?;
-    let file = bytes.parse()?;
-    let model = FoldingModel::load(&file).map_err(|e| bytes.error(e))?;
+    let file = Model::open(model)?;
+    let model = file.folding_model()?;
     let request = esmfold::Request::default().passes(passes);
     let runtime = Runtime::new(isa()?, &Serial);
     let tokens: Vec<u8> = tokens(&residues(length)).collect();

@@ -10,7 +10,6 @@ use anyhow::{Context, ensure};
 use fasta::Sequence;
 use foldpoint_benches::inputs::residues;
 use foldpoint_core::alphabet::tokens;
-use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::esmfold::{self, FoldingModel, Input, Step};
 use foldpoint_core::{Executor, Isa, Runtime, Serial};
 use serde::{Deserialize, Serialize};
@@ -19,7 +18,7 @@ use std_runner::batch::Runner;
 use std_runner::engine::{Engine, Request, Requests};
 use std_runner::executor::RayonExecutor;
 use std_runner::memory_limit::MemoryLimit;
-use std_runner::model::ModelBytes;
+use std_runner::model::Model;
 
 /// Most repetitions within one turn.
 const REPETITIONS: usize = 20;
@@ -48,21 +47,16 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [model, threads] = arguments.as_slice() else { anyhow::bail!("usage: serve MODEL THREADS") };
     let threads: usize = threads.parse().context("THREADS")?;
-    let bytes = ModelBytes::map(Path::new(model))?;
-    let file = bytes.parse()?;
-    file.verify().map_err(|e| bytes.error(e))?;
+    let model = Model::open(Path::new(model))?;
+    model.verify()?;
     let isa = match std::env::var("FOLDPOINT_ISA") {
         Ok(name) => Isa::by_name(&name).with_context(|| format!("FOLDPOINT_ISA={name}"))?,
         Err(_) => Isa::best(),
     };
     let pool = RayonExecutor::new(threads)?;
     let executor: &dyn Executor = if threads == 1 { &Serial } else { &pool };
-    let language_model = LanguageModel::load(&file).map_err(|e| bytes.error(e))?;
-    let folding = match FoldingModel::is_in(&file) {
-        true => Some(FoldingModel::load(&file).map_err(|e| bytes.error(e))?),
-        false => None,
-    };
-    let engine = Engine::new(language_model, isa);
+    let folding = if model.folds() { Some(model.folding_model()?) } else { None };
+    let engine = Engine::new(model.language_model()?, isa);
     let mut server = Server { engine, folding, executor, threads, arena: Arena::default() };
     say(&isa.name())?;
     for line in stdin().lines() {

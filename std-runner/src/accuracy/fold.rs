@@ -8,7 +8,7 @@ use super::lddt::{AtomPair, lddt};
 use super::reference::{Reference, ReferenceError};
 use super::rmsd::rmsd;
 use super::structure::{Point, Residue};
-use crate::output::{self, structure::Model};
+use std_runner::output::{self, structure::Model};
 
 /// Atoms in the `atom37` layout.
 pub type Atoms = [Option<Point>; ATOM_NAMES.len()];
@@ -158,8 +158,8 @@ fn places(letter: u8, compare: Compare) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::accuracy::structure::{Atom, Residue};
-    use crate::output::structure;
     use std::collections::BTreeMap;
+    use std_runner::output::structure;
 
     const SEQUENCE: &[u8] = b"GAGAGAGAGAGA";
 
@@ -230,7 +230,7 @@ mod tests {
         put("atom37_mask", vec![2, 37], &|k| if k == 37 { 0.0 } else { 1.0 });
         put("plddt", vec![2, 37], &|k| k as f32 / 100.0);
         let mut bytes = Vec::new();
-        crate::output::safetensors(&mut bytes, &tensors, false).expect("in memory");
+        std_runner::output::safetensors(&mut bytes, &tensors, false).expect("in memory");
         std::fs::write(dir.path().join("a.safetensors"), bytes).expect("written");
         let reference = Reference::open(dir.path(), &fasta::Sequence::from_residues("a", b"GA".to_vec()))
             .expect("a file");

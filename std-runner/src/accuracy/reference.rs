@@ -198,7 +198,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let mut bytes = Vec::new();
         let tensors = BTreeMap::from([("a|b.contacts".to_owned(), (vec![2, 2], vec![0.0, 0.25, 0.25, 0.0]))]);
-        crate::output::safetensors(&mut bytes, &tensors, false).expect("in memory");
+        std_runner::output::safetensors(&mut bytes, &tensors, false).expect("in memory");
         std::fs::write(dir.path().join("a_b.safetensors"), bytes).expect("written");
         let sequence = Sequence::from_residues("a|b", b"MK".to_vec());
         let reference = Reference::open(dir.path(), &sequence).expect("a file");
@@ -237,7 +237,7 @@ mod tests {
             let mut bytes = Vec::new();
             let tensors =
                 BTreeMap::from([("a.contacts".to_owned(), (vec![2, 2], vec![0.0, 0.25, bad, 0.0]))]);
-            crate::output::safetensors(&mut bytes, &tensors, false).expect("in memory");
+            std_runner::output::safetensors(&mut bytes, &tensors, false).expect("in memory");
             std::fs::write(dir.path().join("a.safetensors"), bytes).expect("written");
             let reference = Reference::open(dir.path(), &sequence).expect("a file");
             let error = reference.tensor("contacts", &[2, 2]).expect_err("not finite").to_string();

@@ -31,16 +31,16 @@ pub struct Args {
 }
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
-    let bytes = options.open(None)?;
+    let model = options.open(None)?;
     if args.fold {
-        options.file(&bytes)?;
-        return table(options, args, bytes.name(), &options.folder(&bytes, None, false)?);
+        options.verify(&model)?;
+        return table(options, args, model.name(), &options.fold_engine(&model, None, false)?);
     }
-    let engine = options.engine(&bytes)?;
+    let engine = options.engine(&model)?;
     let request =
         Request { contacts: args.contacts, layers: vec![engine.model().config().layers], logits: false };
-    require(&engine, &request, bytes.name())?;
-    table(options, args, bytes.name(), &Requests { engine: &engine, request: &request })
+    require(&engine, &request, model.name())?;
+    table(options, args, model.name(), &Requests { engine: &engine, request: &request })
 }
 
 fn table(options: &Options, args: &Args, name: &str, task: &impl Task) -> anyhow::Result<Outcome> {

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::files::OutputDir;
 use fasta::Sequence;
 use serde_json::Map;
 use std_runner::contact_map;
 use std_runner::engine::{Prediction, Request, Requests};
-use std_runner::output::{OutputDir, contact_png, npy};
+use std_runner::output::{contact_png, npy};
 
 use super::Outcome;
 use super::console::Console;
@@ -46,10 +47,10 @@ pub struct Args {
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let out = OutputDir::create(&args.out)?;
     let mut console = Console::new(options.quiet);
-    let bytes = options.open(None)?;
-    let engine = options.engine(&bytes)?;
+    let model = options.open(None)?;
+    let engine = options.engine(&model)?;
     let request = Request { contacts: true, ..Request::default() };
-    require(&engine, &request, bytes.name())?;
+    require(&engine, &request, model.name())?;
     let batch = args.input.read(&mut console);
     let run = Run {
         options,

@@ -2,14 +2,13 @@
 
 use fasta::Sequence;
 use foldpoint_core::chains::joined_length;
-use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::executor::Executor;
 use serde_json::{Map, json};
 use std_runner::arena::Arena;
 use std_runner::complex::Complex;
-use std_runner::digest::{Digest, of_all, of_folded, of_prediction};
+use std_runner::digest::{Digest, of_all, of_fold, of_prediction};
 use std_runner::engine::{Engine, Request, Requests};
-use std_runner::fold::Folder;
+use std_runner::fold::FoldEngine;
 use std_runner::task::{Task, TaskError};
 
 use super::Outcome;
@@ -36,7 +35,7 @@ pub struct Args {
 struct Everything<'e, 'a> {
     engine: &'e Engine<'a>,
     request: &'e Request,
-    folder: Option<Folder<'a>>,
+    fold_engine: Option<FoldEngine<'a>>,
 }
 
 impl<'e, 'a> Everything<'e, 'a> {
@@ -47,7 +46,7 @@ impl<'e, 'a> Everything<'e, 'a> {
 
 impl Task for Everything<'_, '_> {
     type Output = Digest;
-    const SHORT: usize = Folder::SHORT;
+    const SHORT: usize = FoldEngine::SHORT;
 
     fn length(&self, sequence: &Sequence) -> usize {
         joined_length(&sequence.chain_lengths)
@@ -60,13 +59,13 @@ impl Task for Everything<'_, '_> {
     fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
         let outputs = self.requests().arena_bytes(length, workers)?;
         // Both use the same arena.
-        let folding = self.folder.as_ref().map_or(Ok(0), |folder| folder.arena_bytes(length, workers))?;
+        let folding = self.fold_engine.as_ref().map_or(Ok(0), |fold| fold.arena_bytes(length, workers))?;
         Ok(outputs.max(folding))
     }
 
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
         let outputs = self.requests().bytes_needed(length, workers)?;
-        let folding = self.folder.as_ref().map_or(Ok(0), |folder| folder.bytes_needed(length, workers))?;
+        let folding = self.fold_engine.as_ref().map_or(Ok(0), |fold| fold.bytes_needed(length, workers))?;
         // An upper bound: both use the same arena.
         Ok(outputs.saturating_add(folding))
     }
@@ -80,27 +79,27 @@ impl Task for Everything<'_, '_> {
     ) -> Result<Digest, TaskError> {
         let residues = Complex::new(sequence.chains()).residues;
         let outputs = of_prediction(&self.engine.run(&residues, self.request, arena, executor)?);
-        let Some(folder) = &self.folder else { return Ok(outputs) };
-        Ok(of_all([outputs, of_folded(&folder.run(sequence, arena, executor, status)?)]))
+        let Some(fold_engine) = &self.fold_engine else { return Ok(outputs) };
+        Ok(of_all([outputs, of_fold(&fold_engine.run(sequence, arena, executor, status)?)]))
     }
 }
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
-    let bytes = options.open(None)?;
-    let engine = options.engine(&bytes)?;
-    let model = engine.model();
+    let model = options.open(None)?;
+    let engine = options.engine(&model)?;
+    let language_model = engine.model();
     let request = Request {
-        contacts: model.has_contact_head(),
-        logits: model.has_lm_head(),
-        layers: vec![model.config().layers],
+        contacts: language_model.has_contact_head(),
+        logits: language_model.has_lm_head(),
+        layers: vec![language_model.config().layers],
     };
-    let folds = !args.no_fold && FoldingModel::is_in(&bytes.parse()?);
-    let folder = if folds { Some(options.folder(&bytes, None, true)?) } else { None };
+    let folds = !args.no_fold && model.folds();
+    let fold_engine = if folds { Some(options.fold_engine(&model, None, true)?) } else { None };
     let batch = if folds { args.input.read_complexes(&mut console) } else { args.input.read(&mut console) };
     let run = Run {
         options,
-        task: &Everything { engine: &engine, request: &request, folder },
+        task: &Everything { engine: &engine, request: &request, fold_engine },
         out: None,
         report: &args.report,
         columns: &[],

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use foldpoint_core::esm::LanguageModel;
-use foldpoint_core::esmfold::{FoldingModel, StructureConfig};
+use foldpoint_core::esmfold::StructureConfig;
 use foldpoint_core::format::ModelFile;
 use foldpoint_core::{Detection, Isa};
 use serde_json::Value;
 use std_runner::arena::display_bytes;
 use std_runner::engine::{Engine, Request, Requests};
-use std_runner::fold::Folder;
-use std_runner::model::{ModelBytes, metadata};
+use std_runner::fold::FoldEngine;
+use std_runner::model::Model;
 use std_runner::published;
 use std_runner::task::Task;
 
@@ -30,25 +29,24 @@ pub struct Args {
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
-    let bytes = options.open(args.file.as_ref())?;
-    let file = bytes.parse()?;
-    let model = LanguageModel::load(&file).map_err(|e| bytes.error(e))?;
-    let engine = Engine::new(model, options.isa);
-    let folder = if FoldingModel::is_in(&file) { Some(options.folder(&bytes, None, false)?) } else { None };
-    describe(&mut console, &bytes, &file, &engine, folder.as_ref());
+    let model = options.open(args.file.as_ref())?;
+    let engine = Engine::new(model.language_model()?, options.isa);
+    let fold_engine = if model.folds() { Some(options.fold_engine(&model, None, false)?) } else { None };
+    let file = model.file()?;
+    describe(&mut console, &model, &file, &engine, fold_engine.as_ref());
     instructions(&mut console, options.isa);
-    let model = engine.model();
+    let language_model = engine.model();
     let request = Request {
-        contacts: model.has_contact_head(),
-        logits: model.has_lm_head(),
-        layers: vec![model.config().layers],
+        contacts: language_model.has_contact_head(),
+        logits: language_model.has_lm_head(),
+        layers: vec![language_model.config().layers],
     };
-    let what = if folder.is_some() { "for the language model alone" } else { "" };
+    let what = if fold_engine.is_some() { "for the language model alone" } else { "" };
     memory(&mut console, &Requests { engine: &engine, request: &request }, options.threads(), what)?;
-    if let Some(folder) = &folder {
-        memory(&mut console, folder, options.threads(), "to fold")?;
+    if let Some(fold_engine) = &fold_engine {
+        memory(&mut console, fold_engine, options.threads(), "to fold")?;
     }
-    provenance(&mut console, &file, options.verbose > 0);
+    provenance(&mut console, &model, options.verbose > 0)?;
     if options.verbose > 0 {
         tensors(&mut console, &file);
     }
@@ -57,15 +55,15 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
 
 fn describe(
     console: &mut Console,
-    bytes: &ModelBytes,
+    model: &Model,
     file: &ModelFile,
     engine: &Engine,
-    folder: Option<&Folder>,
+    fold_engine: Option<&FoldEngine>,
 ) {
-    let model = engine.model();
-    let config = model.config();
-    let (size, count) = (display_bytes(bytes.bytes().len() as u64), file.tensor_count());
-    console.line(format_args!("model           {} ({size}, {count} tensors)", bytes.name()));
+    let language_model = engine.model();
+    let config = language_model.config();
+    let (size, count) = (display_bytes(model.bytes().len() as u64), file.tensor_count());
+    console.line(format_args!("model           {} ({size}, {count} tensors)", model.name()));
     let (layers, width, heads) = (config.layers, config.width, config.heads);
     let head_width = width.checked_div(heads).unwrap_or(0);
     console.line(format_args!(
@@ -74,8 +72,8 @@ fn describe(
     ));
     console.line(format_args!("alphabet        {} tokens", config.vocab));
     console.line(format_args!("trained on      up to {} tokens (longer inputs run)", config.max_positions));
-    if let Some(folder) = folder {
-        let config = folder.model.config();
+    if let Some(fold_engine) = fold_engine {
+        let config = fold_engine.model.config();
         let StructureConfig { iterations, width, heads, .. } = config.structure;
         let (blocks, sequence, pair) = (config.blocks, config.sequence_width, config.pair_width);
         console.line(format_args!(
@@ -84,12 +82,12 @@ fn describe(
         console.line(format_args!("structure       {iterations} iterations, width {width}, {heads} heads"));
         console.line(format_args!("passes          {} ({} recycles)", config.passes, config.passes - 1));
     }
-    let contacts = if folder.is_some() { "contacts (contacts)" } else { "contacts (predict, contacts)" };
+    let contacts = if fold_engine.is_some() { "contacts (contacts)" } else { "contacts (predict, contacts)" };
     let can = [
-        (folder.is_some(), "structures (predict)"),
+        (fold_engine.is_some(), "structures (predict)"),
         (true, "embeddings (embed)"),
-        (model.has_contact_head(), contacts),
-        (model.has_lm_head(), "logits (logits)"),
+        (language_model.has_contact_head(), contacts),
+        (language_model.has_lm_head(), "logits (logits)"),
     ];
     let can: Vec<&str> = can.into_iter().filter(|c| c.0).map(|c| c.1).collect();
     console.line(format_args!("can predict     {}", can.join(", ")));
@@ -117,10 +115,10 @@ fn memory(console: &mut Console, task: &impl Task, threads: usize, what: &str) -
 }
 
 /// Prints what `meta.json` says: its simple fields, or, if `all`, everything.
-fn provenance(console: &mut Console, file: &ModelFile, all: bool) {
-    let Some(meta) = metadata(file) else {
+fn provenance(console: &mut Console, model: &Model, all: bool) -> anyhow::Result<()> {
+    let Some(meta) = model.metadata()? else {
         console.line("provenance      none");
-        return;
+        return Ok(());
     };
     if let Some(model) = published::source(&meta) {
         console.line(format_args!("weights         unmodified: those of {model}, as published"));
@@ -128,6 +126,7 @@ fn provenance(console: &mut Console, file: &ModelFile, all: bool) {
     for (key, value) in meta {
         print(console, &key, &value, all);
     }
+    Ok(())
 }
 
 /// One line for every simple value below `value`; those in lists and tables only if `all`.

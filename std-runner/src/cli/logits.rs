@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::files::OutputDir;
 use anyhow::ensure;
 use fasta::Sequence;
 use foldpoint_core::alphabet::{FIRST_RESIDUE, STANDARD, TOKENS};
 use std_runner::embedding::{residues, to_floats};
 use std_runner::engine::{Prediction, Request, Requests};
-use std_runner::output::{OutputDir, npy};
+use std_runner::output::npy;
 
 use super::Outcome;
 use super::console::Console;
@@ -37,12 +38,12 @@ pub struct Args {
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let out = OutputDir::create(&args.out)?;
     let mut console = Console::new(options.quiet);
-    let bytes = options.open(None)?;
-    let engine = options.engine(&bytes)?;
+    let model = options.open(None)?;
+    let engine = options.engine(&model)?;
     let request = Request { logits: true, ..Request::default() };
-    require(&engine, &request, bytes.name())?;
+    require(&engine, &request, model.name())?;
     let vocab = engine.model().config().vocab;
-    let name = bytes.name();
+    let name = model.name();
     ensure!(vocab == TOKENS.len(), "{name}: its alphabet has {vocab} tokens; expected {}", TOKENS.len());
     let batch = args.input.read(&mut console);
     let first = usize::from(FIRST_RESIDUE);

@@ -5,15 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use foldpoint_core::Isa;
-use foldpoint_core::esm::LanguageModel;
-use foldpoint_core::esmfold::FoldingModel;
-use foldpoint_core::format::ModelFile;
 use std_runner::arena::parse_bytes;
 use std_runner::batch::Runner;
 use std_runner::engine::{Engine, Request};
-use std_runner::fold::Folder;
+use std_runner::fold::FoldEngine;
 use std_runner::memory_limit::MemoryLimit;
-use std_runner::model::ModelBytes;
+use std_runner::model::Model;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::console::Console;
@@ -79,37 +76,36 @@ impl Options {
         self.threads.unwrap_or_else(all).get()
     }
 
-    /// The model's bytes: `path`, or the `--model` option, or the embedded one.
-    pub fn open(&self, path: Option<&PathBuf>) -> anyhow::Result<ModelBytes> {
-        Ok(ModelBytes::open(path.or(self.model.as_ref()).map(PathBuf::as_path))?)
+    /// The model: of the file `path`, or of the `--model` option's, or the embedded one.
+    pub fn open(&self, path: Option<&PathBuf>) -> anyhow::Result<Model<'static>> {
+        Ok(path.or(self.model.as_ref()).map_or_else(Model::embedded, |path| Model::open(path))?)
     }
 
-    /// The file in `bytes`, after checking its checksums.
-    pub fn file<'a>(&self, bytes: &'a ModelBytes) -> anyhow::Result<ModelFile<'a>> {
-        let file = bytes.parse()?;
+    /// Checks the model's checksums, before it runs.
+    pub fn verify(&self, model: &Model) -> anyhow::Result<()> {
         if !self.no_verify {
-            file.verify().map_err(|e| bytes.error(e))?;
+            model.verify()?;
         }
-        tracing::info!(model = bytes.name(), isa = self.isa.name(), threads = self.threads(), "model loaded");
-        Ok(file)
+        tracing::info!(model = model.name(), isa = self.isa.name(), threads = self.threads(), "model loaded");
+        Ok(())
     }
 
-    /// The language model in `bytes`, after checking it.
-    pub fn engine<'a>(&self, bytes: &'a ModelBytes) -> anyhow::Result<Engine<'a>> {
-        let model = LanguageModel::load(&self.file(bytes)?).map_err(|e| bytes.error(e))?;
-        Ok(Engine::new(model, self.isa))
+    /// The language model of `model`, after checking it.
+    pub fn engine<'a>(&self, model: &'a Model) -> anyhow::Result<Engine<'a>> {
+        self.verify(model)?;
+        Ok(Engine::new(model.language_model()?, self.isa))
     }
 
-    /// The folding model in `bytes`, for so many passes, or as many as it was trained for.
-    pub fn folder<'a>(
+    /// The folding model of `model`, for so many passes, or as many as it was trained for.
+    pub fn fold_engine<'a>(
         &self,
-        bytes: &'a ModelBytes,
+        model: &'a Model,
         passes: Option<usize>,
         aligned_error: bool,
-    ) -> anyhow::Result<Folder<'a>> {
-        let model = FoldingModel::load(&bytes.parse()?).map_err(|e| bytes.error(e))?;
+    ) -> anyhow::Result<FoldEngine<'a>> {
+        let model = model.folding_model()?;
         let passes = passes.unwrap_or(model.config().passes);
-        Ok(Folder { model, isa: self.isa, passes, aligned_error })
+        Ok(FoldEngine { model, isa: self.isa, passes, aligned_error })
     }
 
     /// How much memory may be used; a limit that is not understood is a warning.

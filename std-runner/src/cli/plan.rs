@@ -2,7 +2,6 @@
 
 use std::num::NonZeroUsize;
 
-use foldpoint_core::esmfold::FoldingModel;
 use std_runner::arena::display_bytes;
 use std_runner::engine::{Request, Requests};
 use std_runner::memory_limit::MemoryLimit;
@@ -22,20 +21,19 @@ pub struct Args {
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
     let limit = options.limit(&console);
-    let bytes = options.open(None)?;
-    let file = bytes.parse()?;
-    if FoldingModel::is_in(&file) {
-        table(&mut console, options, args, &limit, "structures", &options.folder(&bytes, None, false)?);
+    let model = options.open(None)?;
+    if model.folds() {
+        table(&mut console, options, args, &limit, "structures", &options.fold_engine(&model, None, false)?);
         console.line("");
-        let errors = options.folder(&bytes, None, true)?;
+        let errors = options.fold_engine(&model, None, true)?;
         table(&mut console, options, args, &limit, "structures and predicted aligned errors", &errors);
         console.line("");
     }
-    let engine = options.engine(&bytes)?;
+    let engine = options.engine(&model)?;
     let request = Request { contacts: engine.model().has_contact_head(), ..Request::default() };
     let what = if request.contacts { "contact maps" } else { "the language model" };
     table(&mut console, options, args, &limit, what, &Requests { engine: &engine, request: &request });
-    let size = display_bytes(bytes.bytes().len() as u64);
+    let size = display_bytes(model.bytes().len() as u64);
     console.line(format_args!(
         "\nin all: core's arena, and the results until they are written. The model's {size} come besides: mapped, so that the system reads what is used and may drop it again. Records above --max-len (4096 residues, unless it is given) are refused whatever the memory"
     ));

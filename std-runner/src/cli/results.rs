@@ -11,10 +11,10 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::files::results::{Record, Results, Status};
+use crate::files::{OutputDir, OutputError};
 use fasta::{Batch, Sequence};
 use serde_json::{Map, Value};
-use std_runner::output::results::{Record, Results, Status};
-use std_runner::output::{OutputDir, OutputError};
 use std_runner::task::Task;
 
 use super::console::Console;

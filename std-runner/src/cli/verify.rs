@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use foldpoint_core::alphabet::TOKENS;
-use foldpoint_core::esm::LanguageModel;
-use foldpoint_core::esmfold::FoldingModel;
 use std_runner::arena::display_bytes;
 
 use super::Outcome;
@@ -21,26 +19,26 @@ pub struct Args {
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
-    let bytes = options.open(args.file.as_ref())?;
-    let name = bytes.name();
-    let file = bytes.parse()?;
-    file.verify().map_err(|e| bytes.error(e))?;
+    let model = options.open(args.file.as_ref())?;
+    let name = model.name();
+    let file = model.file()?;
+    model.verify()?;
 
-    let model = LanguageModel::load(&file).map_err(|e| bytes.error(e))?;
-    let config = model.config();
+    let language_model = model.language_model()?;
+    let config = language_model.config();
     // The tokens that sequences become.
     let (found, expected) = (config.vocab, TOKENS.len());
     ensure!(found == expected, "{name}: its alphabet has {found} tokens; expected {expected}");
     let mut checked = vec![format!("language model ({} layers)", config.layers)];
-    for (head, there) in
-        [("contact head", model.has_contact_head()), ("language-model head", model.has_lm_head())]
-    {
+    for (head, there) in [
+        ("contact head", language_model.has_contact_head()),
+        ("language-model head", language_model.has_lm_head()),
+    ] {
         checked.extend(there.then(|| head.to_owned()));
     }
 
-    if FoldingModel::is_in(&file) {
-        let model = FoldingModel::load(&file).map_err(|e| bytes.error(e))?;
-        let blocks = model.config().blocks;
+    if model.folds() {
+        let blocks = model.folding_model()?.config().blocks;
         checked.push(format!("folding trunk ({blocks} blocks), structure module and confidence heads"));
     } else if let Some(tensor) = file.tensors().find(|tensor| tensor.name.starts_with("fold.")) {
         // A run would take it for a language model without a word.
@@ -51,7 +49,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         );
     }
 
-    let (tensors, size) = (file.tensor_count(), display_bytes(bytes.bytes().len() as u64));
+    let (tensors, size) = (file.tensor_count(), display_bytes(model.bytes().len() as u64));
     console.line(format_args!("{name}: ok, {tensors} tensors, {size}"));
     console.line(format_args!("checked: all checksums; {}", checked.join(", ")));
     console.finish()

@@ -9,7 +9,7 @@ use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::format::FormatError;
 use predicates::prelude::*;
 use predicates::str::contains;
-use std_runner::model::ModelBytes;
+use std_runner::model::Model;
 
 fn refused(bytes: &[u8], message: &str) {
     let folder = Folder::new();
@@ -31,7 +31,7 @@ fn refused(bytes: &[u8], message: &str) {
 }
 
 fn good() -> Vec<u8> {
-    ModelBytes::embedded().expect("the embedded model").bytes().to_vec()
+    Model::embedded().expect("the embedded model").bytes().to_vec()
 }
 
 #[test]

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::common::{Folder, foldpoint};
-use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::{Isa, Serial};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std_runner::arena::Arena;
 use std_runner::embedding::to_floats;
 use std_runner::engine::{Engine, Request};
-use std_runner::model::ModelBytes;
+use std_runner::model::Model;
 use std_runner::output::{Tensors, safetensors};
 
 /// The sequence of [`hairpin`].
@@ -116,8 +115,8 @@ fn structures_without_a_sequence_are_an_error() {
 
 /// The model's own outputs as floats.
 fn own_outputs() -> Tensors {
-    let bytes = ModelBytes::embedded().expect("the embedded model");
-    let model = LanguageModel::load(&bytes.parse().expect("a model file")).expect("a language model");
+    let embedded = Model::embedded().expect("the embedded model");
+    let model = embedded.language_model().expect("a language model");
     let (layers, width, vocab) = (model.config().layers, model.config().width, model.config().vocab);
     let request = Request { contacts: false, logits: true, layers: (0..=layers).collect() };
     let engine = Engine::new(model, Isa::best());
@@ -343,8 +342,8 @@ fn what_is_refused_altogether_is_listed_and_its_reason_is_the_error() {
 
 /// Metadata of a reference file that this model, or another one, made.
 fn made(own: bool) -> std::collections::HashMap<String, String> {
-    let bytes = ModelBytes::embedded().expect("the embedded model");
-    let meta = std_runner::model::metadata(&bytes.parse().expect("a model file")).expect("meta.json");
+    let model = Model::embedded().expect("the embedded model");
+    let meta = model.metadata().expect("a model file").expect("meta.json");
     let hashes = if own { meta["sha256"].to_string() } else { r#"{"model.safetensors":"00"}"#.to_owned() };
     [("checkpoint", "another"), ("sha256", &hashes)]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))

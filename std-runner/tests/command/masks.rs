@@ -4,11 +4,11 @@ use crate::common::{Folder, foldpoint, npy};
 use crate::model_file::FOLDING;
 use foldpoint_core::Runtime;
 use foldpoint_core::alphabet::MASK;
-use foldpoint_core::esm::{Event, HiddenLayers, LanguageModel, Request};
+use foldpoint_core::esm::{Event, HiddenLayers, Request};
 use predicates::str::contains;
 use std::ops::ControlFlow;
 use std_runner::arena::Arena;
-use std_runner::model::ModelBytes;
+use std_runner::model::Model;
 
 /// A masked sequence as it can be written, and its tokens.
 const SEQUENCES: &str = ">token\nMK<mask>LA<MASK>\n<ma\nsk>G\n>letter\nmk_la__g\n>all\n___\n";
@@ -16,8 +16,8 @@ const TOKENS: [u8; 10] = [0, 20, 15, MASK, 4, 5, MASK, MASK, 6, 2];
 
 /// Logits of all tokens, and the first and the last hidden state, of the embedded model for these tokens.
 fn expected(tokens: &[u8]) -> [Vec<f32>; 3] {
-    let bytes = ModelBytes::embedded().expect("the embedded model");
-    let model = LanguageModel::load(&bytes.parse().expect("a model")).expect("a language model");
+    let embedded = Model::embedded().expect("the embedded model");
+    let model = embedded.language_model().expect("a language model");
     let (last, width) = (model.config().layers, model.config().width);
     let (request, runtime) = (Request::default().logits(true).hidden(HiddenLayers::All), Runtime::serial());
     let bytes = model.arena_bytes(tokens.len(), &request, &runtime).expect("a plan");

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::files::OutputDir;
 use fasta::Sequence;
 use foldpoint_core::esm::Config;
 use std_runner::embedding::{residues, to_floats};
 use std_runner::engine::Prediction;
-use std_runner::output::{OutputDir, npy, safetensors};
+use std_runner::output::{npy, safetensors};
 
 use super::{Args, Format};
 

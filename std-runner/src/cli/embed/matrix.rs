@@ -2,10 +2,11 @@
 
 use std::io;
 
+use crate::files::{Matrix, OutputDir, Rows};
 use anyhow::Context;
 use fasta::Sequence;
 use std_runner::engine::Prediction;
-use std_runner::output::{Matrix, OutputDir, Rows, npy, safetensors};
+use std_runner::output::{npy, safetensors};
 
 use super::each::possible;
 use super::{Args, Format, Vector};

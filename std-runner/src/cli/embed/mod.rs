@@ -6,13 +6,13 @@ mod matrix;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::files::OutputDir;
 use clap::error::ErrorKind;
 use clap::{ArgGroup, ValueEnum};
 use fasta::Sequence;
 use matrix::Matrices;
 use std_runner::embedding::{cls, mean, parse_layers, residues, to_floats};
 use std_runner::engine::{Prediction, Request, Requests};
-use std_runner::output::OutputDir;
 
 use super::console::Console;
 use super::input::Input;
@@ -95,8 +95,8 @@ impl Vector {
 }
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
-    let bytes = options.open(None)?;
-    let engine = options.engine(&bytes)?;
+    let model = options.open(None)?;
+    let engine = options.engine(&model)?;
     let config = engine.model().config();
     let layers = parse_layers(&args.layers, config.layers)
         .unwrap_or_else(|message| usage_error(ErrorKind::InvalidValue, &format!("--layers: {message}")));

@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
+use crate::accuracy::precision::{Precisions, precisions};
+use crate::accuracy::reference::{Origin, Reference};
+use crate::accuracy::target::{Aligned, Needs, Target};
 use anyhow::Context;
 use fasta::Sequence;
-use std_runner::accuracy::precision::{Precisions, precisions};
-use std_runner::accuracy::reference::{Origin, Reference};
-use std_runner::accuracy::target::{Aligned, Needs, Target};
 use std_runner::contact_map;
 use std_runner::engine::{Request, Requests};
-use std_runner::model::metadata;
 
 use super::contacts_report::{self, Row};
 use super::references;
@@ -39,17 +38,17 @@ pub struct Args {
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
-    let bytes = options.open(None)?;
-    let engine = options.engine(&bytes)?;
+    let model = options.open(None)?;
+    let engine = options.engine(&model)?;
     let request = Request { contacts: true, ..Request::default() };
-    require(&engine, &request, bytes.name())?;
+    require(&engine, &request, model.name())?;
     let rule = Rule { needs: Needs::Backbone, least: args.min_resolved, longest: args.max_len };
     let made = |_: &Sequence, aligned: &Aligned<'_>| Target::new(&aligned.residues);
     let mut targets = args.structures.targets(&mut console, &rule, made)?;
     let none = targets.ensure_some(&args.structures);
     if let Some(dir) = &args.reference {
         // Contacts are the language model's, whose outputs do not depend on recycles.
-        let origin = Origin::of(metadata(&bytes.parse()?).as_ref(), None);
+        let origin = Origin::of(model.metadata()?.as_ref(), None);
         let sequences = targets.list.iter().map(|target| &target.sequence);
         for (stem, reason) in references::check(&mut console, dir, &origin, sequences) {
             targets.failed(&stem, &reason);

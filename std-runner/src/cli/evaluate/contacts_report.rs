@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::accuracy::bootstrap::{Interval, mean, mean_interval};
+use crate::accuracy::precision::{DIVISORS, Precisions, RANGES};
 use serde_json::{Value, json};
-use std_runner::accuracy::bootstrap::{Interval, mean, mean_interval};
-use std_runner::accuracy::precision::{DIVISORS, Precisions, RANGES};
 
 use super::targets::{LeftOut, Source, head};
 
@@ -116,7 +116,7 @@ pub fn json(rows: &[Row], left_out: &[LeftOut]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std_runner::accuracy::target::Reading;
+    use crate::accuracy::target::Reading;
 
     fn row(id: &str, model: f64, reference: Option<f64>) -> Row {
         let fill = |p: f64| [[Some(p); 3]; 4];

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::accuracy::reference::{Origin, Reference};
 use anyhow::bail;
 use fasta::Sequence;
-use std_runner::accuracy::reference::{Origin, Reference};
 use std_runner::engine::{Prediction, Request, Requests};
-use std_runner::model::metadata;
 
 use super::hidden_report::Totals;
 use super::references;
@@ -41,8 +40,8 @@ pub struct Compared {
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
-    let bytes = options.open(None)?;
-    let engine = options.engine(&bytes)?;
+    let model = options.open(None)?;
+    let engine = options.engine(&model)?;
     let config = engine.model().config();
     let (layers, width, vocab) = (config.layers, config.width, config.vocab);
     let request =
@@ -50,7 +49,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let batch = fasta::read_paths(&[&args.fasta], args.max_len).single_chains();
     let mut left_out: Vec<LeftOut> = batch.rejected.iter().map(LeftOut::rejected).collect();
     let mut sequences = input::report(batch, &mut console);
-    let origin = Origin::of(metadata(&bytes.parse()?).as_ref(), None);
+    let origin = Origin::of(model.metadata()?.as_ref(), None);
     let mut failed = references::check(&mut console, &args.reference, &origin, sequences.iter());
     let stems: Vec<String> = failed.iter().map(|(stem, _)| stem.clone()).collect();
     let all = sequences.clone();

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
+use crate::accuracy::bootstrap::mean;
+use crate::accuracy::similarity::{Similarity, arg_max, negative_log_likelihood};
 use fasta::Sequence;
 use foldpoint_core::alphabet;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std_runner::accuracy::bootstrap::mean;
-use std_runner::accuracy::similarity::{Similarity, arg_max, negative_log_likelihood};
 use std_runner::engine::decode;
 
 use super::hidden::Compared;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use crate::accuracy::reference::{Origin, Reference};
+use crate::accuracy::target::first;
 use fasta::Sequence;
-use std_runner::accuracy::reference::{Origin, Reference};
-use std_runner::accuracy::target::first;
 
 use crate::cli::console::Console;
 

@@ -2,16 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::accuracy::files::StructureFiles;
+use crate::accuracy::fold::{Compare, Fold};
+use crate::accuracy::reference::{Origin, Reference};
+use crate::accuracy::structure;
+use crate::accuracy::target::{Aligned, Needs};
+use crate::accuracy::tm_align::TmAlign;
 use anyhow::{Context, ensure};
 use fasta::Sequence;
-use foldpoint_core::esmfold::FoldingModel;
-use std_runner::accuracy::files::StructureFiles;
-use std_runner::accuracy::fold::{Compare, Fold};
-use std_runner::accuracy::reference::{Origin, Reference};
-use std_runner::accuracy::structure;
-use std_runner::accuracy::target::{Aligned, Needs};
-use std_runner::accuracy::tm_align::TmAlign;
-use std_runner::model::metadata;
 
 use super::references;
 use super::structures_report::{self, Agreement, Row, Scores};
@@ -120,7 +118,7 @@ impl Args {
         self.tm_align.clone().map(|program| TmAlign { program })
     }
 
-    /// Rows of the predictions in a folder.
+    /// Rows of the predictions in a fold_engine.
     fn read(
         &self,
         dir: &Path,
@@ -159,20 +157,20 @@ impl Args {
         targets: &mut Targets<Fold>,
         console: &mut Console,
     ) -> anyhow::Result<Vec<Row>> {
-        let bytes = options.open(None)?;
-        let folds = FoldingModel::is_in(&options.file(&bytes)?);
+        let model = options.open(None)?;
+        options.verify(&model)?;
         ensure!(
-            folds,
+            model.folds(),
             "{}: this model does not fold; give another as --model, or --predictions",
-            bytes.name()
+            model.name()
         );
-        let folder = options.folder(&bytes, self.recycles.map(|n| n.saturating_add(1)), false)?;
-        let origin = Origin::of(metadata(&bytes.parse()?).as_ref(), Some(folder.passes.saturating_sub(1)));
+        let fold_engine = options.fold_engine(&model, self.recycles.map(|n| n.saturating_add(1)), false)?;
+        let origin = Origin::of(model.metadata()?.as_ref(), Some(fold_engine.passes.saturating_sub(1)));
         self.check_references(targets, &origin, console);
         let (mut rows, mut failed) = (Vec::new(), Vec::new());
         input::run(
             options,
-            &folder,
+            &fold_engine,
             &targets.sequences(),
             console,
             |sequence, folded, _| {

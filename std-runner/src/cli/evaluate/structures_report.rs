@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use crate::accuracy::bootstrap::{Interval, mean, mean_interval};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std_runner::accuracy::bootstrap::{Interval, mean, mean_interval};
 
 use super::targets::{LeftOut, Source, head};
 
@@ -200,7 +200,7 @@ pub fn json(rows: &[Row], left_out: &[LeftOut]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std_runner::accuracy::target::Reading;
+    use crate::accuracy::target::Reading;
 
     fn scores(lddt: f64, tm_score: Option<f64>) -> Scores {
         Scores { lddt: Some(lddt), all_atom_lddt: Some(lddt - 0.1), tm_score, plddt: Some(100.0 * lddt) }

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::accuracy::bootstrap::mean;
+use crate::accuracy::files::{Fit, StructureFiles, fit};
+use crate::accuracy::structure::{self, Structure};
+use crate::accuracy::target::{Aligned, Needs, NoTarget, Reading, first};
 use anyhow::{Context, bail};
 use fasta::{RecordError, Sequence};
 use serde::Serialize;
-use std_runner::accuracy::bootstrap::mean;
-use std_runner::accuracy::files::{Fit, StructureFiles, fit};
-use std_runner::accuracy::structure::{self, Structure};
-use std_runner::accuracy::target::{Aligned, Needs, NoTarget, Reading, first};
 
 use crate::cli::console::Console;
 use crate::cli::input;

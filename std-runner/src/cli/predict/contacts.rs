@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use crate::files::OutputDir;
 use fasta::Sequence;
 use serde_json::Map;
 use std_runner::contact_map::{self, MIN_SEPARATION};
 use std_runner::engine::{Prediction, Request, Requests};
-use std_runner::model::ModelBytes;
-use std_runner::output::{OutputDir, contact_png, npy};
+use std_runner::model::Model;
+use std_runner::output::{contact_png, npy};
 
 use crate::cli::Outcome;
 use crate::cli::console::Console;
@@ -25,13 +26,13 @@ const COLUMNS: &[Column] = &[("residues", 8), ("contacts", 8), ("time", 11)];
 pub fn run(
     options: &Options,
     args: &Args,
-    bytes: &ModelBytes,
+    model: &Model,
     out: &OutputDir,
     mut console: Console,
 ) -> anyhow::Result<Outcome> {
-    let engine = options.engine(bytes)?;
+    let engine = options.engine(model)?;
     let request = Request { contacts: true, ..Request::default() };
-    require(&engine, &request, bytes.name())?;
+    require(&engine, &request, model.name())?;
     let batch = args.input.read(&mut console);
     let run = Run {
         options,

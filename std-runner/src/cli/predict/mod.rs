@@ -5,11 +5,10 @@ mod structures;
 
 use std::path::PathBuf;
 
+use crate::files::OutputDir;
 use anyhow::ensure;
 use clap::ValueEnum;
 use clap::error::ErrorKind;
-use foldpoint_core::esmfold::FoldingModel;
-use std_runner::output::OutputDir;
 
 use super::console::Console;
 use super::input::Input;
@@ -72,9 +71,10 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let format = args.format();
     let out = OutputDir::create(&args.out)?;
     let console = Console::new(options.quiet);
-    let bytes = options.open(None)?;
-    if FoldingModel::is_in(&options.file(&bytes)?) {
-        return structures::run(options, args, format, &bytes, &out, console);
+    let model = options.open(None)?;
+    options.verify(&model)?;
+    if model.folds() {
+        return structures::run(options, args, format, &model, &out, console);
     }
     let given = [
         ("--format", args.format.is_some()),
@@ -82,7 +82,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         ("--recycles", args.recycles.is_some()),
     ];
     for (option, given) in given {
-        ensure!(!given, "{}: {option} is for models that fold, and this one does not", bytes.name());
+        ensure!(!given, "{}: {option} is for models that fold, and this one does not", model.name());
     }
-    contacts::run(options, args, &bytes, &out, console)
+    contacts::run(options, args, &model, &out, console)
 }

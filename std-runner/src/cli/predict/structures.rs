@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::files::OutputDir;
 use anyhow::Context;
 use fasta::Sequence;
 use serde_json::{Map, Value, json};
 use std_runner::arena::display_bytes;
 use std_runner::confidence::Confidence;
-use std_runner::fold::{Folded, Folder, kind};
-use std_runner::model::{ModelBytes, metadata};
-use std_runner::output::structure::{self, Model, Provenance, fits_pdb};
-use std_runner::output::{OutputDir, residue_table};
+use std_runner::fold::{FoldEngine, FoldPrediction, kind};
+use std_runner::model::Model;
+use std_runner::output::residue_table;
+use std_runner::output::structure::{self, Provenance, fits_pdb};
 use std_runner::sanity::{Oddity, oddities};
 
 use super::{Args, Format, Pae};
@@ -41,26 +42,26 @@ pub fn run(
     options: &Options,
     args: &Args,
     format: Format,
-    bytes: &ModelBytes,
+    model: &Model,
     out: &OutputDir,
     mut console: Console,
 ) -> anyhow::Result<Outcome> {
     let recycles = args.recycles.map(|n| usize::from(n) + 1);
-    let folder = options.folder(bytes, recycles, args.pae.is_some())?;
-    if bytes.is_embedded() {
+    let fold_engine = options.fold_engine(model, recycles, args.pae.is_some())?;
+    if model.is_embedded() {
         console.note(DEMONSTRATION);
     }
     let batch = args.input.read_complexes(&mut console);
-    let provenance = provenance(bytes, &folder)?;
+    let provenance = provenance(model, &fold_engine)?;
     let run = Run {
         options,
-        task: &folder,
+        task: &fold_engine,
         out: Some(out),
         report: &args.report,
         columns: COLUMNS,
         refuse: &|sequence| refusal(sequence, format),
     };
-    let make = |sequence: &Sequence, folded: Folded, time: Duration| {
+    let make = |sequence: &Sequence, folded: FoldPrediction, time: Duration| {
         let mut model = folded.model(sequence);
         model.provenance = provenance.clone();
         let plddt = model.mean_plddt();
@@ -116,19 +117,23 @@ fn chains_without_atoms(sequence: &Sequence) -> Vec<String> {
 }
 
 /// What made the structures.
-fn provenance(bytes: &ModelBytes, folder: &Folder) -> anyhow::Result<Provenance> {
-    let meta = metadata(&bytes.parse()?).unwrap_or_default();
+fn provenance(model: &Model, fold_engine: &FoldEngine) -> anyhow::Result<Provenance> {
+    let meta = model.metadata()?.unwrap_or_default();
     let text = |key: &str| meta.get(key).and_then(|value| value.as_str()).unwrap_or("UNKNOWN").to_owned();
     Ok(Provenance {
-        passes: folder.passes,
-        model: bytes.file_name().to_string(),
+        passes: fold_engine.passes,
+        model: model.file_name().to_string(),
         checkpoint: text("checkpoint"),
         quantizer: text("quantizer"),
     })
 }
 
 /// Scores for `results.jsonl`.
-fn scores(plddt: f64, folded: &Folded, confidence: &Confidence) -> anyhow::Result<Map<String, Value>> {
+fn scores(
+    plddt: f64,
+    folded: &FoldPrediction,
+    confidence: &Confidence,
+) -> anyhow::Result<Map<String, Value>> {
     let scores = json!({
         "mean_plddt_ca": (plddt * 100.0).round() / 100.0,
         "ptm": confidence.ptm,
@@ -155,7 +160,12 @@ impl Files<'_> {
     }
 
     /// Writes the structure and what is said about it; aligned errors, if they are wanted, into the structure's file or beside it.
-    fn write(&self, model: &Model, folded: &Folded, confidence: &Confidence) -> anyhow::Result<Vec<PathBuf>> {
+    fn write(
+        &self,
+        model: &structure::Model,
+        folded: &FoldPrediction,
+        confidence: &Confidence,
+    ) -> anyhow::Result<Vec<PathBuf>> {
         let errors = match self.pae {
             Some(_) => {
                 Some(folded.aligned_errors(model).context("the model gave no predicted aligned errors")?)

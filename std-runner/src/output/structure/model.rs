@@ -68,7 +68,7 @@ pub struct Atom {
 
 /// A residue and where it is.
 #[derive(Clone, Debug)]
-pub struct Placed<'m> {
+pub struct ChainResidue<'m> {
     /// Place of its chain, from 0.
     pub chain: usize,
     /// Its number in the chain, from 1.
@@ -79,14 +79,18 @@ pub struct Placed<'m> {
 
 impl Model {
     /// All residues, in the file's order.
-    pub fn residues(&self) -> impl Iterator<Item = Placed<'_>> {
+    pub fn residues(&self) -> impl Iterator<Item = ChainResidue<'_>> {
         self.chains.iter().enumerate().flat_map(|(chain, residues)| {
-            (1..).zip(&residues.residues).map(move |(number, residue)| Placed { chain, number, residue })
+            (1..).zip(&residues.residues).map(move |(number, residue)| ChainResidue {
+                chain,
+                number,
+                residue,
+            })
         })
     }
 
     /// The residues that have atoms, in the file's order: all but X.
-    pub fn modelled(&self) -> impl Iterator<Item = Placed<'_>> {
+    pub fn modelled(&self) -> impl Iterator<Item = ChainResidue<'_>> {
         self.residues().filter(|placed| !placed.residue.atoms.is_empty())
     }
 

@@ -60,7 +60,7 @@ pub(super) fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::results::Status;
+    use crate::files::results::Status;
     use serde_json::{Map, json};
 
     #[test]

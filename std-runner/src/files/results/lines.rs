@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
-use crate::output::{OutputDir, OutputError};
+use crate::files::{OutputDir, OutputError};
 
 /// A file that grows line by line.
 pub struct OrderedLines {
