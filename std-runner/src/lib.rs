@@ -1,8 +1,8 @@
-//! What stands between Foldpoint's core and a user: models wherever their bytes are, memory, threads, and integers
-//! decoded into the numbers and files that other tools expect.
+//! What stands between Foldpoint's core and a user: models wherever their bytes are, memory, threads, and
+//! integers decoded into the numbers and files that other tools expect.
 //!
-//! The `foldpoint` command is made of these parts; other programs can use them as well. Bytes go in, predictions come
-//! out:
+//! The `foldpoint` command is made of these parts; other programs can use them as well. Bytes go in,
+//! predictions come out:
 //! ```
 //! use fasta::Sequence;
 //! use foldpoint_core::{Isa, Serial};
@@ -25,8 +25,8 @@
 //! ```
 //!
 //! # Features
-//! All are on by default. Without any there are no threads, no files and no terminal, so that a Python module or a web
-//! page can use it.
+//! All are on by default. Without any there are no threads, no files and no terminal, so that a Python module
+//! or a web page can use it.
 //! - `mmap`: [`Model::open`](model::Model) maps a model file.
 //! - `threads`: batches of sequences on a pool of threads, within the machine's memory.
 //! - `embedded-model`: `models/default.fpm` is built in.

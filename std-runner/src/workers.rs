@@ -1,4 +1,5 @@
-//! Workers that there may be: the size of an arena depends on their number, and is asked for before there are threads.
+//! Workers that there may be: the size of an arena depends on their number, and is asked for before there are
+//! threads.
 
 use foldpoint_core::executor::{Executor, PairWork, chunks};
 

@@ -9,8 +9,8 @@ use memmap2::Mmap;
 use super::{Model, ModelError};
 
 impl Model<'static> {
-    /// Maps the file at `path` into memory. No more than header and directory are read; the system reads the rest
-    /// as it is used.
+    /// Maps the file at `path` into memory. No more than header and directory are read; the system reads the
+    /// rest as it is used.
     ///
     /// # Errors
     /// [`ModelError::Unreadable`], or [`ModelError::Format`] if it is no model file.
@@ -26,8 +26,8 @@ impl Model<'static> {
             // Cannot be mapped; the reader says what is wrong with it.
             return Self::new([], name);
         }
-        // The one promise that the user makes, as with any mapped library: nobody rewrites the file while it is
-        // used.
+        // The one promise that the user makes, as with any mapped library: nobody rewrites the file while it
+        // is used.
         // SAFETY: the map is only ever read, through `&self`, and lives as long as the slices taken from it.
         let map = unsafe { Mmap::map(&file) }.map_err(unreadable)?;
         Self::new(map, name)

@@ -80,8 +80,8 @@ impl Model<'static> {
 }
 
 impl<'b> Model<'b> {
-    /// The model in `bytes`, called `name` in errors. Bytes that begin at a multiple of [`ALIGN`] are borrowed,
-    /// others copied.
+    /// The model in `bytes`, called `name` in errors. Bytes that begin at a multiple of [`ALIGN`] are
+    /// borrowed, others copied.
     ///
     /// # Errors
     /// [`ModelError::Format`] if they are no model file, [`ModelError::Allocation`].
