@@ -8,6 +8,7 @@ use super::memory::{Dims, Memory, Scratch, State};
 use super::pass::Pass;
 use super::weights::{ContactHead, LOGIT_FRAC};
 use crate::arena::{Arena, ArenaError, Counter};
+use crate::fixed::saturate::to_i32;
 use crate::fixed::{ACT_FRAC, div_round, sigmoid};
 use crate::nn::attention::Weights;
 
@@ -116,7 +117,7 @@ impl Maps<'_> {
             let sum = i64::from(self.attention(dims, i, j)) + i64::from(self.attention(dims, j, i));
             let logit = sum - correction + i64::from(self.head.bias);
             let logit = (logit + (1 << (LOGIT_FRAC - ACT_FRAC - 1))) >> (LOGIT_FRAC - ACT_FRAC);
-            let probability = sigmoid(logit.clamp(i32::MIN.into(), i32::MAX.into()) as i32);
+            let probability = sigmoid(to_i32(logit));
             *out = probability.clamp(0, 65_535) as u16;
         }
     }

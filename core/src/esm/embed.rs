@@ -3,6 +3,7 @@
 use super::config::Config;
 use super::pass::Pass;
 use crate::fixed::Divisor;
+use crate::fixed::saturate::to_i32;
 use crate::quant::Site;
 
 /// Channels that are scaled and encoded at a time.
@@ -54,6 +55,6 @@ impl Dropout {
         let half = self.denominator.get() / 2;
         let scaled = self.denominator.divide(u64::from(x.unsigned_abs()) * self.numerator + half) as i64;
         let scaled = if x < 0 { scaled.wrapping_neg() } else { scaled };
-        scaled.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+        to_i32(scaled)
     }
 }

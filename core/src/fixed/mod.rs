@@ -13,6 +13,7 @@ mod multiplier;
 mod reciprocal;
 mod requantize;
 mod rsqrt;
+pub mod saturate;
 mod sigmoid;
 pub mod tables;
 mod token_scale;

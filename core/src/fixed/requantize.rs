@@ -3,6 +3,8 @@
 /// The largest shift that [`requantize`] performs; beyond it every product rounds to zero.
 const MAX_SHIFT: i32 = 62;
 
+use super::saturate::to_i32;
+
 /// `x * mantissa * 2^-shift`, rounded once (half up) and saturated to i32.
 ///
 /// For `shift` in 1..=62 this is `floor((x*mantissa + 2^(shift-1)) / 2^shift)`: an exact 64-bit product (at
@@ -16,24 +18,12 @@ pub const fn requantize(x: i32, mantissa: i32, shift: i32) -> i32 {
         0
     } else if shift >= 1 {
         let half = 1i64.wrapping_shl(shift.wrapping_sub(1) as u32);
-        saturate(product.wrapping_add(half).wrapping_shr(shift as u32))
+        to_i32(product.wrapping_add(half).wrapping_shr(shift as u32))
     } else {
         // 31 places take any product but zero out of range (or exactly to i32::MIN), so more are no
         // different.
         let places = if shift < -31 { 31 } else { shift.wrapping_neg() };
-        saturate((saturate(product) as i64).wrapping_shl(places as u32))
-    }
-}
-
-/// The i32 nearest to `v`.
-#[inline(always)]
-const fn saturate(v: i64) -> i32 {
-    if v > i32::MAX as i64 {
-        i32::MAX
-    } else if v < i32::MIN as i64 {
-        i32::MIN
-    } else {
-        v as i32
+        to_i32((to_i32(product) as i64).wrapping_shl(places as u32))
     }
 }
 

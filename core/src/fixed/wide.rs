@@ -1,6 +1,7 @@
 //! Multiplication of 64-bit sums.
 
 use super::Multiplier;
+use super::saturate::to_i64;
 
 impl Multiplier {
     /// `x` times this number, rounded half up once and saturated to i64: `fixed::requantize` with a 128-bit product.
@@ -12,24 +13,12 @@ impl Multiplier {
             0
         } else if self.shift >= 1 {
             let half = 1i128.wrapping_shl(self.shift.wrapping_sub(1) as u32);
-            saturate(product.wrapping_add(half).wrapping_shr(self.shift as u32))
+            to_i64(product.wrapping_add(half).wrapping_shr(self.shift as u32))
         } else {
             // 63 places take any product but zero out of range (or exactly to i64::MIN), so more are no different.
             let places = if self.shift < -63 { 63 } else { self.shift.wrapping_neg() };
-            saturate((saturate(product) as i128).wrapping_shl(places as u32))
+            to_i64((to_i64(product) as i128).wrapping_shl(places as u32))
         }
-    }
-}
-
-/// The i64 nearest to `v`.
-#[inline(always)]
-const fn saturate(v: i128) -> i64 {
-    if v > i64::MAX as i128 {
-        i64::MAX
-    } else if v < i64::MIN as i128 {
-        i64::MIN
-    } else {
-        v as i64
     }
 }
 

@@ -1,8 +1,9 @@
 //! A residue's frame while the structure module moves it.
 
 use super::rigid::{Rigid, Rotation};
-use super::vector::{ONE, normalized, saturate};
+use super::vector::{ONE, normalized};
 use crate::fixed::Multiplier;
+use crate::fixed::saturate::to_i32;
 
 /// Fractional bits of a frame's translation, and of the updates of both its parts.
 pub const FRAME_FRAC: u32 = 20;
@@ -81,7 +82,7 @@ impl Frame {
             quaternion: self.quaternion.compose_update(turn),
             translation: [0, 1, 2].map(|i| {
                 let moved = i64::from(self.translation[i]) + turned[i];
-                saturate(moved).clamp(-TRANSLATION_MAX, TRANSLATION_MAX)
+                to_i32(moved).clamp(-TRANSLATION_MAX, TRANSLATION_MAX)
             }),
         }
     }

@@ -1,6 +1,7 @@
 //! Rotations, and rotations with a translation.
 
-use super::vector::{ONE, cross, dot, normalized, saturate, shifted};
+use super::vector::{ONE, cross, dot, normalized, shifted};
+use crate::fixed::saturate::to_i32;
 
 /// A rotation matrix, Q1.30.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +85,13 @@ impl Rigid {
     /// Where `point` is moved, saturating. Error: half a unit, and 2^-29 of the point's distance from the origin.
     pub fn apply(&self, point: [i32; 3]) -> [i32; 3] {
         let turned = self.rotation.apply(point);
-        [0, 1, 2].map(|i| saturate(turned[i] + i64::from(self.translation[i])))
+        [0, 1, 2].map(|i| to_i32(turned[i] + i64::from(self.translation[i])))
     }
 
     /// What is moved to `point`, saturating.
     pub fn invert_apply(&self, point: [i32; 3]) -> [i32; 3] {
         let moved = [0, 1, 2].map(|i| point[i].saturating_sub(self.translation[i]));
-        self.rotation.invert_apply(moved).map(saturate)
+        self.rotation.invert_apply(moved).map(to_i32)
     }
 
     /// First `inner`, then this one.

@@ -46,17 +46,6 @@ pub(super) const fn shifted(v: i64, places: u32) -> i64 {
     ((v >> (places - 1)) + 1) >> 1
 }
 
-/// The i32 nearest to `v`.
-pub(super) const fn saturate(v: i64) -> i32 {
-    if v > i32::MAX as i64 {
-        i32::MAX
-    } else if v < i32::MIN as i64 {
-        i32::MIN
-    } else {
-        v as i32
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

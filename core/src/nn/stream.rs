@@ -1,6 +1,7 @@
 //! Stored residual streams: codes of rows, and the units on both sides of them.
 
 use crate::fixed::ACT_FRAC;
+use crate::fixed::saturate::to_i32;
 use crate::kernels::Backend;
 use crate::kernels::linear::{CodeRows, Epilogue};
 use crate::quant::Site;
@@ -66,14 +67,7 @@ pub const fn to_unit(x: i32, frac: u32) -> i32 {
 
 /// From units of `2^-frac` to activation units, saturating.
 pub const fn to_activation(x: i32, frac: u32) -> i32 {
-    let wide = (x as i64) << ACT_FRAC.saturating_sub(frac);
-    if wide > i32::MAX as i64 {
-        i32::MAX
-    } else if wide < i32::MIN as i64 {
-        i32::MIN
-    } else {
-        wide as i32
-    }
+    to_i32((x as i64) << ACT_FRAC.saturating_sub(frac))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod piecewise;
 pub use piecewise::Piecewise;
 pub(crate) use piecewise::{Step, VALUE_MAX};
 
+use crate::fixed::saturate::to_i32;
 use crate::format::{FormatError, ModelFile};
 
 /// Decoded values never exceed this magnitude, so that LayerNorm's sums of squares fit 64 bits.
@@ -104,8 +105,7 @@ impl Codec {
     pub fn decode(&self, code: i16, e: u8) -> i32 {
         match self {
             Self::Piecewise(p) => p.decode(code as u8, e),
-            Self::Wide { step } => ((i64::from(code) * i64::from(*step)) << e.min(EXPONENT_MAX))
-                .clamp(i32::MIN.into(), i32::MAX.into()) as i32,
+            Self::Wide { step } => to_i32((i64::from(code) * i64::from(*step)) << e.min(EXPONENT_MAX)),
         }
     }
 }

@@ -5,6 +5,7 @@ use super::config::{Config, HEADS_MAX};
 use super::memory::{AttentionScratch, ROWS, Shape};
 use super::projections::HeadShape;
 use crate::arena::Arena;
+use crate::fixed::saturate::to_i32;
 use crate::fixed::{ACT_FRAC, Multiplier, exp2_fine, isqrt, reciprocal};
 use crate::format::{FormatError, ModelFile, numbered};
 use crate::geometry::Rigid;
@@ -170,10 +171,10 @@ pub(super) fn attend(
         (backend.add_weighted)(weights, all.values, sums);
         let (values, means) = sums.split_at(width);
         for (out, &sum) in out_values[head * width..].iter_mut().zip(values) {
-            *out = saturate(inverse.apply_wide(sum));
+            *out = to_i32(inverse.apply_wide(sum));
         }
         for (point, mean) in means.as_chunks::<3>().0.iter().enumerate() {
-            let mean = mean.map(|sum| saturate(inverse.apply_wide(sum)));
+            let mean = mean.map(|sum| to_i32(inverse.apply_wide(sum)));
             let local = query.frame.invert_apply(mean);
             let squares = local.map(|v| u64::from(v.unsigned_abs()).pow(2));
             let square = squares.iter().fold(config.epsilon, |sum, &v| sum.saturating_add(v));
@@ -192,7 +193,7 @@ pub(super) fn attend(
     let by_head = out.chunks_exact_mut(config.pair_width).zip(pair_sums.chunks_exact(config.pair_width));
     for ((out, sums), inverse) in by_head.zip(inverses) {
         let inverse = inverse.scaled(to_activation);
-        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = saturate(inverse.apply_wide(sum)));
+        out.iter_mut().zip(sums).for_each(|(out, &sum)| *out = to_i32(inverse.apply_wide(sum)));
     }
 }
 
@@ -219,8 +220,4 @@ fn exponentiate(scores: &[i64], weights: &mut [i32]) -> u64 {
         sum += u64::from(weight.unsigned_abs());
     }
     sum
-}
-
-fn saturate(v: i64) -> i32 {
-    v.clamp(i32::MIN.into(), i32::MAX.into()) as i32
 }

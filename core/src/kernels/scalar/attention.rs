@@ -4,6 +4,7 @@
 //! size of a block changes a bit.
 
 use super::gemm::dot_panel;
+use crate::fixed::saturate::to_i32;
 use crate::fixed::{exp2_neg, reciprocal, requantize};
 use crate::kernels::attention::{Head, HeadBlock, RowLogits, RowTile, Temperature};
 use crate::kernels::linear::{GROUP, PANEL};
@@ -132,5 +133,5 @@ pub(in crate::kernels) fn output_scale(head: &Head, sum: u32) -> (i32, i32, u32)
 /// `acc / 2^bits`, rounded half up.
 pub(in crate::kernels) fn reduced(acc: i64, bits: u32) -> i32 {
     let half = (1i64 << bits) >> 1;
-    ((acc + half) >> bits).clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    to_i32((acc + half) >> bits)
 }

@@ -1,5 +1,7 @@
 //! Rotary position embedding.
 
+use crate::fixed::saturate::to_i32;
+
 /// Rotates the pairs (c, c + width/2) of every whole head in a row (the "rotate half" convention of ESM-2) by the angles whose
 /// `[cos, sin]` (Q1.30) are given, one for each pair of a head. Rounded once, saturating.
 pub fn rotary(row: &mut [i32], cos_sin: &[[i32; 2]]) {
@@ -20,5 +22,5 @@ pub fn rotate(x: i32, y: i32, cos: i32, sin: i32) -> (i32, i32) {
 
 /// Q30 to units. |x cos| <= 2^31 * 2^30 each, so the sum of two and the half stay below 2^63.
 fn round(q30: i64) -> i32 {
-    (q30.saturating_add(1 << 29) >> 30).clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    to_i32(q30.saturating_add(1 << 29) >> 30)
 }
