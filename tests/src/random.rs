@@ -1,5 +1,7 @@
 //! A stream of random numbers that never changes: committed files are made from it.
 
+use foldpoint_core::alphabet::{RESIDUES, STANDARD};
+
 /// SplitMix64 (Steele, Lea and Flood 2014).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -40,7 +42,7 @@ impl Random {
 
     /// Residues of the twenty amino acids, as letters.
     pub fn residues(&mut self, count: usize) -> Vec<u8> {
-        (0..count).map(|_| b"LAGVSERTIDPKQNFYMHWC"[self.between(0, 19) as usize]).collect()
+        (0..count).map(|_| RESIDUES[self.between(0, STANDARD as i64 - 1) as usize]).collect()
     }
 }
 

@@ -25,6 +25,8 @@ pub use motions::*;
 mod motions {
     pub use super::atoms::{TORSIONS, atom14_positions, torsion_frames};
     pub use super::frame::{FRAME_FRAC, Frame};
+    #[cfg(feature = "kernels")]
+    pub use super::residue::GROUPS;
     pub use super::rigid::Rigid;
     pub use super::vector::ONE;
 }

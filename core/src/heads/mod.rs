@@ -26,4 +26,4 @@ pub const PAIR_BINS: usize = 64;
 pub const PLDDT_BINS: usize = 50;
 
 /// Atoms that have a pLDDT: the places of the `atom37` layout.
-pub const ATOM_TYPES: usize = 37;
+pub const ATOM_TYPES: usize = crate::geometry::ATOM_NAMES.len();

@@ -1,7 +1,7 @@
 //! The folding model but for trunk and structure module.
 
 use super::row::{Kind, Repeat, Row, Site, Stream, Unit};
-use super::source::{ATOM_TYPES, PAIR_BINS, PLDDT_BINS, RECYCLE_BINS, RESIDUE_ROWS, Size, Source};
+use super::source::{ATOM_TYPES, DISTANCE_BINS, PAIR_BINS, PLDDT_BINS, RESIDUE_ROWS, Size, Source};
 
 const SEQUENCE: Unit = Unit::Stream(Stream::Sequence);
 const PAIR: Unit = Unit::Stream(Stream::Pair);
@@ -49,7 +49,7 @@ pub const ROWS: &[Row] = &[
         "fold.recycling.distance",
         Kind::Table,
         PAIR,
-        &[Source::tensor("trunk.recycle_disto.weight", &[Size::Fixed(RECYCLE_BINS), Size::Pair(1)])],
+        &[Source::tensor("trunk.recycle_disto.weight", &[Size::Fixed(DISTANCE_BINS), Size::Pair(1)])],
     ),
     Row::new(
         "fold.recycling.position",

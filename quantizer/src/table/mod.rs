@@ -19,7 +19,7 @@ mod trunk;
 
 pub use row::{Kind, Repeat, Row, Site, Stream, Unit};
 pub use source::{
-    ATOM_TYPES, Form, PAIR_BINS, PLDDT_BINS, RECYCLE_BINS, RESIDUE_ROWS, Size, Source, TORSIONS,
+    ATOM_TYPES, DISTANCE_BINS, Form, PAIR_BINS, PLDDT_BINS, RESIDUE_ROWS, Size, Source, TORSIONS,
 };
 
 /// Places in a trunk block after which the pair representation is stored.

@@ -1,17 +1,11 @@
 //! Where a group's values are in checkpoints.
 
-/// Bins of the distance histogram that recycling embeds.
-pub const RECYCLE_BINS: usize = 15;
-/// Bins of the distogram and of the predicted aligned error.
-pub const PAIR_BINS: usize = 64;
-/// Bins of pLDDT.
-pub const PLDDT_BINS: usize = 50;
-/// Atom types of the `atom37` layout.
-pub const ATOM_TYPES: usize = 37;
+pub use foldpoint_core::esmfold::{ATOM_TYPES, DISTANCE_BINS};
+pub use foldpoint_core::geometry::TORSIONS;
+pub use foldpoint_core::heads::{PAIR_BINS, PLDDT_BINS};
+
 /// Rows of the residue embedding: padding or the 20 amino acids, X, and two that are not used in folding.
 pub const RESIDUE_ROWS: usize = 23;
-/// Torsion angles of a residue: omega, phi, psi, chi1 to chi4.
-pub const TORSIONS: usize = 7;
 
 /// A module or a tensor of a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use checkpoint::{Random, random_checkpoint};
 use foldpoint_core::esmfold::Config;
 use foldpoint_core::fixed::Multiplier;
 use foldpoint_core::format::ModelFile;
-use foldpoint_core::geometry::{self, ATOM_NAMES, Rigid};
+use foldpoint_core::geometry::{self, Residue, Rigid};
 use foldpoint_core::nn::Context;
 use foldpoint_core::structure::{Inputs, Outputs, Representations, StructureModule};
 use foldpoint_core::{AlignedBytes, Isa, Serial};
@@ -19,8 +19,6 @@ use quantizer::checkpoint::{Checkpoint, FoldConfig, structure_shape};
 use quantizer::encode::to_fixed;
 use quantizer::reference::Tap;
 use quantizer::reference::esmfold::atoms::{atom14_positions, torsion_frames};
-use quantizer::reference::esmfold::residue_atoms::ATOM_TYPES;
-use quantizer::reference::esmfold::residues::Residue;
 use quantizer::reference::esmfold::rigid::Frame;
 use quantizer::reference::esmfold::structure_module::StructureModule as Reference;
 
@@ -42,21 +40,6 @@ fn deviation(found: &[[[i32; 3]; 14]], expected: &[[[f64; 3]; 14]]) -> (f64, f64
     (distances.iter().sum::<f64>() / distances.len() as f64, distances.iter().copied().fold(0.0, f64::max))
 }
 
-#[test]
-fn both_tables_of_residues_agree() {
-    assert_eq!(ATOM_NAMES, ATOM_TYPES);
-    for token in 0..33 {
-        let (ours, theirs) = (geometry::Residue::from_token(token), Residue::from_token(token));
-        assert_eq!(ours.map(|r| r.index()), theirs.map(|r| r.index()));
-        let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
-        assert_eq!(ours.atoms().len(), theirs.atoms().len());
-        for (a, b) in ours.atoms().iter().zip(theirs.atoms()) {
-            assert_eq!((a.name, usize::from(a.group)), (b.name, b.group));
-            assert_eq!(a.position.map(|v| f64::from(v) / 1000.0), b.position);
-        }
-    }
-}
-
 /// Eight updates and the atoms, from float updates rounded once.
 #[test]
 fn geometry_alone_stays_within_a_hundredth_of_an_angstrom() {
@@ -64,9 +47,7 @@ fn geometry_alone_stays_within_a_hundredth_of_an_angstrom() {
     let scale = Multiplier { mantissa: 10, shift: 4 };
     let mut worst: f64 = 0.0;
     for round in 0..2000u32 {
-        let residue = 4 + (round % 21) as u8;
-        let (ours, theirs) =
-            (geometry::Residue::from_token(residue).unwrap(), Residue::from_token(residue).unwrap());
+        let residue = Residue::from_token(4 + (round % 21) as u8).unwrap();
         let (mut found, mut expected) = (geometry::Frame::IDENTITY, Frame::IDENTITY);
         for _ in 0..8 {
             let (turn, step) = ([0; 3].map(|_| random.next() * 1.5), [0; 3].map(|_| random.next() * 3.0));
@@ -76,9 +57,10 @@ fn geometry_alone_stays_within_a_hundredth_of_an_angstrom() {
         let angles = [0; 7].map(|_| (random.next() * 4.0).sin_cos()).map(|(sin, cos)| [sin, cos]);
         let fixed = angles.map(|pair| pair.map(|v| to_fixed(v, 30)));
         let backbone: Rigid = found.rigid(scale);
-        let found = geometry::atom14_positions(&geometry::torsion_frames(&backbone, &fixed, ours), ours);
-        let frames = torsion_frames(&expected.rigid(10.0), &angles, theirs);
-        worst = worst.max(deviation(&[found], &[atom14_positions(&frames, theirs)]).1);
+        let found =
+            geometry::atom14_positions(&geometry::torsion_frames(&backbone, &fixed, residue), residue);
+        let frames = torsion_frames(&expected.rigid(10.0), &angles, residue);
+        worst = worst.max(deviation(&[found], &[atom14_positions(&frames, residue)]).1);
     }
     println!("geometry alone: {worst:.6} angstroms");
     assert!(worst < 0.01 && worst > 0.0, "{worst}");
@@ -151,7 +133,7 @@ fn compare(checkpoint: &Checkpoint, residues: usize, seed: u64, rounded: bool) -
         StructureModule::load(&file, &config.structure, &representations, config.epsilon_activation).unwrap();
     let inputs = Inputs {
         residues,
-        residue: &|index| geometry::Residue::from_token(token(index)).unwrap(),
+        residue: &|index| Residue::from_token(token(index)).unwrap(),
         sequence: &|row, x| x.copy_from_slice(&sequence[row * c_s..][..c_s]),
         pair: &|row, x| x.copy_from_slice(&pair[row * residues * c_z..][..residues * c_z]),
     };

@@ -1,6 +1,6 @@
 //! From frames and torsions to atoms.
 
-use super::residues::{ATOM14, GROUPS, Residue, atom37};
+use super::residues::{ATOM14, GROUPS, Residue, atom37, default_frames, position};
 use super::rigid::Rigid;
 use crate::table::{ATOM_TYPES, TORSIONS};
 
@@ -11,7 +11,7 @@ pub fn torsion_frames(
     torsions: &[[f64; 2]; TORSIONS],
     residue: Residue,
 ) -> [Rigid; GROUPS] {
-    let defaults = residue.default_frames();
+    let defaults = default_frames(residue);
     let mut frames = *defaults;
     for (group, &torsion) in (1..).zip(torsions) {
         frames[group] = defaults[group].compose(&Rigid::turn_around_x(torsion));
@@ -26,8 +26,8 @@ pub fn torsion_frames(
 /// The positions of a residue's atoms in the `atom14` layout, in angstroms; places without an atom are at the origin.
 pub fn atom14_positions(frames: &[Rigid; GROUPS], residue: Residue) -> [[f64; 3]; ATOM14] {
     let mut positions = [[0.0; 3]; ATOM14];
-    for (position, atom) in positions.iter_mut().zip(residue.atoms()) {
-        *position = frames[atom.group].apply(atom.position);
+    for (place, atom) in positions.iter_mut().zip(residue.atoms()) {
+        *place = frames[usize::from(atom.group)].apply(position(atom));
     }
     positions
 }

@@ -1,7 +1,7 @@
 //! Distances between residues, as recycling embeds them.
 
 use super::rigid::{add, cross, minus, scaled, squared_norm};
-use crate::table::RECYCLE_BINS;
+use crate::table::DISTANCE_BINS;
 
 /// Where a CB would be, in angstroms, from N, CA and C.
 pub fn virtual_cb([n, ca, c]: [[f64; 3]; 3]) -> [f64; 3] {
@@ -13,8 +13,8 @@ pub fn virtual_cb([n, ca, c]: [[f64; 3]; 3]) -> [f64; 3] {
 /// The bin of the distance between the virtual CBs of each pair: how many of 14 edges, 3.375 to 21.375 angstroms in equal
 /// steps, are shorter. `backbone` is N, CA and C of each residue.
 pub fn distance_bins(backbone: &[[[f64; 3]; 3]]) -> Vec<u32> {
-    let last = (RECYCLE_BINS - 2) as f64;
-    let edges: Vec<f64> = (0..RECYCLE_BINS - 1).map(|i| (3.375 + 18.0 * i as f64 / last).powi(2)).collect();
+    let last = (DISTANCE_BINS - 2) as f64;
+    let edges: Vec<f64> = (0..DISTANCE_BINS - 1).map(|i| (3.375 + 18.0 * i as f64 / last).powi(2)).collect();
     let cbs: Vec<[f64; 3]> = backbone.iter().map(|&atoms| virtual_cb(atoms)).collect();
     let bin = |a: [f64; 3], b: [f64; 3]| {
         let distance = squared_norm(minus(a, b));

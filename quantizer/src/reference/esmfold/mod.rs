@@ -9,7 +9,7 @@
 //! - [`block`]: a trunk block, made of [`pair_bias`], [`sequence_attention`], [`transition`], [`sequence_to_pair`],
 //!   [`triangle_multiplication`] and [`triangle_attention`];
 //! - [`structure_module`], made of [`invariant_point_attention`], [`structure_transition`], [`backbone_update`],
-//!   [`angle_resnet`], and without weights [`rigid`], [`residues`], [`residue_atoms`] and [`atoms`];
+//!   [`angle_resnet`], and without weights [`rigid`], [`residues`] and [`atoms`];
 //! - [`heads`], [`aligned_error`]: pLDDT, distogram, predicted aligned error, pTM.
 //!
 //! # Sites
@@ -62,7 +62,6 @@ pub mod invariant_point_attention;
 mod ops;
 pub mod pair_bias;
 pub mod recycling;
-pub mod residue_atoms;
 pub mod residues;
 pub mod rigid;
 mod run;
