@@ -4,17 +4,15 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use foldpoint_benches::inputs::Lines;
 use foldpoint_core::esm::{HiddenLayers, LanguageModel, Request};
 use foldpoint_core::format::ModelFile;
-use foldpoint_core::{Isa, Runtime, Serial};
+use foldpoint_core::{AlignedBytes, Isa, Runtime, Serial};
 
 fn model(criterion: &mut Criterion) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/default.fpm");
     let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let mut file = Lines::zeroed(bytes.len());
-    file.bytes_mut()[..bytes.len()].copy_from_slice(&bytes);
-    let file = ModelFile::parse(&file.bytes_mut()[..bytes.len()]).expect("a model file");
+    let bytes = AlignedBytes::copy_of(&bytes);
+    let file = ModelFile::parse(bytes.bytes()).expect("a model file");
     let model = LanguageModel::load(&file).expect("a language model");
     let mut group = criterion.benchmark_group("model");
     for (name, request) in [
@@ -24,7 +22,7 @@ fn model(criterion: &mut Criterion) {
         for residues in [128, 512] {
             let tokens = tokens(residues);
             let needed = model.arena_bytes(tokens.len(), &request, &Runtime::serial()).expect("a plan");
-            let mut arena = Lines::zeroed(needed);
+            let mut arena = AlignedBytes::zeroed(needed);
             group.throughput(Throughput::Elements(tokens.len() as u64));
             for isa in Isa::all() {
                 let runtime = Runtime::new(isa, &Serial);

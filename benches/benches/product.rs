@@ -4,8 +4,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use fastrand::Rng;
-use foldpoint_benches::inputs::Lines;
-use foldpoint_core::Isa;
+use foldpoint_core::{AlignedBytes, Isa};
 
 /// Rows of a tile; the other operand has as many as there are residues.
 const ROWS: usize = 16;
@@ -15,13 +14,12 @@ fn product(criterion: &mut Criterion) {
     let mut random = Rng::with_seed(1);
     for residues in [128, 256] {
         let mut codes = |count: usize| {
-            let mut lines = Lines::zeroed(count);
-            lines.bytes_mut().fill_with(|| random.u8(..));
-            lines
+            let mut codes = AlignedBytes::zeroed(count);
+            codes.bytes_mut().fill_with(|| random.u8(..));
+            codes
         };
-        let (mut rows, mut panels) = (codes(ROWS * residues), codes(residues * residues));
-        let (rows, panels) =
-            (bytemuck::cast_slice(rows.bytes_mut()), bytemuck::cast_slice(panels.bytes_mut()));
+        let (rows, panels) = (codes(ROWS * residues), codes(residues * residues));
+        let (rows, panels) = (bytemuck::cast_slice(rows.bytes()), bytemuck::cast_slice(panels.bytes()));
         let mut out = vec![0; ROWS * residues];
         group.throughput(Throughput::Elements((ROWS * residues * residues) as u64));
         for isa in Isa::all() {

@@ -1,7 +1,7 @@
 //! Random operands of the kernels.
 
-use bytemuck::{Pod, Zeroable};
 use fastrand::Rng;
+use foldpoint_core::AlignedBytes;
 use foldpoint_core::alphabet::{RESIDUES, STANDARD};
 use foldpoint_core::fixed::TokenScale;
 use foldpoint_core::kernels::attention::{Head, QUERY_TILE, Temperature};
@@ -9,29 +9,9 @@ use foldpoint_core::kernels::linear::{GROUP, Linear, PANEL, panel_groups, row_le
 
 const SEED: u64 = 1;
 
-/// 64 bytes where a tensor or the arena may start.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(64))]
-struct Line([i8; 64]);
-
-/// Memory that starts at a multiple of 64 bytes, as model files and arenas must.
-pub struct Lines(Vec<Line>);
-
-impl Lines {
-    /// Zeros, at least `length` bytes.
-    pub fn zeroed(length: usize) -> Self {
-        Self(vec![Line([0; 64]); length.div_ceil(64)])
-    }
-
-    /// The bytes.
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        bytemuck::cast_slice_mut(&mut self.0)
-    }
-}
-
 /// A linear layer and quantized input rows for it.
 pub struct LinearInput {
-    weight: Vec<Line>,
+    weight: AlignedBytes,
     bias: Vec<i32>,
     mantissa: Vec<u16>,
     shift: Vec<i8>,
@@ -49,11 +29,13 @@ impl LinearInput {
     pub fn new(rows: usize, outputs: usize, inputs: usize, outliers: Vec<u16>) -> Self {
         let mut random = Rng::with_seed(SEED);
         let row_len = row_len(inputs, outliers.len());
-        let lines = outputs.div_ceil(PANEL) * PANEL * panel_groups(inputs, outliers.len()) * GROUP / 64;
+        let weights = outputs.div_ceil(PANEL) * PANEL * panel_groups(inputs, outliers.len()) * GROUP;
+        let mut weight = AlignedBytes::zeroed(weights);
+        weight.bytes_mut().fill_with(|| random.i8(-127..) as u8);
         // A row of outliers alone has no other channel for its scale to cover.
         let ordinary_max = if outliers.len() < inputs { 1 << 16 } else { 0 };
         Self {
-            weight: (0..lines).map(|_| Line([0; 64].map(|_: i8| random.i8(-127..)))).collect(),
+            weight,
             bias: vec![1; outputs],
             mantissa: vec![1 << 15; outputs],
             shift: vec![20; outputs],
@@ -71,7 +53,7 @@ impl LinearInput {
     /// Never: the parts have the sizes that they must have.
     pub fn layer(&self) -> Linear<'_> {
         Linear::from_parts(
-            bytemuck::cast_slice(&self.weight),
+            bytemuck::cast_slice(self.weight.bytes()),
             &self.bias,
             &self.mantissa,
             &self.shift,

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 
 use fastrand::Rng;
+use foldpoint_core::AlignedBytes;
 use foldpoint_core::fixed::{Multiplier, TokenScale};
 use foldpoint_core::kernels::Backend;
 use foldpoint_core::kernels::attention::{Logits, QUERY_TILE, RowTile};
@@ -10,7 +11,7 @@ use foldpoint_core::kernels::linear::{Epilogue, row_len};
 use foldpoint_core::kernels::rows::Rows;
 use foldpoint_core::quant::{Codec, Site};
 
-use crate::inputs::{HeadInput, LinearInput, Lines, bell, every};
+use crate::inputs::{HeadInput, LinearInput, bell, every};
 
 /// Rows that operations on rows get at a time, as in the models.
 const ROWS: usize = 64;
@@ -65,12 +66,12 @@ fn product(backend: &Backend, residues: usize) {
     const ROWS: usize = 16;
     let mut random = Rng::with_seed(1);
     let mut codes = |count: usize| {
-        let mut lines = Lines::zeroed(count);
-        lines.bytes_mut().fill_with(|| random.u8(..));
-        lines
+        let mut codes = AlignedBytes::zeroed(count);
+        codes.bytes_mut().fill_with(|| random.u8(..));
+        codes
     };
-    let (mut rows, mut panels) = (codes(ROWS * residues), codes(residues * residues));
-    let (rows, panels) = (bytemuck::cast_slice(rows.bytes_mut()), bytemuck::cast_slice(panels.bytes_mut()));
+    let (rows, panels) = (codes(ROWS * residues), codes(residues * residues));
+    let (rows, panels) = (bytemuck::cast_slice(rows.bytes()), bytemuck::cast_slice(panels.bytes()));
     let mut out = vec![0; ROWS * residues];
     counted_work(|| (backend.product)(rows, panels, residues, &mut out));
     black_box(out);

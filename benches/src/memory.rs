@@ -3,15 +3,15 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use crate::inputs::Lines;
+use foldpoint_core::AlignedBytes;
 
 /// Bytes that are read in all, unless the buffer is longer.
 const TOTAL: usize = 64 << 20;
 
 /// Bytes per second of reading a buffer of `length` bytes again and again.
 pub fn read(length: usize) -> f64 {
-    let mut buffer = Lines::zeroed(length);
-    let words: &[u64] = bytemuck::cast_slice(buffer.bytes_mut());
+    let buffer = AlignedBytes::zeroed(length);
+    let words: &[u64] = bytemuck::cast_slice(buffer.bytes());
     let passes = (TOTAL / length).max(1);
     black_box(sum(words));
     let start = Instant::now();

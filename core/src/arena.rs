@@ -169,9 +169,7 @@ impl<'m> Source for Reader<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[repr(align(64))]
-    struct Memory([u8; 256]);
+    use crate::Aligned;
 
     #[derive(Debug)]
     struct Both<S: Source> {
@@ -187,7 +185,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_what_is_written_and_read() {
-        let mut memory = Memory([0; 256]);
+        let mut memory = Aligned([0; 256]);
         assert_eq!(bytes_of(Both::take), Ok(192));
         let offsets = Both::take(&mut Counter::default()).unwrap();
         assert_eq!((offsets.words, offsets.bytes), (0, 64));
@@ -204,7 +202,7 @@ mod tests {
 
     #[test]
     fn refuses_a_misaligned_slice_and_an_absurd_size() {
-        let mut memory = Memory([0; 256]);
+        let mut memory = Aligned([0; 256]);
         assert_eq!(Arena::new(&mut memory.0[1..]).unwrap_err(), ArenaError::Misaligned);
         assert_eq!(bytes_of(|counter| counter.take::<i64>(usize::MAX / 4)), Err(ArenaError::TooLarge));
         assert_eq!(

@@ -1,15 +1,12 @@
 //! Every error of the reader, the layout byte by byte, and arbitrary damage.
 
 use super::*;
+use crate::Aligned;
 use proptest::prelude::*;
 use std::borrow::ToOwned;
 use std::string::ToString;
 use std::vec;
 use std::vec::Vec;
-
-/// Bytes at an address that is a multiple of 64, as a memory map gives them.
-#[repr(C, align(64))]
-struct Aligned<const N: usize>([u8; N]);
 
 /// Lengths of the file that [`small_file`] makes.
 const DIRECTORY_END: usize = HEADER_BYTES + 3 * ENTRY_BYTES;
@@ -77,7 +74,7 @@ fn bad_entry(index: u32, reason: EntryFault) -> FormatError {
 
 #[test]
 fn a_file_gives_back_its_tensors() {
-    let aligned = Aligned::<FILE_BYTES>(small_file().try_into().unwrap());
+    let aligned = Aligned::<[u8; FILE_BYTES]>(small_file().try_into().unwrap());
     let file = ModelFile::parse(&aligned.0).unwrap();
     assert_eq!(file.verify(), Ok(()));
     assert_eq!(file.tensor_count(), 3);
@@ -96,7 +93,7 @@ fn a_file_gives_back_its_tensors() {
 
 #[test]
 fn names_that_begin_alike_lie_together() {
-    let aligned = Aligned::<FILE_BYTES>(small_file().try_into().unwrap());
+    let aligned = Aligned::<[u8; FILE_BYTES]>(small_file().try_into().unwrap());
     let file = ModelFile::parse(&aligned.0).unwrap();
     for prefix in ["", "c", "codes", "codes.", "d", "e", "empty", "l", "limit", "limits", "z", "\0"] {
         let under = file.under(prefix);
@@ -254,7 +251,7 @@ fn a_payload_past_the_end_is_refused_whatever_its_size() {
 
 #[test]
 fn a_request_that_does_not_fit_names_the_tensor() {
-    let aligned = Aligned::<FILE_BYTES>(small_file().try_into().unwrap());
+    let aligned = Aligned::<[u8; FILE_BYTES]>(small_file().try_into().unwrap());
     let file = ModelFile::parse(&aligned.0).unwrap();
     let missing = file.i8s("lm.norm.gain", &[1]).unwrap_err();
     assert_eq!(missing, FormatError::MissingTensor { tensor: "lm.norm.gain".into() });

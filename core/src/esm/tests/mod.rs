@@ -9,13 +9,14 @@ mod reference;
 mod threads;
 
 use super::{Event, HiddenLayers, LanguageModel, Request, RunError};
+use crate::AlignedBytes;
 use crate::executor::Executor;
 use crate::format::ModelFile;
 use crate::kernels::Isa;
 use crate::kernels::testing::Random;
 use crate::runtime::Runtime;
 use core::ops::ControlFlow;
-use model::{Aligned, File};
+use model::File;
 use std::vec::Vec;
 
 /// Everything that a pass can compute.
@@ -43,7 +44,7 @@ fn compute(
     let runtime = Runtime::new(isa, executor);
     let planned = model.arena_bytes(tokens.len(), &request, &runtime)?;
     let garbage = Random(planned as u64).many(planned, |r| r.next() as u8);
-    let mut arena = Aligned::new(&garbage, 0);
+    let mut arena = AlignedBytes::copy_of(&garbage);
     run(&model, tokens, request, arena.bytes_mut(), &runtime)
 }
 

@@ -1,5 +1,6 @@
 //! A small random model, as a file in memory.
 
+use crate::AlignedBytes;
 use crate::esm::{CONFIG, CONFIG_LEN, Config};
 use crate::format::{ALIGNMENT, DType, ENTRY_BYTES, Element, Entry, HEADER_BYTES, Header, Shape, checksum};
 use crate::kernels::testing::{Layer, Random, temperature_constant};
@@ -76,38 +77,13 @@ impl Tensors {
             file_length: (start + payloads.len()) as u64,
             directory_checksum: checksum(&directory),
         };
-        File(Aligned::new(&[&header.encode()[..], &directory, &payloads].concat(), 0))
-    }
-}
-
-/// Bytes at an address that is a multiple of 64, or `offset` beyond one.
-#[derive(Clone, Debug)]
-pub struct Aligned {
-    memory: Vec<u8>,
-    at: usize,
-    len: usize,
-}
-
-impl Aligned {
-    pub fn new(bytes: &[u8], offset: usize) -> Self {
-        let mut memory = vec![0; bytes.len() + 128 + offset];
-        let at = memory.as_ptr().addr().next_multiple_of(64) - memory.as_ptr().addr() + offset;
-        memory[at..at + bytes.len()].copy_from_slice(bytes);
-        Self { memory, at, len: bytes.len() }
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        &self.memory[self.at..self.at + self.len]
-    }
-
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.at..self.at + self.len]
+        File(AlignedBytes::copy_of(&[&header.encode()[..], &directory, &payloads].concat()))
     }
 }
 
 /// A model file.
 #[derive(Clone, Debug)]
-pub struct File(pub Aligned);
+pub struct File(pub AlignedBytes);
 
 /// A model of random weights whose activations have about the size of a real one's. Site 1 stores 16 bits between sites of 8;
 /// a shape of `config` may be anything legal.

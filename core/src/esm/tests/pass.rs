@@ -1,8 +1,9 @@
 //! What must not change the result: the backend, the executor, the arena, and what else is asked for.
 
-use super::model::{Aligned, CONFIG_SMALL, File, random_model};
+use super::model::{CONFIG_SMALL, File, random_model};
 use super::threads::Threads;
 use super::{ALL, compute, run, sequence};
+use crate::AlignedBytes;
 use crate::esm::{Config, Event, HiddenLayers, LanguageModel, Request, RunError};
 use crate::executor::Serial;
 use crate::format::ModelFile;
@@ -80,7 +81,7 @@ fn a_sequence_in_a_used_arena_is_a_sequence_alone() {
     let model = LanguageModel::load(&file_view).unwrap();
     let runtime = Runtime::serial();
     let bytes = model.arena_bytes(202, &ALL, &runtime).unwrap();
-    let mut arena = Aligned::new(&vec![0xff; bytes], 0);
+    let mut arena = AlignedBytes::filled(bytes, 0xff);
     for (seed, residues) in [(1, 200), (2, 1), (3, 130), (4, 31)] {
         let tokens = sequence(seed, residues);
         let found = run(&model, &tokens, ALL, arena.bytes_mut(), &runtime).unwrap();
@@ -132,7 +133,7 @@ fn a_hook_is_told_of_every_layer_and_can_stop_the_run() {
     let view = ModelFile::parse(file.0.bytes()).unwrap();
     let model = LanguageModel::load(&view).unwrap();
     let (tokens, runtime, request) = (sequence(1, 20), Runtime::serial(), Request::default().contacts(true));
-    let mut arena = Aligned::new(&vec![0; model.arena_bytes(22, &request, &runtime).unwrap()], 0);
+    let mut arena = AlignedBytes::zeroed(model.arena_bytes(22, &request, &runtime).unwrap());
     for last in 0..=CONFIG_SMALL.layers {
         let mut seen = Vec::new();
         let outcome = model.run_with(&tokens, &request, arena.bytes_mut(), &runtime, &mut |event| {

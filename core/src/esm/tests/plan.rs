@@ -1,14 +1,14 @@
 //! The plan of the working memory.
 
-use super::model::{Aligned, CONFIG_SMALL, random_model};
+use super::model::{CONFIG_SMALL, random_model};
 use super::{ALL, run, sequence};
+use crate::AlignedBytes;
 use crate::arena::{Arena, ArenaError, Source, bytes_of};
 use crate::esm::memory::{Dims, Memory, Scratch};
 use crate::esm::{Config, HiddenLayers, LanguageModel, Request, RunError};
 use crate::format::ModelFile;
 use crate::runtime::Runtime;
 use proptest::prelude::*;
-use std::vec;
 
 /// The shapes of ESM-2 8M and 650M.
 const ESM2_8M: Config =
@@ -48,7 +48,7 @@ proptest! {
         let config = Config { heads, width: heads * 8 * eighths, layers, ffn, vocab, ..CONFIG_SMALL };
         let dims = Dims::new(&config, code_bytes, tokens, workers, Request { contacts, logits, hidden }).unwrap();
         let bytes = bytes_of(|counter| Memory::take(counter, &dims)).unwrap();
-        let mut memory = Aligned::new(&vec![0; bytes], 0);
+        let mut memory = AlignedBytes::zeroed(bytes);
         let mut arena = Arena::new(memory.bytes_mut()).unwrap();
         let m = Memory::take(&mut arena, &dims).unwrap();
         prop_assert!(arena.take::<u8>(1).is_err(), "bytes are left");
@@ -70,8 +70,8 @@ fn an_arena_that_does_not_fit_is_refused() {
     let runtime = Runtime::serial();
     let needed = model.arena_bytes(52, &ALL, &runtime).unwrap();
     let refused = |bytes: usize, offset: usize| {
-        let mut arena = Aligned::new(&vec![0; bytes], offset);
-        run(&model, &tokens, ALL, arena.bytes_mut(), &runtime).map(|_| ())
+        let mut arena = AlignedBytes::zeroed(bytes + offset);
+        run(&model, &tokens, ALL, &mut arena.bytes_mut()[offset..], &runtime).map(|_| ())
     };
     let too_small = |given| Err(RunError::Arena(ArenaError::TooSmall { needed, given }));
     assert_eq!(refused(needed, 0), Ok(()));
