@@ -6,7 +6,7 @@ use foldpoint_core::fixed::{Multiplier, TokenScale};
 use foldpoint_core::kernels::attention::{
     ContactWeight, Head, Logits, QUERY_TILE, RowTile, Temperature, bias_factor, pack, unpack,
 };
-use foldpoint_core::kernels::linear::{CodeRows, Linear, Epilogue, row_len};
+use foldpoint_core::kernels::linear::{CodeRows, Epilogue, Linear, row_len};
 use foldpoint_core::quant::{Codec, Site};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;

@@ -3,12 +3,13 @@
 
 use foldpoint_core::fixed::{ACT_FRAC, TokenScale, exp2_neg};
 use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, Linear};
+use foldpoint_core::kernels::packing::{packed, row_sums};
 use foldpoint_core::kernels::scalar::gemm::{dot_panel, finish};
 use foldpoint_core::kernels::scalar::layer_norm::{GAIN_FRAC, layer_norm, statistics};
 use foldpoint_core::kernels::scalar::quantize::quantize_row;
 use foldpoint_core::quant::{Codec, Piecewise};
 use foldpoint_core::{AlignedBytes, Isa, Serial, alphabet};
-use quantizer::encode::{Quantized, pack, quantize_weights, row_sums, split, to_fixed};
+use quantizer::encode::{Quantized, quantize_weights, split, to_fixed};
 
 use crate::outputs::everything;
 
@@ -115,8 +116,9 @@ struct Product {
 
 fn product(y: [i32; CHANNELS], outliers: &[u16]) -> Product {
     let stored = linear();
-    let packed = pack(&stored.codes, CHANNELS, outliers);
-    let sums = row_sums(&stored.codes, CHANNELS, outliers);
+    let shape = [stored.bias.len(), CHANNELS];
+    let packed: Vec<i8> = packed(&stored.codes, shape, outliers).collect();
+    let sums: Vec<i32> = row_sums(&stored.codes, shape, outliers).collect();
     let (mantissas, shifts) = (&stored.mantissas, &stored.shifts);
     let linear =
         Linear::from_parts(&packed, &stored.bias, mantissas, shifts, &sums, outliers, CHANNELS).unwrap();

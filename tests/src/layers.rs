@@ -3,7 +3,8 @@
 use quantizer::writer::{ModelWriter, WriteError};
 
 use crate::random::Random;
-use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL};
+use foldpoint_core::kernels::linear::{GROUP, PANEL, panel_groups};
+use foldpoint_core::kernels::packing::{packed, row_sums};
 use foldpoint_core::quant::Codec;
 
 /// Fractional bits of every stored stream.
@@ -25,16 +26,13 @@ pub fn add_linear(
     outputs: usize,
     frac: u32,
 ) -> Result<(), WriteError> {
-    let matrix: Vec<Vec<i8>> = (0..outputs).map(|_| random.codes(inputs.channels)).collect();
+    let matrix = random.codes(outputs * inputs.channels);
     let outliers = outlier_channels(random, inputs);
-    let sum = |codes: &mut dyn Iterator<Item = i8>| codes.map(i32::from).sum::<i32>();
-    let row_sum = matrix.iter().map(|row| {
-        (sum(&mut outliers.iter().map(|&c| row[usize::from(c)])) << LIMB_BITS) + sum(&mut row.iter().copied())
-    });
-    writer.add_i32(&format!("{name}.rowsum"), &[outputs], row_sum.collect())?;
+    let shape = [outputs, inputs.channels];
+    writer.add_i32(&format!("{name}.rowsum"), &[outputs], row_sums(&matrix, shape, &outliers).collect())?;
 
-    let weight = pack(&matrix, &outliers);
-    let groups = weight.len() / (outputs.div_ceil(PANEL) * PANEL * GROUP);
+    let weight = packed(&matrix, shape, &outliers).collect();
+    let groups = panel_groups(inputs.channels, outliers.len());
     writer.add_i8(&format!("{name}.weight"), &[outputs.div_ceil(PANEL), groups, PANEL, GROUP], weight)?;
 
     // Codes up to 127 are about 2^6 in size: a row of K of them has norm 2^6 sqrt(K). Activations have 16 fractional
@@ -93,33 +91,4 @@ fn outlier_channels(random: &mut Random, inputs: Inputs) -> Vec<u16> {
     }
     channels.sort_unstable();
     channels
-}
-
-/// The packing of `docs/FORMAT.md`: `[outputs / 16, columns / 4, 16, 4]`, outlier columns first unless all columns are.
-fn pack(matrix: &[Vec<i8>], outliers: &[u16]) -> Vec<i8> {
-    let padded = |mut row: Vec<i8>| {
-        row.resize(row.len().next_multiple_of(GROUP), 0);
-        row
-    };
-    let rows: Vec<Vec<i8>> = matrix
-        .iter()
-        .map(|row| {
-            let apart = if outliers.len() == row.len() { &[] } else { outliers };
-            let high = padded(apart.iter().map(|&c| row[usize::from(c)]).collect());
-            [high, padded(row.clone())].concat()
-        })
-        .collect();
-    let columns = rows.first().map_or(0, Vec::len);
-    let mut packed = Vec::with_capacity(rows.len().next_multiple_of(PANEL) * columns);
-    for panel in rows.chunks(PANEL) {
-        for group in (0..columns).step_by(GROUP) {
-            for row in 0..PANEL {
-                match panel.get(row) {
-                    Some(row) => packed.extend_from_slice(&row[group..group + GROUP]),
-                    None => packed.extend_from_slice(&[0; GROUP]),
-                }
-            }
-        }
-    }
-    packed
 }

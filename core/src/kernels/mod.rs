@@ -16,6 +16,8 @@ mod backend;
 mod isa;
 mod lanes;
 pub mod linear;
+#[cfg(any(test, feature = "kernels"))]
+pub mod packing;
 #[cfg(test)]
 mod parity;
 mod portable;

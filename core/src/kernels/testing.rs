@@ -1,7 +1,8 @@
 //! Inputs for tests of kernels: a generator of numbers and the packers of weights, keys and values.
 
 use super::attention::{Head, Logits, QUERY_TILE, RowTile, key_scale_max, relative_scales};
-use super::linear::{GROUP, LIMB_BITS, Linear, PANEL, panel_groups};
+use super::linear::{GROUP, Linear, PANEL};
+use super::packing::{packed, row_sums};
 use crate::fixed::{Multiplier, TokenScale};
 use std::vec;
 use std::vec::Vec;
@@ -94,30 +95,13 @@ pub struct Layer {
 impl Layer {
     /// Packs a row-major `[outputs, inputs]` matrix.
     pub fn pack(matrix: &[i8], inputs: usize, outputs: usize, outliers: &[u16]) -> Self {
-        // Where all channels are outliers, the same columns serve both limbs.
-        let low_at = panel_groups(inputs, outliers.len()) * GROUP - inputs.div_ceil(GROUP) * GROUP;
-        let panel_len = panel_groups(inputs, outliers.len()) * GROUP * PANEL;
-        let mut weight = vec![0; outputs.div_ceil(PANEL) * panel_len];
-        let mut row_sum = vec![0; outputs];
-        for output in 0..outputs {
-            let row = &matrix[output * inputs..(output + 1) * inputs];
-            let high = outliers.iter().enumerate().map(|(i, &c)| (i, row[usize::from(c)], 1 << LIMB_BITS));
-            let low = row.iter().enumerate().map(|(c, &w)| (low_at + c, w, 1));
-            for (column, value, unit) in high.chain(low) {
-                let at = (output / PANEL) * panel_len
-                    + (column / GROUP) * PANEL * GROUP
-                    + (output % PANEL) * GROUP
-                    + column % GROUP;
-                weight[at] = value;
-                row_sum[output] += unit * i32::from(value);
-            }
-        }
+        let shape = [outputs, inputs];
         Self {
-            weight,
+            weight: packed(matrix, shape, outliers).collect(),
             bias: vec![0; outputs],
             mantissa: vec![1 << 15; outputs],
             shift: vec![15; outputs],
-            row_sum,
+            row_sum: row_sums(matrix, shape, outliers).collect(),
             outliers: outliers.to_vec(),
             inputs,
         }

@@ -1,6 +1,7 @@
 //! Linear layers: int8 weights, packed.
 
-use foldpoint_core::kernels::linear::{GROUP, LIMB_BITS, PANEL, panel_groups};
+use foldpoint_core::kernels::linear::{GROUP, PANEL, panel_groups};
+use foldpoint_core::kernels::packing::{packed, row_sums};
 
 use super::compensate::Feedback;
 use super::{EncodeError, Encoder, all_fixed};
@@ -32,42 +33,6 @@ pub fn quantize_weights(weight: &[f32], inputs: usize, feedback: Option<&Feedbac
     quantized
 }
 
-/// `[panels, groups, 16, 4]`: the columns of the outliers first, then all columns; only these if all channels are outliers.
-pub fn pack(codes: &[i8], inputs: usize, outliers: &[u16]) -> Vec<i8> {
-    let outputs = codes.len() / inputs.max(1);
-    let apart = if outliers.len() == inputs { &[] } else { outliers };
-    let columns: Vec<Option<usize>> =
-        padded(apart.iter().map(|&c| c.into())).chain(padded(0..inputs)).collect();
-    let mut packed = Vec::with_capacity(outputs.next_multiple_of(PANEL) * columns.len());
-    for panel in (0..outputs).step_by(PANEL) {
-        for group in columns.chunks_exact(GROUP) {
-            for row in panel..panel + PANEL {
-                let code = |&column: &Option<usize>| {
-                    column.filter(|_| row < outputs).map_or(0, |c| codes[row * inputs + c])
-                };
-                packed.extend(group.iter().map(code));
-            }
-        }
-    }
-    packed
-}
-
-/// Columns, and `None` up to a multiple of the group.
-fn padded(columns: impl ExactSizeIterator<Item = usize>) -> impl Iterator<Item = Option<usize>> {
-    let padding = columns.len().next_multiple_of(GROUP) - columns.len();
-    columns.map(Some).chain(std::iter::repeat_n(None, padding))
-}
-
-/// What `u8 x i8` instructions subtract 128 times.
-pub fn row_sums(codes: &[i8], inputs: usize, outliers: &[u16]) -> Vec<i32> {
-    let sum = |row: &[i8]| {
-        let all: i32 = row.iter().map(|&w| i32::from(w)).sum();
-        let high: i32 = outliers.iter().map(|&c| i32::from(row[usize::from(c)])).sum();
-        all + (high << LIMB_BITS)
-    };
-    codes.chunks_exact(inputs).map(sum).collect()
-}
-
 impl Encoder<'_> {
     /// Writes `linear`, which is number `index` of its group.
     pub(super) fn linear(&mut self, row: &Row, index: usize, linear: &Linear) -> Result<(), EncodeError> {
@@ -95,11 +60,19 @@ impl Encoder<'_> {
         let bias = all_fixed(&format!("{name}.bias"), bias.into_iter().map(f64::from), per_one)?;
         let shape = [outputs.div_ceil(PANEL), panel_groups(inputs, outliers.len()), PANEL, GROUP];
         let writer = &mut self.writer;
-        writer.add_i8(&format!("{name}.weight"), &shape, pack(&codes, inputs, outliers))?;
+        writer.add_i8(
+            &format!("{name}.weight"),
+            &shape,
+            packed(&codes, [outputs, inputs], outliers).collect(),
+        )?;
         writer.add_i32(&format!("{name}.bias"), &[outputs], bias)?;
         writer.add_u16(&format!("{name}.mantissa"), &[outputs], mantissas)?;
         writer.add_i8(&format!("{name}.shift"), &[outputs], shifts)?;
-        writer.add_i32(&format!("{name}.rowsum"), &[outputs], row_sums(&codes, inputs, outliers))?;
+        writer.add_i32(
+            &format!("{name}.rowsum"),
+            &[outputs],
+            row_sums(&codes, [outputs, inputs], outliers).collect(),
+        )?;
         writer.add_u16(&format!("{name}.outliers"), &[outliers.len()], outliers.clone())?;
         Ok(())
     }
@@ -136,9 +109,9 @@ mod tests {
             let byte = |i: usize| (seed.wrapping_mul(i as u64 * 2 + 1).wrapping_add(0x9e37_79b9 * i as u64) >> 29) as i8;
             let codes: Vec<i8> = (0..inputs * outputs).map(|i| byte(i).max(-127)).collect();
             let outliers: Vec<u16> = (0..inputs as u16).filter(|c| usize::from(*c) % 3 < share).collect();
-            let packed = pack(&codes, inputs, &outliers);
+            let packed: Vec<i8> = packed(&codes, [outputs, inputs], &outliers).collect();
             let (bias, mantissa, shift) = (vec![0; outputs], vec![1 << 15; outputs], vec![29; outputs]);
-            let sums = row_sums(&codes, inputs, &outliers);
+            let sums: Vec<i32> = row_sums(&codes, [outputs, inputs], &outliers).collect();
             let layer = Packed::from_parts(&packed, &bias, &mantissa, &shift, &sums, &outliers, inputs).unwrap();
             let mut row = vec![0i8; layer.row_len()];
             let high_len = layer.high_groups() * GROUP;
