@@ -9,7 +9,8 @@ use foldpoint_core::Isa;
 use foldpoint_core::kernels::linear::{CodeRows, Epilogue};
 use foldpoint_core::quant::{Codec, Site};
 
-/// Rows, outputs and inputs: one row; triangle attention's bias; ESM-2 8M's width, 650M's width; a long sequence.
+/// Rows, outputs and inputs: one row; triangle attention's bias; ESM-2 8M's width, 650M's width; a long
+/// sequence.
 const SHAPES: [[usize; 3]; 5] =
     [[1, 1280, 1280], [128, 4, 128], [128, 320, 1280], [128, 1280, 1280], [1024, 1280, 1280]];
 

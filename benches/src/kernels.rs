@@ -24,7 +24,8 @@ pub type Run = fn(&Backend);
 
 /// The kernels by name.
 pub const KERNELS: [(&str, Run); 22] = [
-    // ESM-2's; one row, as heads of few rows have it; esmfold_v1's pairs, the default model's, and their transition.
+    // ESM-2's; one row, as heads of few rows have it; esmfold_v1's pairs, the default model's, and their
+    // transition.
     ("gemm 128x320x1280, 5% outliers", |b| gemm(b, [128, 320, 1280], every(20, 1280), Epilogue::Store)),
     ("gemm 128x1280x320, 5% outliers, GELU", |b| gemm(b, [128, 1280, 320], every(20, 320), Epilogue::Gelu)),
     ("gemm 1x1280x1280, 5% outliers", |b| gemm(b, [1, 1280, 1280], every(20, 1280), Epilogue::Store)),

@@ -1,5 +1,5 @@
-//! The most products that one core can add up in a second, instruction by instruction: an upper bound for every kernel on it.
-//! Operands stay in registers.
+//! The most products that one core can add up in a second, instruction by instruction: an upper bound for
+//! every kernel on it. Operands stay in registers.
 
 use std::time::Instant;
 
@@ -53,7 +53,8 @@ mod probes {
             fn $name(turns: u64) {
                 #[target_feature(enable = $features)]
                 fn run(turns: u64) {
-                    // SAFETY: the instructions read and write registers alone, all of them declared; the features are enabled.
+                    // SAFETY: the instructions read and write registers alone, all of them declared; the
+                    // features are enabled.
                     unsafe {
                         asm!(
                             "2:",
@@ -107,7 +108,8 @@ mod probes {
             fn $name(turns: u64) {
                 #[target_feature(enable = $features)]
                 fn run(turns: u64) {
-                    // SAFETY: the instructions read and write registers alone, all of them declared; the features are enabled.
+                    // SAFETY: the instructions read and write registers alone, all of them declared; the
+                    // features are enabled.
                     unsafe {
                         asm!(
                             "2:",

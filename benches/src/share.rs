@@ -12,8 +12,8 @@ use crate::peak::Probe;
 const ROUNDS: usize = 9;
 const SHORTEST: Duration = Duration::from_millis(50);
 
-/// Prints products per second of every backend, for `rows` x `outputs` x `inputs`, and their share of the peak on one core.
-/// Probes and backends take turns, so that all meet the same clock and neighbours.
+/// Prints products per second of every backend, for `rows` x `outputs` x `inputs`, and their share of the
+/// peak on one core. Probes and backends take turns, so that all meet the same clock and neighbours.
 pub fn print(rows: usize, outputs: usize, inputs: usize) {
     let input = LinearInput::new(rows, outputs, inputs, vec![]);
     let probes = Probe::int8();

@@ -1,6 +1,8 @@
-//! Memory at the addresses that core needs: model files and arenas begin at a multiple of [`ALIGN`](crate::ALIGN) bytes.
+//! Memory at the addresses that core needs: model files and arenas begin at a multiple of
+//! [`ALIGN`](crate::ALIGN) bytes.
 
-/// A value at a multiple of 64 bytes: `static mut` or local arenas, and model files in the binary ([`include_model!`](crate::include_model)).
+/// A value at a multiple of 64 bytes: `static mut` or local arenas, and model files in the binary
+/// ([`include_model!`](crate::include_model)).
 ///
 /// ```
 /// use foldpoint_core::{ALIGN, Aligned};
@@ -12,8 +14,8 @@
 #[repr(C, align(64))]
 pub struct Aligned<T: ?Sized>(pub T);
 
-/// The bytes of a model file, put into the binary where [`ModelFile::parse`](crate::format::ModelFile::parse) can read them in place; the
-/// path is that of `include_bytes!`.
+/// The bytes of a model file, put into the binary where [`ModelFile::parse`](crate::format::ModelFile::parse)
+/// can read them in place; the path is that of `include_bytes!`.
 ///
 /// ```
 /// use foldpoint_core::format::ModelFile;

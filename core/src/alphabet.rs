@@ -10,8 +10,8 @@ pub const PAD: u8 = 1;
 pub const EOS: u8 = 2;
 /// Number of the first residue token; those before it are `<cls>`, `<pad>`, `<eos>` and `<unk>`.
 pub const FIRST_RESIDUE: u8 = 4;
-/// Residue letters in the order of their tokens, from [`FIRST_RESIDUE`] on. The first 20 are the standard amino acids, the
-/// next is X.
+/// Residue letters in the order of their tokens, from [`FIRST_RESIDUE`] on. The first 20 are the standard
+/// amino acids, the next is X.
 pub const RESIDUES: &[u8] = b"LAGVSERTIDPKQNFYMHWCXBUZO";
 /// How many of [`RESIDUES`] are standard amino acids.
 pub const STANDARD: usize = 20;

@@ -1,8 +1,9 @@
 //! Working memory: one caller-given byte slice, from which typed pieces are taken.
 //!
-//! What lies in the arena is a struct with one function, generic over a [`Source`], that takes its pieces in their order. From a [`Counter`]
-//! that function finds how many bytes they need and where each begins, from an [`Arena`] it takes them to be written, from a [`Reader`] to be
-//! read by all workers: so that what is counted, what is written and what is read can't differ.
+//! What lies in the arena is a struct with one function, generic over a [`Source`], that takes its pieces in
+//! their order. From a [`Counter`] that function finds how many bytes they need and where each begins, from
+//! an [`Arena`] it takes them to be written, from a [`Reader`] to be read by all workers: so that what is
+//! counted, what is written and what is read can't differ.
 
 use bytemuck::Pod;
 use core::fmt::Debug;
@@ -29,7 +30,8 @@ pub enum ArenaError {
     /// The number of bytes does not fit the machine's address width.
     #[error("the working memory exceeds this machine's address width")]
     TooLarge,
-    /// An [`Executor`](crate::executor::Executor) handed out a chunk or a scratch part that is not as it was asked for.
+    /// An [`Executor`](crate::executor::Executor) handed out a chunk or a scratch part that is not as it was
+    /// asked for.
     #[error("the executor handed out a chunk of another size than it was asked for")]
     WrongChunk,
 }
@@ -107,7 +109,8 @@ impl<'m> Arena<'m> {
         }
     }
 
-    /// As [`new`](Self::new), for memory of which `needed` bytes are going to be taken: fewer are refused with both numbers.
+    /// As [`new`](Self::new), for memory of which `needed` bytes are going to be taken: fewer are refused
+    /// with both numbers.
     ///
     /// # Errors
     /// [`ArenaError::TooSmall`], [`ArenaError::Misaligned`]

@@ -1,8 +1,8 @@
 //! Who runs the pieces of an operation: one after another, or on the caller's threads.
 //!
-//! Core has no threads. An operation that can be split hands its output (`data`) and its working memory (`scratch`)
-//! to an [`Executor`], which cuts both and calls a function for every chunk. A chunk's result depends on nothing but
-//! its index and the shared inputs, so the number of workers never changes a bit.
+//! Core has no threads. An operation that can be split hands its output (`data`) and its working memory
+//! (`scratch`) to an [`Executor`], which cuts both and calls a function for every chunk. A chunk's result
+//! depends on nothing but its index and the shared inputs, so the number of workers never changes a bit.
 
 use core::iter;
 
@@ -17,8 +17,8 @@ pub trait Executor: Sync {
     /// How many chunks may run at the same time (at least 1).
     fn workers(&self) -> usize;
 
-    /// Calls `work` exactly once for each of [`chunks`]`(data, sizes)`, in any order. `scratch` is cut into [`workers`](Self::workers)
-    /// equal parts; no two calls have the same one at the same time.
+    /// Calls `work` exactly once for each of [`chunks`]`(data, sizes)`, in any order. `scratch` is cut into
+    /// [`workers`](Self::workers) equal parts; no two calls have the same one at the same time.
     fn for_each_pair(&self, data: [&mut [u8]; 2], sizes: [usize; 2], scratch: &mut [u8], work: &PairWork);
 
     /// [`for_each_pair`](Self::for_each_pair) for an output that is in one piece.
@@ -29,8 +29,9 @@ pub trait Executor: Sync {
     }
 }
 
-/// Cuts both slices into pieces of so many bytes (the last may be shorter): chunk `i` has both their pieces number `i`. There are as many chunks as
-/// pieces of the first slice; where the second has no more, its piece is empty.
+/// Cuts both slices into pieces of so many bytes (the last may be shorter): chunk `i` has both their pieces
+/// number `i`. There are as many chunks as pieces of the first slice; where the second has no more, its piece
+/// is empty.
 pub fn chunks(
     [first, second]: [&mut [u8]; 2],
     sizes: [usize; 2],

@@ -1,9 +1,10 @@
 //! ESM-2 and ESMFold in integer arithmetic: from amino acids to contact map, embeddings and coordinates.
 //!
-//! `no_std`, no heap, no float: a model file is a read-only byte slice, an input is a token slice, all working memory is one arena that the
-//! caller hands in, and everything between is integers. Any machine, any number of workers and any instruction set give the same bits. No
-//! input, however damaged or hostile, makes it panic: everything is a typed error. The arithmetic is specified in `docs/ARITHMETIC.md`, the
-//! file format in `docs/FORMAT.md` of the repository.
+//! `no_std`, no heap, no float: a model file is a read-only byte slice, an input is a token slice, all
+//! working memory is one arena that the caller hands in, and everything between is integers. Any machine, any
+//! number of workers and any instruction set give the same bits. No input, however damaged or hostile, makes
+//! it panic: everything is a typed error. The arithmetic is specified in `docs/ARITHMETIC.md`, the file
+//! format in `docs/FORMAT.md` of the repository.
 //!
 //! # Contacts
 //! ```
@@ -39,8 +40,8 @@
 //! ```
 //!
 //! # Bare metal
-//! Without a heap the model lies in flash, and the arena is a static; `examples/bare-metal` runs this on a Cortex-M4 and on RISC-V. How many
-//! bytes of stack each call takes beside the arena is in `docs/MEMORY.md`.
+//! Without a heap the model lies in flash, and the arena is a static; `examples/bare-metal` runs this on a
+//! Cortex-M4 and on RISC-V. How many bytes of stack each call takes beside the arena is in `docs/MEMORY.md`.
 //! ```
 //! use foldpoint_core::esm::{LanguageModel, Request};
 //! use foldpoint_core::{Aligned, Runtime, format::ModelFile, include_model};
@@ -57,15 +58,17 @@
 //! ```
 //!
 //! # Instruction sets
-//! [`Isa::best`] is the best one of the machine with the feature `std`; without it there is no way to ask the machine, and it is the best
-//! of those that the crate is compiled for (`-C target-cpu`, `-C target-feature`). [`Isa::detection`] says which of both it was,
-//! [`Isa::by_name`] names one.
+//! [`Isa::best`] is the best one of the machine with the feature `std`; without it there is no way to ask the
+//! machine, and it is the best of those that the crate is compiled for (`-C target-cpu`, `-C
+//! target-feature`). [`Isa::detection`] says which of both it was, [`Isa::by_name`] names one.
 //!
 //! # Features
 //! All are off by default.
-//! - `std`: the machine is asked which instruction sets it has, and there is `AlignedBytes`, aligned memory on the heap.
-//! - `kernels`: what benches, tests and writers of model files use of the engine itself is public too: `fixed`, `arena`, `quant`, `kernels`,
-//!   `nn`, `structure` and `heads`. Nothing holds for those from one version to the next.
+//! - `std`: the machine is asked which instruction sets it has, and there is `AlignedBytes`, aligned memory
+//!   on the heap.
+//! - `kernels`: what benches, tests and writers of model files use of the engine itself is public too:
+//!   `fixed`, `arena`, `quant`, `kernels`, `nn`, `structure` and `heads`. Nothing holds for those from one
+//!   version to the next.
 //!
 //! The least version of Rust that compiles it is 1.95.
 //!

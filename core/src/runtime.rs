@@ -5,7 +5,8 @@ use crate::kernels::Isa;
 use crate::nn::Context;
 use core::fmt;
 
-/// The instruction set and the workers of a run. No bit of a result depends on either; the size of the arena depends on the number of workers.
+/// The instruction set and the workers of a run. No bit of a result depends on either; the size of the arena
+/// depends on the number of workers.
 #[derive(Clone, Copy)]
 pub struct Runtime<'r> {
     isa: Isa,

@@ -1,4 +1,5 @@
-//! Gzip as it is found: one member or several (also bgzip's), blanks or zeros between them, rubbish behind the last.
+//! Gzip as it is found: one member or several (also bgzip's), blanks or zeros between them, rubbish behind
+//! the last.
 
 use std::cell::Cell;
 use std::io::{self, BufRead, Read};
@@ -13,7 +14,8 @@ use crate::lookahead::Lookahead;
 pub(crate) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// The same, with the method, which is deflate in every gzip file.
 const MAGIC_AND_METHOD: [u8; 3] = [0x1f, 0x8b, 8];
-/// The beginning of bgzip's field in a member's header: with it every member is a block, and the last block is empty.
+/// The beginning of bgzip's field in a member's header: with it every member is a block, and the last block
+/// is empty.
 const BGZIP_FIELD: &[u8] = b"BC\x02\x00";
 
 /// Reads what all members hold.
@@ -32,7 +34,8 @@ impl<R: Read> Members<R> {
         Self { member: Some(GzDecoder::new(input)), length: 0, trailing }
     }
 
-    /// What comes after a member: another one, or the end. `last` is it the empty block that ends bgzip's files, or no block.
+    /// What comes after a member: another one, or the end. `last` is it the empty block that ends bgzip's
+    /// files, or no block.
     fn after(&mut self, mut input: Lookahead<R>, last: bool) -> io::Result<Option<GzDecoder<Lookahead<R>>>> {
         let blanks = skip(&mut input, |byte| byte == 0 || byte.is_ascii_whitespace())?;
         if input.peek(MAGIC.len()).starts_with(&MAGIC) {

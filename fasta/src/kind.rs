@@ -77,7 +77,8 @@ const PDB: &str = "a PDB file (give its sequences as FASTA)";
 const ALIGNMENT: &str = "an alignment (give the unaligned sequences as FASTA)";
 const HTML: &str = "a web page (save the FASTA file itself)";
 
-/// The encoding of text that begins with `head`, if that is UTF-16: by its byte order mark, or since every second byte is 0.
+/// The encoding of text that begins with `head`, if that is UTF-16: by its byte order mark, or since every
+/// second byte is 0.
 pub(crate) fn utf16(head: &[u8]) -> Option<&'static Encoding> {
     match head {
         [0xff, 0xfe, ..] => Some(UTF_16LE),

@@ -11,11 +11,12 @@
 //! | blanks in and around a line, of any script | ignored, as by other readers of FASTA |
 //! | a line that begins with `;` | a comment; if residues come before any `>`, the first such line is their header |
 //!
-//! Lines end with LF, CRLF or CR, each as it likes. Text is UTF-8 or UTF-16, with a byte order mark or without; headers that
-//! are neither are read as Windows-1252. Gzip is recognised by its content, of several members too.
+//! Lines end with LF, CRLF or CR, each as it likes. Text is UTF-8 or UTF-16, with a byte order mark or
+//! without; headers that are neither are read as Windows-1252. Gzip is recognised by its content, of several
+//! members too.
 //!
-//! An error in one record leaves the others usable, and an unreadable file the other files. A record that isn't understood is
-//! an error; never does a record get another's residues.
+//! An error in one record leaves the others usable, and an unreadable file the other files. A record that
+//! isn't understood is an error; never does a record get another's residues.
 
 mod error;
 mod file;
@@ -45,14 +46,16 @@ use records::Record;
 /// One accepted record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sequence {
-    /// What tables show: the first word of the header as it was typed, or the stem where that is missing or another record
-    /// of the run has it too. Unique within a [`Batch`]; [`Place::id`] is always the word as it was typed.
+    /// What tables show: the first word of the header as it was typed, or the stem where that is missing or
+    /// another record of the run has it too. Unique within a [`Batch`]; [`Place::id`] is always the word as
+    /// it was typed.
     pub id: String,
     /// The whole header line, without the `>` and without blanks around it.
     pub header: String,
     /// The beginning of its files' names ([`names`]); unique within a [`Batch`], also if case is ignored.
     pub stem: String,
-    /// Upper-case letters, the 20 amino acids and X, or [`MASK`]; those of all chains, one chain after another.
+    /// Upper-case letters, the 20 amino acids and X, or [`MASK`]; those of all chains, one chain after
+    /// another.
     pub residues: Vec<u8>,
     /// How many residues each chain has, at least 1.
     pub chain_lengths: Vec<usize>,
@@ -112,7 +115,8 @@ impl Batch {
         })
     }
 
-    /// The batch for a computation that needs every residue, such as folding: records with a mask are rejected.
+    /// The batch for a computation that needs every residue, such as folding: records with a mask are
+    /// rejected.
     pub fn without_masks(self) -> Self {
         self.reject(|sequence| Some((Place::clone(sequence.mask.as_ref()?), RecordProblem::Masked)))
     }
@@ -175,8 +179,8 @@ impl Batch {
     }
 }
 
-/// Reads files, folders of files (`*.fa`, `*.fas`, `*.fasta`, `*.faa`, and the same with `.gz`) and, as `-`, the standard
-/// input. What is wrong with one of them, or with a record, is in the batch.
+/// Reads files, folders of files (`*.fa`, `*.fas`, `*.fasta`, `*.faa`, and the same with `.gz`) and, as `-`,
+/// the standard input. What is wrong with one of them, or with a record, is in the batch.
 pub fn read_paths(paths: &[impl AsRef<Path>], max_len: usize) -> Batch {
     let mut files = Files::default();
     let paths = paths::files(paths, &mut files.warnings);

@@ -22,7 +22,8 @@ impl<R: BufRead> Lines<R> {
         Self { input, number: 0, after_cr: false, saw_lf: false, saw_cr: false }
     }
 
-    /// Reads the next line into `line`, without its end, and returns its number, from 1; `None` at the end of the input.
+    /// Reads the next line into `line`, without its end, and returns its number, from 1; `None` at the end of
+    /// the input.
     pub fn next(&mut self, line: &mut Vec<u8>) -> io::Result<Option<u64>> {
         line.clear();
         let mut begun = false;

@@ -3,9 +3,11 @@
 //! - The name is the identifier (the first word of the header), made safe.
 //! - Records with the same identifier take as many more words of their headers as tell them from each other.
 //! - A record without a letter or digit in its header is named by its file and its number there.
-//! - What is still equal, ignoring case, gets `_2`, `_3` and so on behind it; no such name is one that another record has.
+//! - What is still equal, ignoring case, gets `_2`, `_3` and so on behind it; no such name is one that
+//!   another record has.
 //!
-//! Only headers matter, so a record that can't be run keeps its name from others, and names don't depend on what is done.
+//! Only headers matter, so a record that can't be run keeps its name from others, and names don't depend on
+//! what is done.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -69,7 +71,8 @@ impl Names {
         ids.into_iter().zip(stems).map(|(id, stem)| Name { id, stem }).collect()
     }
 
-    /// For each record of a group with the same first word, how many words tell it from those whose headers differ.
+    /// For each record of a group with the same first word, how many words tell it from those whose headers
+    /// differ.
     fn tell_apart(&self, group: &mut [usize], needed: &mut [usize]) {
         let header = |index: usize| words(&self.records[index].0);
         group.sort_by(|&a, &b| header(a).cmp(header(b)).then(a.cmp(&b)));
@@ -122,9 +125,9 @@ fn folded(name: &str) -> String {
 
 /// `text` made safe as the beginning of a file name on any system, at most 200 bytes.
 ///
-/// In Unicode NFC, letters, digits and marks of every script and `_`, `-`, `+`, `@`, `.` stay; what is between them becomes
-/// one `_`. Dots at the end go, a `-` or `.` at the beginning becomes `_`, and `_` is put before what Windows reserves for
-/// devices. Different texts can give the same name.
+/// In Unicode NFC, letters, digits and marks of every script and `_`, `-`, `+`, `@`, `.` stay; what is
+/// between them becomes one `_`. Dots at the end go, a `-` or `.` at the beginning becomes `_`, and `_` is
+/// put before what Windows reserves for devices. Different texts can give the same name.
 fn safe(text: &str) -> String {
     let keep = |c: char| c.is_alphanumeric() || is_combining_mark(c) || "_-+@.".contains(c);
     let mut name = String::new();
@@ -166,7 +169,8 @@ fn is_device(name: &str) -> bool {
     })
 }
 
-/// `id` made safe as a name of ASCII letters, digits, `_`, `-`, `+`, `@` and `.`, for formats that allow nothing else.
+/// `id` made safe as a name of ASCII letters, digits, `_`, `-`, `+`, `@` and `.`, for formats that allow
+/// nothing else.
 pub fn ascii_name(id: &str) -> String {
     safe(id).chars().map(|c| if c.is_ascii() { c } else { '_' }).collect()
 }

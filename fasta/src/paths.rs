@@ -1,4 +1,5 @@
-//! What was given on a command line, as files: folders become the FASTA files in them, and no file comes twice.
+//! What was given on a command line, as files: folders become the FASTA files in them, and no file comes
+//! twice.
 
 use std::collections::HashSet;
 use std::io;
@@ -8,10 +9,12 @@ use crate::error::{FastaError, Warning};
 
 /// Endings of FASTA files in a folder. `.fna` and `.ffn` are nucleotides by convention.
 const ENDINGS: [&str; 4] = ["fa", "fas", "fasta", "faa"];
-/// Endings behind them of compressed files; those that can't be read are taken too, so that an error names them.
+/// Endings behind them of compressed files; those that can't be read are taken too, so that an error names
+/// them.
 const COMPRESSED: [&str; 7] = ["gz", "bgz", "bz2", "xz", "zst", "zip", "z"];
 
-/// The files that `paths` stand for, in order; those of a folder by name. `-`, the standard input, stays as it is.
+/// The files that `paths` stand for, in order; those of a folder by name. `-`, the standard input, stays as
+/// it is.
 pub(crate) fn files(
     paths: &[impl AsRef<Path>],
     warnings: &mut Vec<Warning>,

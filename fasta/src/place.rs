@@ -10,7 +10,8 @@ pub struct Place {
     pub file: String,
     /// Line, from 1. Lines end with LF, CRLF or CR.
     pub line: u64,
-    /// Column in bytes (of UTF-8, where the file was something else), from 1; `None` where the whole line or record is meant.
+    /// Column in bytes (of UTF-8, where the file was something else), from 1; `None` where the whole line or
+    /// record is meant.
     pub column: Option<usize>,
     /// Number of the record in the file, from 1.
     pub record: usize,

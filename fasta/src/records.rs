@@ -116,7 +116,8 @@ impl<R: BufRead> Records<R> {
         match (text.first(), &mut self.open) {
             (None, _) => {}
             (Some(b'>'), open) => {
-                // Behind `<mask` nobody can tell whether this ends the mask or begins a record: neither is guessed.
+                // Behind `<mask` nobody can tell whether this ends the mask or begins a record: neither is
+                // guessed.
                 let ambiguous = open.as_ref().is_some_and(|open| open.cleaner.awaits_bracket());
                 self.old_style = false;
                 let before = self.begin(number, &text[1..]);
@@ -140,8 +141,8 @@ impl<R: BufRead> Records<R> {
         Ok(None)
     }
 
-    /// A line that begins with `;` is a comment; but where the first record's header does, it can also be a header: behind
-    /// a `*` it is.
+    /// A line that begins with `;` is a comment; but where the first record's header does, it can also be a
+    /// header: behind a `*` it is.
     fn comment(&mut self, number: u64, text: &[u8]) -> Option<Record> {
         match &mut self.open {
             None => {

@@ -2,7 +2,8 @@
 
 use encoding_rs::WINDOWS_1252;
 
-/// Whether `c` is a blank: white space of any script, or nothing that can be seen (a byte order mark, zero-width blanks).
+/// Whether `c` is a blank: white space of any script, or nothing that can be seen (a byte order mark,
+/// zero-width blanks).
 pub(crate) fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'..='\u{200d}' | '\u{2060}')
 }
@@ -25,8 +26,8 @@ pub(crate) fn words(header: &str) -> impl Iterator<Item = &str> {
     header.split(is_blank).filter(|word| !word.is_empty())
 }
 
-/// A header's text without blanks around it, and whether it was UTF-8; what is not is read as Windows-1252, where every byte
-/// is some character, so that different headers stay different.
+/// A header's text without blanks around it, and whether it was UTF-8; what is not is read as Windows-1252,
+/// where every byte is some character, so that different headers stay different.
 pub(crate) fn header(bytes: &[u8]) -> (String, bool) {
     let (text, valid) = match std::str::from_utf8(bytes) {
         Ok(text) => (text.into(), true),

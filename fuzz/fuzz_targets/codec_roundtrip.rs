@@ -1,5 +1,5 @@
-//! Any codec record is refused or keeps its promise: every value is stored to within half a step of its own region, larger
-//! values never get smaller codes, and what is read back is stored as itself.
+//! Any codec record is refused or keeps its promise: every value is stored to within half a step of its own
+//! region, larger values never get smaller codes, and what is read back is stored as itself.
 #![no_main]
 
 use foldpoint_core::Isa;
@@ -45,8 +45,8 @@ fn check(input: &mut Unstructured) -> Result<()> {
     Ok(())
 }
 
-/// The largest error of `x`: half a step (which may be odd: half a unit more is rounded down), or the distance to the
-/// outermost level.
+/// The largest error of `x`: half a step (which may be odd: half a unit more is rounded down), or the
+/// distance to the outermost level.
 fn bound(codec: &Codec, x: i64, exponent: u8) -> u64 {
     let (low, high, step) = match codec {
         Codec::Wide { step } => (-32767 * i64::from(*step), 32767 * i64::from(*step), *step),

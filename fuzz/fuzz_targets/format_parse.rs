@@ -11,9 +11,9 @@ fuzz_target!(|data: &[u8]| {
     read_everything(&with_right_checksums(data));
 });
 
-/// A file with `data` after a header that agrees with it, filled up to a whole number of 64-byte blocks. The first
-/// byte of `data` is the number of tensors. No fuzzer finds a CRC-32 by chance; with this it reaches every check
-/// behind the checksums of header and directory.
+/// A file with `data` after a header that agrees with it, filled up to a whole number of 64-byte blocks. The
+/// first byte of `data` is the number of tensors. No fuzzer finds a CRC-32 by chance; with this it reaches
+/// every check behind the checksums of header and directory.
 fn with_right_checksums(data: &[u8]) -> Vec<u8> {
     let Some((&tensor_count, rest)) = data.split_first() else { return Vec::new() };
     let mut rest = rest.to_vec();

@@ -1,4 +1,5 @@
-//! Linear layers, attention, contact maps and products of codes on arbitrary values and shapes: every backend gives the specification's bits.
+//! Linear layers, attention, contact maps and products of codes on arbitrary values and shapes: every backend
+//! gives the specification's bits.
 #![no_main]
 
 use foldpoint_core::Isa;

@@ -5,8 +5,8 @@
 //!   its unit;
 //! - [`checkpoint`] finds the tensors, whoever wrote them;
 //! - [`mod@reference`] is the float forward pass, layer by layer;
-//! - [`scheme`] is what a user may choose, [`calibrate`] chooses the rest from values seen, [`encode`] makes the
-//!   integers;
+//! - [`scheme`] is what a user may choose, [`calibrate`] chooses the rest from values seen, [`encode`] makes
+//!   the integers;
 //! - [`writer`] lays out a model file.
 
 pub mod calibrate;

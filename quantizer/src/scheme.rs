@@ -135,8 +135,9 @@ impl Scheme {
 const OUTLIERS: f64 = 0.05;
 
 impl Scheme {
-    /// The choices for a folding checkpoint by default. Nearly all that a fold loses to 8-bit inputs is lost in the language model, whose
-    /// hidden states every pass reads, and there two limbs cost least: it works on residues, the trunk on pairs.
+    /// The choices for a folding checkpoint by default. Nearly all that a fold loses to 8-bit inputs is lost
+    /// in the language model, whose hidden states every pass reads, and there two limbs cost least: it works
+    /// on residues, the trunk on pairs.
     pub fn folding() -> Self {
         let scheme = Self::default();
         let language_model = PartScheme { activations: Activations::TwoLimbs, ..scheme.language_model };

@@ -141,8 +141,8 @@ impl ModelWriter {
         Ok(file)
     }
 
-    /// Writes the file whole or not at all: into a temporary file in the same folder, which is synced and then takes
-    /// the place of whatever `path` was.
+    /// Writes the file whole or not at all: into a temporary file in the same folder, which is synced and
+    /// then takes the place of whatever `path` was.
     ///
     /// # Errors
     /// [`WriteError::Io`], whereupon `path` is as it was before, or [`WriteError::TooMany`].

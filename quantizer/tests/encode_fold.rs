@@ -38,8 +38,8 @@ fn product(a: &[f64], b: &[f64], inputs: usize) -> Vec<f64> {
     a.chunks_exact(inputs).flat_map(|row| (0..columns).map(move |c| cell(row, c))).collect()
 }
 
-/// Asserts that Linear `name` has these weights, to half a step of its codes, and this bias, to half a unit: in its output's
-/// unit per input of 2^-16, and in its output's unit.
+/// Asserts that Linear `name` has these weights, to half a step of its codes, and this bias, to half a unit:
+/// in its output's unit per input of 2^-16, and in its output's unit.
 fn assert_linear(file: &ModelFile, name: &str, weights: &[f64], bias: &[f64]) {
     let part = |part: &str| file.tensor(&format!("{name}.{part}")).unwrap_or_else(|| panic!("{name}.{part}"));
     let outputs = bias.len();
@@ -235,7 +235,8 @@ fn linears_of_the_same_rows_are_joined_and_wide_rows_are_cut() {
     assert_linear(&file, "fold.structure.attention.output.1", &columns(51, 36), &[0.0; 24]);
 }
 
-/// (bits of a residual site's codes, outlier channels of a Linear) in language model, trunk and structure module.
+/// (bits of a residual site's codes, outlier channels of a Linear) in language model, trunk and structure
+/// module.
 fn choices(options: &[&str]) -> ([i32; 2], [usize; 3]) {
     let model = tiny(options);
     let file = ModelFile::parse(model.bytes()).unwrap();

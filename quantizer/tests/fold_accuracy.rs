@@ -10,8 +10,8 @@ const SEQUENCES: &str = ">a\nMKTAYIA\n>b\nRQISFVKDHCNEPGLV\n>c\nWX\n";
 const TOKENS: [&[u8]; 2] =
     [&[0, 20, 15, 11, 5, 19, 12, 5, 2], &[0, 10, 16, 12, 8, 18, 7, 15, 13, 21, 23, 17, 9, 14, 6, 4, 7, 2]];
 
-/// The fixture's weights are random, so nothing holds errors back as training does. Measured (default, 1 pass): positions
-/// within 0.27 A, pLDDT 0.0013, aligned error 0.06 A, pTM 1.2e-5; 3 passes: CA lDDT 0.93.
+/// The fixture's weights are random, so nothing holds errors back as training does. Measured (default, 1
+/// pass): positions within 0.27 A, pLDDT 0.0013, aligned error 0.06 A, pTM 1.2e-5; 3 passes: CA lDDT 0.93.
 #[test]
 fn a_random_model_folds_as_in_floats() {
     let path = golden("esmfold-tiny");

@@ -13,7 +13,8 @@ use quantizer::reference::{Observer, Site, Want};
 use safetensors::SafeTensors;
 use safetensors::tensor::{TensorView, serialize_to_file};
 
-/// Largest difference allowed between the reference and PyTorch, relative to the larger of 1 and PyTorch's value.
+/// Largest difference allowed between the reference and PyTorch, relative to the larger of 1 and PyTorch's
+/// value.
 const TOLERANCE: f32 = 1e-4;
 /// The same for positions, in angstroms.
 const POSITIONS: f32 = 1e-3;

@@ -1,4 +1,5 @@
-//! Folding at esmfold_v1's widths (2 blocks, random weights): the float reference against PyTorch, the integer model against both.
+//! Folding at esmfold_v1's widths (2 blocks, random weights): the float reference against PyTorch, the
+//! integer model against both.
 
 mod fixture;
 

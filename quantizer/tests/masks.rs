@@ -1,5 +1,5 @@
-//! Masked sequences in integers against what PyTorch computes with them: token dropout's scale and zeros are in the golden
-//! fixtures, and an engine that left them out would be off by far more than quantization is.
+//! Masked sequences in integers against what PyTorch computes with them: token dropout's scale and zeros are
+//! in the golden fixtures, and an engine that left them out would be off by far more than quantization is.
 
 mod fixture;
 

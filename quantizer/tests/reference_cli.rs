@@ -207,7 +207,8 @@ fn errors_name_the_file_and_leave_a_status() {
     assert!(message.contains("file: "), "{message}");
 }
 
-/// Quantizes the smallest checkpoint with these calibration sequences; returns what was said, and the model file.
+/// Quantizes the smallest checkpoint with these calibration sequences; returns what was said, and the model
+/// file.
 fn quantize(name: &str, fasta: &[u8]) -> (bool, String, Vec<u8>) {
     let folder = tempfile::tempdir().unwrap();
     let (path, out) = (folder.path().join(name), folder.path().join("out.fpm"));

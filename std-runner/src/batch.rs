@@ -1,8 +1,8 @@
 //! Many sequences on many threads.
 //!
-//! Short sequences run one per thread, each in its own working memory, because that wastes nothing; long ones run one after
-//! another with all threads inside. The numbers are the same either way. How much memory all of it takes is settled
-//! before anything runs.
+//! Short sequences run one per thread, each in its own working memory, because that wastes nothing; long ones
+//! run one after another with all threads inside. The numbers are the same either way. How much memory all of
+//! it takes is settled before anything runs.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -73,8 +73,9 @@ struct Schedule<E> {
 }
 
 impl Runner {
-    /// Runs `task` on every sequence and hands each result and the time it took to `finish`, on the thread that made it.
-    /// What `finish` returns goes to `report`, in the order of `sequences`. `status` is told how far a sequence is.
+    /// Runs `task` on every sequence and hands each result and the time it took to `finish`, on the thread
+    /// that made it. What `finish` returns goes to `report`, in the order of `sequences`. `status` is told
+    /// how far a sequence is.
     ///
     /// # Errors
     /// Only if the system refuses threads; the sequences' own errors go to `report`.
@@ -165,7 +166,8 @@ impl Runner {
     }
 }
 
-/// How many of the sequences with these needs (the largest first) fit side by side: at most `threads`, at least one.
+/// How many of the sequences with these needs (the largest first) fit side by side: at most `threads`, at
+/// least one.
 fn side_by_side(needs: &[(u64, usize)], threads: usize, limit: u64) -> usize {
     let mut left = limit;
     let fits = |&&(needed, _): &&(u64, usize)| match left.checked_sub(needed) {

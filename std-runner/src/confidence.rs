@@ -1,5 +1,5 @@
-//! How far a fold can be trusted: its scores under the names that [Boltz](https://github.com/jwohlwend/boltz) gives them, and a
-//! warning in words where they are low.
+//! How far a fold can be trusted: its scores under the names that [Boltz](https://github.com/jwohlwend/boltz)
+//! gives them, and a warning in words where they are low.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,8 @@ use crate::engine::decode_probability;
 use crate::fold::FoldPrediction;
 use crate::output::structure::{Model, Residue};
 
-/// Mean pLDDT over CA below which a fold is mostly wrong or disordered (as the AlphaFold database: "very low").
+/// Mean pLDDT over CA below which a fold is mostly wrong or disordered (as the AlphaFold database: "very
+/// low").
 pub const VERY_LOW_PLDDT: f64 = 50.0;
 /// Mean pLDDT over CA below which a fold is uncertain ("low").
 pub const LOW_PLDDT: f64 = 70.0;
@@ -22,13 +23,14 @@ pub const LOW_IPTM: f64 = 0.6;
 /// ipTM below which it is uncertain.
 pub const HIGH_IPTM: f64 = 0.8;
 
-/// Residues whose CB (CA of glycine) is nearer than this, in ångström, to that of another chain are at an interface.
+/// Residues whose CB (CA of glycine) is nearer than this, in ångström, to that of another chain are at an
+/// interface.
 const INTERFACE: f64 = 8.0;
 /// What a residue at an interface counts for in `complex_iplddt`; others count once.
 const INTERFACE_WEIGHT: f64 = 10.0;
 
-/// Scores of a fold, 0 to 1, as in Boltz's `confidence_*.json`. What ESMFold has no head for (`complex_pde`, `complex_ipde`) and
-/// what needs a ligand (`ligand_iptm`) is left out.
+/// Scores of a fold, 0 to 1, as in Boltz's `confidence_*.json`. What ESMFold has no head for (`complex_pde`,
+/// `complex_ipde`) and what needs a ligand (`ligand_iptm`) is left out.
 ///
 /// Chains are numbered from 0. Scores are rounded to four decimals: their unit is 2^-16.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -47,7 +49,8 @@ pub struct Confidence {
     pub complex_iplddt: f64,
     /// Predicted TM-score of each chain, with the whole's length in it.
     pub chains_ptm: BTreeMap<usize, f64>,
-    /// `[a][b]`: predicted TM-score over the residues of chain a, the structures aligned at the best residue of chain b.
+    /// `[a][b]`: predicted TM-score over the residues of chain a, the structures aligned at the best residue
+    /// of chain b.
     pub pair_chains_iptm: BTreeMap<usize, BTreeMap<usize, f64>>,
 }
 
@@ -75,8 +78,8 @@ impl Confidence {
         }
     }
 
-    /// One sentence about what is low, if anything is. `residues` are those of all chains, `errors` says whether the predicted aligned errors
-    /// are written.
+    /// One sentence about what is low, if anything is. `residues` are those of all chains, `errors` says
+    /// whether the predicted aligned errors are written.
     pub fn warning(&self, residues: usize, errors: bool) -> Option<String> {
         let (plddt, several) = (100.0 * self.complex_plddt, self.chains_ptm.len() > 1);
         let mut doubts = Vec::new();

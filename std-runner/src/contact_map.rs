@@ -13,9 +13,9 @@ pub fn decode(contacts: &[u16]) -> Vec<f32> {
     contacts.iter().map(|&p| decode_probability(p)).collect()
 }
 
-/// Pairs (i, j, p), i < j from 0, with p above `threshold`, in order of (i, j). Residues of one chain are at least
-/// `separation` apart; those of two chains have no distance in sequence, and count always. `chains` has the chains' lengths,
-/// which add up to the map's.
+/// Pairs (i, j, p), i < j from 0, with p above `threshold`, in order of (i, j). Residues of one chain are at
+/// least `separation` apart; those of two chains have no distance in sequence, and count always. `chains` has
+/// the chains' lengths, which add up to the map's.
 pub fn pairs_above<'m>(
     probabilities: &'m [f32],
     chains: &[usize],
@@ -36,8 +36,9 @@ fn numbered(chains: &[usize]) -> impl Iterator<Item = (usize, usize)> {
     chains.iter().enumerate().flat_map(|(chain, &length)| (1..=length).map(move |number| (chain, number)))
 }
 
-/// Writes the pairs of [`pairs_above`] as a table: `i` and `j`, rows and columns of the map from 1, and the probability. If
-/// there are several chains, the names that they have in structures and the residues' numbers in them follow.
+/// Writes the pairs of [`pairs_above`] as a table: `i` and `j`, rows and columns of the map from 1, and the
+/// probability. If there are several chains, the names that they have in structures and the residues' numbers
+/// in them follow.
 ///
 /// # Errors
 /// The writer's.

@@ -29,8 +29,8 @@ pub fn cls(hidden: &[i32], width: usize) -> &[i32] {
     &hidden[..width]
 }
 
-/// Which hidden states an option asks for: `last`, `all`, or numbers, or several of them separated by commas. Negative
-/// numbers count from the last, which is -1. In ascending order, each once.
+/// Which hidden states an option asks for: `last`, `all`, or numbers, or several of them separated by commas.
+/// Negative numbers count from the last, which is -1. In ascending order, each once.
 ///
 /// # Errors
 /// A sentence that says what was expected.

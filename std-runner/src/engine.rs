@@ -22,7 +22,8 @@ pub struct Request {
     pub contacts: bool,
     /// Language-model logits.
     pub logits: bool,
-    /// Hidden states to keep: 0 is the embedding, k the output of layer k, the last one after the final LayerNorm.
+    /// Hidden states to keep: 0 is the embedding, k the output of layer k, the last one after the final
+    /// LayerNorm.
     pub layers: Vec<usize>,
 }
 
@@ -72,7 +73,8 @@ impl<'a> Engine<'a> {
         Ok(self.model.arena_bytes(length.saturating_add(2), &self.asked(request), &runtime)? as u64)
     }
 
-    /// Bytes that a sequence of `length` residues needs with `workers` threads inside: core's arena and the outputs.
+    /// Bytes that a sequence of `length` residues needs with `workers` threads inside: core's arena and the
+    /// outputs.
     ///
     /// # Errors
     /// [`RunError`] if the model cannot do it at all.
@@ -206,7 +208,8 @@ impl Prediction {
     }
 }
 
-/// An integer in units of 2^-16 as a float (rounded to the nearest where it has more than 24 significant bits).
+/// An integer in units of 2^-16 as a float (rounded to the nearest where it has more than 24 significant
+/// bits).
 pub fn decode(value: i32) -> f32 {
     value as f32 / (1u32 << FRACTION_BITS) as f32
 }

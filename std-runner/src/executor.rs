@@ -9,8 +9,8 @@ use crate::wakeup::{Step, Wakeup};
 
 /// Runs chunks on a rayon thread pool.
 ///
-/// Every worker takes the next chunk as soon as it is done with its last, so that slow chunks (or slow cores) hold up nobody; which
-/// worker runs a chunk never changes its result.
+/// Every worker takes the next chunk as soon as it is done with its last, so that slow chunks (or slow cores)
+/// hold up nobody; which worker runs a chunk never changes its result.
 #[derive(Debug)]
 pub struct RayonExecutor {
     pool: ThreadPool,
@@ -31,8 +31,9 @@ impl RayonExecutor {
         Ok(Self { pool, wakeup: Arc::default() })
     }
 
-    /// Runs `run` on one of the threads. Steps begun there need no other thread: what none has taken up when the rest is done, because it
-    /// has yet to wake up or the processor is busy with other programs, this thread does itself. Between steps the others wait for the next.
+    /// Runs `run` on one of the threads. Steps begun there need no other thread: what none has taken up when
+    /// the rest is done, because it has yet to wake up or the processor is busy with other programs, this
+    /// thread does itself. Between steps the others wait for the next.
     pub fn inside<T: Send>(&self, run: impl FnOnce() -> T + Send) -> T {
         self.pool.install(|| {
             let _run = self.wakeup.run();

@@ -43,7 +43,8 @@ pub struct FoldPrediction {
     pub ptm: u16,
     /// Predicted TM-score of the interfaces, if there are several chains; unit 2^-16.
     pub iptm: Option<u16>,
-    /// Predicted TM-scores of pairs of chains `[chains, chains]`, the chain at which structures are aligned first; unit 2^-16.
+    /// Predicted TM-scores of pairs of chains `[chains, chains]`, the chain at which structures are aligned
+    /// first; unit 2^-16.
     pub chain_scores: Vec<u16>,
     /// Bytes of working memory.
     pub arena: usize,
@@ -149,7 +150,8 @@ impl FoldPrediction {
         }
     }
 
-    /// The predicted aligned errors of the residues of `model`, this prediction's structure, that have atoms; exact.
+    /// The predicted aligned errors of the residues of `model`, this prediction's structure, that have atoms;
+    /// exact.
     pub fn aligned_errors(&self, model: &structure::Model) -> Option<AlignedErrors> {
         let errors = self.aligned_error.as_ref()?;
         AlignedErrors::new(model, errors.len(), |index| f32::from(errors[index]) * ALIGNED_ERROR_UNIT)
@@ -171,8 +173,8 @@ pub fn kind(letter: u8) -> Residue {
     token(letter).and_then(Residue::from_token).unwrap_or(Residue::X)
 }
 
-/// A residue from its atoms in the `atom14` layout and their pLDDT in the `atom37` layout. The last one of a chain ends in OXT, which the model
-/// knows nothing about: it has the pLDDT of O.
+/// A residue from its atoms in the `atom14` layout and their pLDDT in the `atom37` layout. The last one of a
+/// chain ends in OXT, which the model knows nothing about: it has the pLDDT of O.
 fn residue(
     kind: Residue,
     positions: &[[i32; 3]; 14],

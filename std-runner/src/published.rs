@@ -1,8 +1,9 @@
 //! Published weights, by the SHA-256 of their files.
 //!
-//! None of the files could be hashed for this project. Each row was found in public source code that downloads the file and
-//! refuses any other hash, or records what it downloaded: in at least two projects that have nothing to do with each other,
-//! except where a row says otherwise. For the hub's files the hash is also the Git LFS object of the revision that is named.
+//! None of the files could be hashed for this project. Each row was found in public source code that
+//! downloads the file and refuses any other hash, or records what it downloaded: in at least two projects
+//! that have nothing to do with each other, except where a row says otherwise. For the hub's files the hash
+//! is also the Git LFS object of the revision that is named.
 
 use serde_json::{Map, Value};
 
@@ -18,8 +19,8 @@ const FILES: [(&str, &str); 16] = [
     // pytorch_model.bin.
     ("a08adabb949fa67ad3c14b509d04fd60368b35007b0095e3358f81200c4f4db0", "facebook/esm2_t33_650M_UR50D"),
     ("c874668852c7275a159e2c7ceb6069671d7b1ba2c7b52f59600b34ce0f721008", "facebook/esm2_t33_650M_UR50D"),
-    // model.safetensors of revision ba837a39b67e59941c3f017d6c2a064f567038d9. One project, which compares it with what the
-    // hub's interface says of that revision.
+    // model.safetensors of revision ba837a39b67e59941c3f017d6c2a064f567038d9. One project, which compares it
+    // with what the hub's interface says of that revision.
     ("9a865162cdcaac8d5385c908fd0c620fccf0405adb3a5b49566a8d88831977ac", "facebook/esmfold_v1"),
     // From dl.fbaipublicfiles.com/fair-esm/models and /regression: NAME.pt, then NAME-contact-regression.pt.
     ("46f002a9870c9bdecd0ea887acb1f9a38a6b561e8f8bf8a6990b679b9d31b928", "esm2_t6_8M_UR50D of fair-esm"),

@@ -1,6 +1,8 @@
-//! What a look at a predicted structure would show at once: broken chains, residues on top of each other, no shape at all.
+//! What a look at a predicted structure would show at once: broken chains, residues on top of each other, no
+//! shape at all.
 //!
-//! None of it is an error: a model may be unsure, or small. The thresholds are far from anything in experimental structures.
+//! None of it is an error: a model may be unsure, or small. The thresholds are far from anything in
+//! experimental structures.
 
 use std::fmt;
 
@@ -8,7 +10,8 @@ use crate::output::structure::{Model, Residue, chain_name};
 
 /// Distances of neighbouring CA atoms in ångström: 3.8 across a trans peptide bond, 2.9 across a cis one.
 const NEIGHBOURS: std::ops::RangeInclusive<f64> = 2.5..=4.5;
-/// CA atoms of other residues that are nearer than this, in ångström, clash (about as CASP counts clashes: 1.9).
+/// CA atoms of other residues that are nearer than this, in ångström, clash (about as CASP counts clashes:
+/// 1.9).
 const CLASH: f64 = 2.0;
 /// Residues of a chain that are this many places apart, or more, are no neighbours.
 const SEPARATION: usize = 3;

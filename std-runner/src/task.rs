@@ -1,4 +1,5 @@
-//! What a batch does with each of its sequences: the one thing that contact maps, embeddings and folding share.
+//! What a batch does with each of its sequences: the one thing that contact maps, embeddings and folding
+//! share.
 
 use foldpoint_core::executor::Executor;
 use foldpoint_core::{esm, esmfold};
@@ -11,8 +12,8 @@ pub trait Task: Sync {
     /// What it computes; owns its values, so that the arena is free for the next sequence.
     type Output;
 
-    /// Sequences up to this many residues run side by side, one thread each: all threads inside one of them would mostly
-    /// wait for each other.
+    /// Sequences up to this many residues run side by side, one thread each: all threads inside one of them
+    /// would mostly wait for each other.
     const SHORT: usize;
 
     /// Residues that the model sees for this sequence. They are what memory depends on.
@@ -29,7 +30,8 @@ pub trait Task: Sync {
     /// [`TaskError`] if the model can't do it at all.
     fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError>;
 
-    /// Bytes that `length` residues need with `workers` threads inside: core's arena and the outputs. Grows with both.
+    /// Bytes that `length` residues need with `workers` threads inside: core's arena and the outputs. Grows
+    /// with both.
     ///
     /// # Errors
     /// [`TaskError`] if the model can't do it at all.

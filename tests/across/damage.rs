@@ -1,5 +1,5 @@
-//! A model file may hold any numbers at all: it is refused, or it runs; core never panics. Core is compiled with overflow
-//! checks here.
+//! A model file may hold any numbers at all: it is refused, or it runs; core never panics. Core is compiled
+//! with overflow checks here.
 
 use foldpoint_core::AlignedBytes;
 use foldpoint_core::format::ModelFile;
@@ -39,7 +39,8 @@ fn damaged(file: &AlignedBytes, tensor: Option<usize>, damage: Damage, seed: u64
     let mut writer = ModelWriter::new();
     for (index, stored) in ModelFile::parse(file.bytes()).unwrap().tensors().enumerate() {
         let mut bytes = stored.bytes.to_vec();
-        // The configuration is damaged only on purpose: it is refused so easily that nothing else would be reached.
+        // The configuration is damaged only on purpose: it is refused so easily that nothing else would be
+        // reached.
         let chosen = tensor.map_or(!stored.name.ends_with(".config"), |tensor| tensor == index);
         if chosen && !bytes.is_empty() {
             let last = bytes.len() as i64 - 1;
@@ -112,7 +113,8 @@ proptest! {
     }
 }
 
-/// Damage to numbers that are free to be anything still runs, so that the test above can't pass on refusals alone.
+/// Damage to numbers that are free to be anything still runs, so that the test above can't pass on refusals
+/// alone.
 #[test]
 fn any_weights_run() {
     let file = AlignedBytes::copy_of(&TINY.model(0).unwrap());

@@ -208,7 +208,8 @@ fn every_step_is_told_once_and_in_order() {
     }
 }
 
-/// The pairs take almost all of a long chain's working memory: at most 1.5 KiB each in esmfold_v1, scratch and all.
+/// The pairs take almost all of a long chain's working memory: at most 1.5 KiB each in esmfold_v1, scratch
+/// and all.
 #[test]
 fn a_pair_of_esmfold_v1_takes_at_most_one_and_a_half_kibibytes() {
     let file = AlignedBytes::copy_of(&ESMFOLD_V1_WIDTHS.model(0).unwrap());

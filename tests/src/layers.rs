@@ -35,8 +35,8 @@ pub fn add_linear(
     let groups = panel_groups(inputs.channels, outliers.len());
     writer.add_i8(&format!("{name}.weight"), &[outputs.div_ceil(PANEL), groups, PANEL, GROUP], weight)?;
 
-    // Codes up to 127 are about 2^6 in size: a row of K of them has norm 2^6 sqrt(K). Activations have 16 fractional
-    // bits, outputs `frac`; a mantissa is about 2^15.5.
+    // Codes up to 127 are about 2^6 in size: a row of K of them has norm 2^6 sqrt(K). Activations have 16
+    // fractional bits, outputs `frac`; a mantissa is about 2^15.5.
     let half_log = inputs.channels.ilog2() as i32 / 2;
     let shift = 15 + 6 + half_log + (16 - frac as i32);
     writer.add_i8(&format!("{name}.shift"), &[outputs], vec![shift as i8; outputs])?;
@@ -58,8 +58,8 @@ pub fn add_norm(
     writer.add_i32(&format!("{name}.bias"), &[channels], random.values(channels, 1 << 13))
 }
 
-/// Adds a site of a stored stream whose codes have `bits` bits (1 to 8, or 16): about ±8, with tails to about ±60 where the bits
-/// allow.
+/// Adds a site of a stored stream whose codes have `bits` bits (1 to 8, or 16): about ±8, with tails to about
+/// ±60 where the bits allow.
 pub fn add_site(
     writer: &mut ModelWriter,
     random: &mut Random,

@@ -1,4 +1,5 @@
-//! What the tests across Foldpoint's crates, the benches and the bare-metal example share: models of random weights.
+//! What the tests across Foldpoint's crates, the benches and the bare-metal example share: models of random
+//! weights.
 
 pub mod fixture;
 mod layers;

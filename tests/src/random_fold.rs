@@ -96,7 +96,8 @@ pub const ESMFOLD_V1_WIDTHS: FoldShape = FoldShape {
     },
 };
 
-/// A trunk as wide as esmfold_v1's, on ESM-2 8M: of several blocks, the time of one can be told from what comes before.
+/// A trunk as wide as esmfold_v1's, on ESM-2 8M: of several blocks, the time of one can be told from what
+/// comes before.
 pub const ESMFOLD_V1_TRUNK: FoldShape = FoldShape { language_model: ESM2_8M, blocks: 3, ..ESMFOLD_V1_WIDTHS };
 
 impl FoldShape {

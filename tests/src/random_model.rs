@@ -70,7 +70,8 @@ pub(crate) fn multiplier(value: f64) -> Multiplier {
 }
 
 impl Shape {
-    /// A published ESM-2, coded as the quantizer does by default: it takes as many products and as many bytes.
+    /// A published ESM-2, coded as the quantizer does by default: it takes as many products and as many
+    /// bytes.
     const fn esm2(layers: usize, head_width: usize) -> Self {
         let (heads, width) = (20, 20 * head_width);
         Self {
@@ -78,7 +79,8 @@ impl Shape {
             heads,
             head_width,
             ffn: 4 * width,
-            // As many second limbs in all as 5% of each layer's inputs: 12 width^2 / 20 in 9 width for each outlier.
+            // As many second limbs in all as 5% of each layer's inputs: 12 width^2 / 20 in 9 width for each
+            // outlier.
             outliers: width / 15,
             residual_bits: 16,
             contact_head: true,

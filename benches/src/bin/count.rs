@@ -1,4 +1,5 @@
-//! Runs one kernel, or one pass of a model, for a profiler that counts instructions (`scripts/check-instructions`):
+//! Runs one kernel, or one pass of a model, for a profiler that counts instructions
+//! (`scripts/check-instructions`):
 //!
 //! ```text
 //! count                          the kernels' names

@@ -1,4 +1,5 @@
-//! Prints what one core of this machine can do at best: products of bytes that it adds up, bytes that it reads.
+//! Prints what one core of this machine can do at best: products of bytes that it adds up, bytes that it
+//! reads.
 
 use foldpoint_benches::memory;
 use foldpoint_benches::peak::Probe;

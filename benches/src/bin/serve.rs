@@ -1,5 +1,6 @@
-//! Foldpoint as `benches/peers` times it: a process that stays warm between its turns. `serve MODEL THREADS` reads one request a
-//! line from the standard input and answers with one line of JSON, as the peers' `engines.py` does.
+//! Foldpoint as `benches/peers` times it: a process that stays warm between its turns. `serve MODEL THREADS`
+//! reads one request a line from the standard input and answers with one line of JSON, as the peers'
+//! `engines.py` does.
 
 use std::io::{Write, stdin, stdout};
 use std::ops::ControlFlow;

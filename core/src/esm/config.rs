@@ -12,7 +12,8 @@ pub const CONFIG_LEN: usize = 16;
 
 /// The shape and the constants of a language model, as `lm.config` stores them.
 ///
-/// Whoever writes a model file begins with the default, in which everything is 0, assigns every field, and has it [checked](Self::check).
+/// Whoever writes a model file begins with the default, in which everything is 0, assigns every field, and
+/// has it [checked](Self::check).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -42,7 +43,8 @@ pub struct Config {
     pub epsilon: u64,
     /// LayerNorm's epsilon in squares of the activation unit, for the norm of the language model head.
     pub epsilon_activation: u64,
-    /// `log2(e) * 2^11 * 2^-32 / (key_scale_max(head width) * sqrt(head width))`: see `kernels::attention::Temperature`.
+    /// `log2(e) * 2^11 * 2^-32 / (key_scale_max(head width) * sqrt(head width))`: see
+    /// `kernels::attention::Temperature`.
     pub temperature: Multiplier,
 }
 
@@ -72,9 +74,9 @@ impl Config {
         Ok(config)
     }
 
-    /// The values of `lm.config`: vocab, layers, width, heads, ffn, flags (1 token dropout, 2 contact head, 4 language
-    /// model head), stream_frac, max_positions, mask token, epsilon low and high, epsilon_activation low and high,
-    /// temperature mantissa and shift, 0.
+    /// The values of `lm.config`: vocab, layers, width, heads, ffn, flags (1 token dropout, 2 contact head, 4
+    /// language model head), stream_frac, max_positions, mask token, epsilon low and high, epsilon_activation
+    /// low and high, temperature mantissa and shift, 0.
     pub const fn to_record(&self) -> [u32; CONFIG_LEN] {
         let flags = self.token_dropout as u32 | (self.contact_head as u32) << 1 | (self.lm_head as u32) << 2;
         [

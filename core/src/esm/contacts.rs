@@ -1,7 +1,7 @@
 //! Contact maps: logistic regression over symmetrised, APC-corrected attention maps.
 //!
-//! With A the attention of a map (`<cls>` and `<eos>` left out) and S = A + A^T, the head sees
-//! S - (row sums of S)(row sums of S)^T / (total of S), weighted over maps. The weighted A are added up as attention is
+//! With A the attention of a map (`<cls>` and `<eos>` left out) and S = A + A^T, the head sees S - (row sums
+//! of S)(row sums of S)^T / (total of S), weighted over maps. The weighted A are added up as attention is
 //! computed; the corrections need each map's row sums and are taken off at the end.
 
 use super::memory::{Dims, Memory, Scratch, State};

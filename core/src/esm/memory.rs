@@ -1,8 +1,8 @@
 //! The working memory of a pass: what lies where in the arena.
 //!
-//! Tokens are split into blocks of rows. A block's residual stream and contact rows lie together (its *state*), and so do its
-//! queries, keys and values, so that an [`Executor`](crate::executor::Executor) can hand a block to a worker as one chunk of
-//! bytes. All of it is sized by [`Dims`].
+//! Tokens are split into blocks of rows. A block's residual stream and contact rows lie together (its
+//! *state*), and so do its queries, keys and values, so that an [`Executor`](crate::executor::Executor) can
+//! hand a block to a worker as one chunk of bytes. All of it is sized by [`Dims`].
 
 use super::config::Config;
 use super::request::{HiddenLayers, Request, RunError};
@@ -22,12 +22,13 @@ pub struct Dims {
     pub tokens: usize,
     /// Rows of a block, a multiple of 16.
     pub block_rows: usize,
-    /// Rows of a block that the linear layers work on at a time: enough to read weights seldom, few enough that their outputs stay in the L1
-    /// cache.
+    /// Rows of a block that the linear layers work on at a time: enough to read weights seldom, few enough
+    /// that their outputs stay in the L1 cache.
     pub tile_rows: usize,
     /// Blocks.
     pub blocks: usize,
-    /// Tokens rounded up to an odd multiple of 32, so that the same token of several rows does not share a set of the L1 cache.
+    /// Tokens rounded up to an odd multiple of 32, so that the same token of several rows does not share a
+    /// set of the L1 cache.
     pub stride: usize,
     /// Bytes of a stored residual value, at the site that takes most.
     pub code_bytes: usize,
@@ -79,8 +80,8 @@ impl Dims {
         self.block_rows.min(self.tokens.saturating_sub(block * self.block_rows))
     }
 
-    /// Whether a block begins with the next layer while others still read this one's keys and values, so that workers meet once a layer. A
-    /// single worker needs no such thing, nor the memory for it.
+    /// Whether a block begins with the next layer while others still read this one's keys and values, so that
+    /// workers meet once a layer. A single worker needs no such thing, nor the memory for it.
     pub const fn projects_ahead(&self) -> bool {
         self.workers > 1
     }
@@ -90,8 +91,8 @@ impl Dims {
         if self.projects_ahead() { self.blocks } else { 0 }
     }
 
-    /// Bytes from one row of stored codes to the next, at every residual site: sites of different widths replace each
-    /// other in place, so a row must never reach into its neighbour.
+    /// Bytes from one row of stored codes to the next, at every residual site: sites of different widths
+    /// replace each other in place, so a row must never reach into its neighbour.
     pub const fn code_row(&self) -> usize {
         self.config.width * self.code_bytes
     }
@@ -150,7 +151,8 @@ impl Dims {
 
 /// Rows of a block: a multiple of 16 that keeps every worker equally busy.
 fn block_rows(tokens: usize, workers: usize) -> usize {
-    // Every block costs a little by itself. Of several workers one may be late by half a block, for which the others wait.
+    // Every block costs a little by itself. Of several workers one may be late by half a block, for which the
+    // others wait.
     let waiting = |rows: usize| if workers > 1 { rows / 2 } else { 0 };
     let cost = |rows: &usize| tokens.div_ceil(*rows).div_ceil(workers) * (rows + 8) + waiting(*rows);
     (1..=BLOCK_ROWS_MAX / PANEL).rev().map(|panels| panels * PANEL).min_by_key(cost).unwrap_or(BLOCK_ROWS_MAX)

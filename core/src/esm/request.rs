@@ -4,8 +4,8 @@ use crate::arena::ArenaError;
 use crate::format::FormatError;
 use thiserror::Error;
 
-/// Which hidden states the hook is handed. Numbers are `transformers`': 0 is the embedding, `i` the output of layer `i`,
-/// the last one after the final LayerNorm.
+/// Which hidden states the hook is handed. Numbers are `transformers`': 0 is the embedding, `i` the output of
+/// layer `i`, the last one after the final LayerNorm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HiddenLayers {
     /// None.
@@ -77,9 +77,11 @@ pub enum Event<'e> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Outputs<'m> {
-    /// Contact probabilities of all pairs of residues, `[L, L]`, unit 2^-16 ([`PROBABILITY_FRAC`](crate::units::PROBABILITY_FRAC)).
+    /// Contact probabilities of all pairs of residues, `[L, L]`, unit 2^-16
+    /// ([`PROBABILITY_FRAC`](crate::units::PROBABILITY_FRAC)).
     pub contacts: Option<&'m [u16]>,
-    /// Logits of all tokens, `[L + 2, vocab]`, unit 2^-16 ([`ACTIVATION_FRAC`](crate::units::ACTIVATION_FRAC)).
+    /// Logits of all tokens, `[L + 2, vocab]`, unit 2^-16
+    /// ([`ACTIVATION_FRAC`](crate::units::ACTIVATION_FRAC)).
     pub logits: Option<&'m [i32]>,
 }
 

@@ -19,7 +19,8 @@ pub const RESIDUES: usize = 21;
 
 /// The shape and the constants of a folding model, as `fold.config` stores them.
 ///
-/// Whoever writes a model file begins with the default, in which everything is 0, assigns every field, and has it [checked](Self::check).
+/// Whoever writes a model file begins with the default, in which everything is 0, assigns every field, and
+/// has it [checked](Self::check).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -55,8 +56,8 @@ pub struct Config {
     pub epsilon_activation: u64,
     /// ... of the unit of a product of two activations, 2^-32.
     pub epsilon_product: u64,
-    /// `log2(e) * 2^-16 / (key_scale_max(head width) * sqrt(head width))` of the attention over the sequence: what a score
-    /// is worth in units of 2^-16 log2, per product of the query's and the largest key's scale.
+    /// `log2(e) * 2^-16 / (key_scale_max(head width) * sqrt(head width))` of the attention over the sequence:
+    /// what a score is worth in units of 2^-16 log2, per product of the query's and the largest key's scale.
     pub sequence_temperature: Multiplier,
     /// The same of triangle attention.
     pub pair_temperature: Multiplier,
@@ -98,8 +99,8 @@ impl Config {
         Ok(config)
     }
 
-    /// The values of `fold.config`, in the order of the fields; a u64 is its low and its high word, a multiplier its mantissa
-    /// and its shift; zeros at the end.
+    /// The values of `fold.config`, in the order of the fields; a u64 is its low and its high word, a
+    /// multiplier its mantissa and its shift; zeros at the end.
     pub const fn to_record(&self) -> [u32; CONFIG_LEN] {
         let s = &self.structure;
         let head = [

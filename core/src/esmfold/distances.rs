@@ -11,11 +11,12 @@ const COORDINATE_FRAC: u32 = 16;
 /// Fractional bits of the coefficients.
 const COEFFICIENT_FRAC: u32 = 30;
 
-/// What of the normal, of CA - N and of C - CA leads from CA to CB: -0.58273431, 0.56802827 and -0.54067466, unit 2^-30.
+/// What of the normal, of CA - N and of C - CA leads from CA to CB: -0.58273431, 0.56802827 and -0.54067466,
+/// unit 2^-30.
 const COEFFICIENTS: [i64; 3] = [-625_706_201, 609_915_711, -580_544_996];
 
-/// The bins' edges squared, unit 2^-32 square angstroms, rounded down: 14 distances in equal steps from 3.375 to 21.375
-/// angstroms, which are (351 + 144 k) / 104.
+/// The bins' edges squared, unit 2^-32 square angstroms, rounded down: 14 distances in equal steps from 3.375
+/// to 21.375 angstroms, which are (351 + 144 k) / 104.
 const EDGES: [i64; DISTANCE_BINS - 1] = {
     let mut edges = [0; DISTANCE_BINS - 1];
     let mut k = 0;
@@ -27,11 +28,11 @@ const EDGES: [i64; DISTANCE_BINS - 1] = {
     edges
 };
 
-/// Where a residue's CB would be, from its N, CA and C; all in units of 2^-16 angstrom. A residue without atoms has all of them at the
-/// origin, and its CB too.
+/// Where a residue's CB would be, from its N, CA and C; all in units of 2^-16 angstrom. A residue without
+/// atoms has all of them at the origin, and its CB too.
 ///
-/// Exact but for the coefficients and one rounding (half up), so within 0.51 units of the definition for residues up to 4
-/// angstroms across. Reference: `openfold` and `transformers`, `EsmFoldingTrunk.distogram`.
+/// Exact but for the coefficients and one rounding (half up), so within 0.51 units of the definition for
+/// residues up to 4 angstroms across. Reference: `openfold` and `transformers`, `EsmFoldingTrunk.distogram`.
 pub fn virtual_cb(backbone: [[i32; 3]; 3]) -> [i32; 3] {
     let [n, ca, c] = backbone.map(limited);
     let minus = |a: [i64; 3], b: [i64; 3]| [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
@@ -52,7 +53,8 @@ pub fn virtual_cb(backbone: [[i32; 3]; 3]) -> [i32; 3] {
     cb
 }
 
-/// The bin of the distance between two points in units of 2^-16 angstrom: how many of the 14 edges are shorter. Exact.
+/// The bin of the distance between two points in units of 2^-16 angstrom: how many of the 14 edges are
+/// shorter. Exact.
 pub fn bin(a: [i32; 3], b: [i32; 3]) -> u8 {
     let squares = limited(a).into_iter().zip(limited(b)).map(|(a, b)| (a - b) * (a - b));
     // Below 2^60.

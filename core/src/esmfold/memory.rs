@@ -1,7 +1,7 @@
 //! What lies in the arena.
 //!
-//! What lives as long as the run comes first; the rest is one *shared* region that the language model, the trunk, the
-//! structure module and the heads use one after another.
+//! What lives as long as the run comes first; the rest is one *shared* region that the language model, the
+//! trunk, the structure module and the heads use one after another.
 
 use super::model::FoldingModel;
 use super::request::{Request, RunError};

@@ -1,9 +1,10 @@
 //! ESMFold: tokens to coordinates and confidence.
 //!
-//! Reference: `transformers`, `models/esm/modeling_esmfold.py` and `openfold_utils`. What is ESMFold's alone lies here: `config` and `model`
-//! read the file; `request` is what is asked and answered; `embedding` mixes the language model's hidden states; `recycling` and
-//! `distances` make what a pass starts from; `block` is the order of the trunk's operations (`crate::trunk`); `memory` plans and carves the
-//! arena; `run` is the run. Atoms are made by `crate::structure`, `crate::heads` say how sure of them the model is.
+//! Reference: `transformers`, `models/esm/modeling_esmfold.py` and `openfold_utils`. What is ESMFold's alone
+//! lies here: `config` and `model` read the file; `request` is what is asked and answered; `embedding` mixes
+//! the language model's hidden states; `recycling` and `distances` make what a pass starts from; `block` is
+//! the order of the trunk's operations (`crate::trunk`); `memory` plans and carves the arena; `run` is the
+//! run. Atoms are made by `crate::structure`, `crate::heads` say how sure of them the model is.
 
 mod block;
 mod config;

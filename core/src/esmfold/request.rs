@@ -12,18 +12,20 @@ use thiserror::Error;
 pub struct Input<'i> {
     /// ESM alphabet numbers: `<cls>`, the residues, `<eos>`.
     pub tokens: &'i [u8],
-    /// Number of each residue along its chain; only differences count. A break is a jump of more than the position bins.
+    /// Number of each residue along its chain; only differences count. A break is a jump of more than the
+    /// position bins.
     pub residue_index: &'i [i32],
     /// The chain of each residue, or [`LINKER`](crate::chains::LINKER).
     pub chains: &'i [u16],
 }
 
-/// How to fold, and which large results are to be computed besides the structure; by default none, in as many passes as the model was trained
-/// for.
+/// How to fold, and which large results are to be computed besides the structure; by default none, in as many
+/// passes as the model was trained for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Request {
-    /// Passes through the trunk (`num_recycles` + 1), if others than [`Config::passes`](super::Config::passes).
+    /// Passes through the trunk (`num_recycles` + 1), if others than
+    /// [`Config::passes`](super::Config::passes).
     pub passes: Option<usize>,
     /// The predicted aligned error of all pairs. pTM is computed always.
     pub aligned_error: bool,
@@ -76,8 +78,9 @@ pub struct Structure<'m> {
     pub ptm: u16,
     /// Predicted TM-score over the interfaces, if there is more than one chain.
     pub iptm: Option<u16>,
-    /// Predicted TM-scores of pairs of chains `[chains, chains]`, unit 2^-16: over the residues of the second one, when the structures are
-    /// aligned at the best residue of the first one. A chain's own pTM is on the diagonal.
+    /// Predicted TM-scores of pairs of chains `[chains, chains]`, unit 2^-16: over the residues of the second
+    /// one, when the structures are aligned at the best residue of the first one. A chain's own pTM is on the
+    /// diagonal.
     pub chain_scores: Option<&'m [u16]>,
 }
 

@@ -77,7 +77,8 @@ const fn polynomial([c0, c1, c2, c3]: [i32; 4], t: i32) -> i32 {
 pub(crate) struct CubicColumns([[i32; 16]; 4]);
 
 impl CubicColumns {
-    /// The function at every `x`. `look_up(column, indices)` is the entry of a column for every index below 16.
+    /// The function at every `x`. `look_up(column, indices)` is the entry of a column for every index below
+    /// 16.
     #[inline(always)]
     pub fn eval<const N: usize>(
         &self,

@@ -21,7 +21,8 @@ pub(super) const fn divide(n: u64, d: u64) -> u64 {
     }
 }
 
-/// A divisor of many numbers, most of them far below 2^64 divided by it: those are multiplied by its reciprocal, which is faster.
+/// A divisor of many numbers, most of them far below 2^64 divided by it: those are multiplied by its
+/// reciprocal, which is faster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Divisor {
     divisor: u64,
@@ -44,8 +45,8 @@ impl Divisor {
     /// The floor of `n / divisor`.
     #[inline(always)]
     pub const fn divide(self, n: u64) -> u64 {
-        // The reciprocal is too large by less than 1, the product by less than n. While n times the divisor is below 2^64, that is less
-        // than the divisor's part of 2^64: too little to reach the next quotient.
+        // The reciprocal is too large by less than 1, the product by less than n. While n times the divisor
+        // is below 2^64, that is less than the divisor's part of 2^64: too little to reach the next quotient.
         if n < self.reciprocal {
             (n as u128).wrapping_mul(self.reciprocal as u128).wrapping_shr(64) as u64
         } else if self.divisor == 1 {

@@ -23,12 +23,15 @@ const SIXTEENTHS: [u32; 16] = [
     1_121_280_436,
 ];
 
-/// (ln 2 / 16)^k / k! for k = 1 to 4, in units of 2^-32: the series of 2^-(u / 16), whose next term is below 2^-29.
+/// (ln 2 / 16)^k / k! for k = 1 to 4, in units of 2^-32: the series of 2^-(u / 16), whose next term is below
+/// 2^-29.
 const SERIES: [u64; 4] = [186_065_279, 4_030_332, 58_200, 630];
 
-/// `2^-(t * 2^-16)` in units of 2^-22, rounded; 2^22 for 0, and 0 from 23 on (exclusive: 2^-23 is half a unit, and 1).
+/// `2^-(t * 2^-16)` in units of 2^-22, rounded; 2^22 for 0, and 0 from 23 on (exclusive: 2^-23 is half a
+/// unit, and 1).
 ///
-/// A sixteenth from a table, the rest of the exponent by a power series. Error: at most 0.51 units. Never rises with `t`.
+/// A sixteenth from a table, the rest of the exponent by a power series. Error: at most 0.51 units. Never
+/// rises with `t`.
 #[inline]
 pub const fn exp2_fine(t: u32) -> u32 {
     let whole = t >> 16;

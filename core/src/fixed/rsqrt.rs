@@ -14,8 +14,8 @@ pub const fn isqrt(v: u64) -> u32 {
 
 /// `floor(sqrt(v))` for `v` of at least 2^62, whose root has 32 bits.
 ///
-/// Mark Dickinson's algorithm: where a root of the upper half of the bits is less than one off, so is the mean of it and what it divides
-/// all bits by, with twice the bits. A table has the first eight.
+/// Mark Dickinson's algorithm: where a root of the upper half of the bits is less than one off, so is the
+/// mean of it and what it divides all bits by, with twice the bits. A table has the first eight.
 const fn root(v: u64) -> u32 {
     let root = FIRST_BITS[(v >> 56) as usize & 0xff] as u64;
     let root = (root << 7).wrapping_add(divide(v >> 41, root));

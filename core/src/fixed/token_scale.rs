@@ -62,12 +62,13 @@ impl TokenScale {
     }
 }
 
-/// The smallest scale with `LEVELS * scale >= max`. `LEVELS`, [`ORDINARY_MAX`] or [`OUTLIER_MAX`], is a constant so that dividing by it is a
-/// multiplication. Without branches, so that compilers work on many rows at a time.
+/// The smallest scale with `LEVELS * scale >= max`. `LEVELS`, [`ORDINARY_MAX`] or [`OUTLIER_MAX`], is a
+/// constant so that dividing by it is a multiplication. Without branches, so that compilers work on many rows
+/// at a time.
 #[inline(always)]
 const fn smallest<const LEVELS: u32>(max: u32) -> TokenScale {
-    // The leading one first, by steps that all lanes of a vector can take: where they can't be shifted by their own places, compilers do it
-    // with floats.
+    // The leading one first, by steps that all lanes of a vector can take: where they can't be shifted by
+    // their own places, compilers do it with floats.
     let (mut normal, mut places, mut step) = (max, 0, 16);
     while step > 0 {
         if normal.wrapping_shr(u32::BITS.wrapping_sub(step)) == 0 {
@@ -76,7 +77,8 @@ const fn smallest<const LEVELS: u32>(max: u32) -> TokenScale {
         }
         step /= 2;
     }
-    // Then it is this many places too long for a quotient of as many bits as a mantissa has, or one more where that rounds up to a bit too many.
+    // Then it is this many places too long for a quotient of as many bits as a mantissa has, or one more
+    // where that rounds up to a bit too many.
     let excess = LEVELS.leading_zeros().wrapping_sub(MANTISSA_BITS);
     let long = normal > LEVELS.wrapping_mul((1 << MANTISSA_BITS) - 1).wrapping_shl(excess);
     // Rounding up is one more than rounding one less down, and rounding down twice is rounding down once.

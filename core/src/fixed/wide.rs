@@ -4,7 +4,8 @@ use super::Multiplier;
 use super::saturate::to_i64;
 
 impl Multiplier {
-    /// `x` times this number, rounded half up once and saturated to i64: `fixed::requantize` with a 128-bit product.
+    /// `x` times this number, rounded half up once and saturated to i64: `fixed::requantize` with a 128-bit
+    /// product.
     #[inline(always)]
     pub const fn apply_wide(self, x: i64) -> i64 {
         // At most 2^94 in magnitude.
@@ -15,7 +16,8 @@ impl Multiplier {
             let half = 1i128.wrapping_shl(self.shift.wrapping_sub(1) as u32);
             to_i64(product.wrapping_add(half).wrapping_shr(self.shift as u32))
         } else {
-            // 63 places take any product but zero out of range (or exactly to i64::MIN), so more are no different.
+            // 63 places take any product but zero out of range (or exactly to i64::MIN), so more are no
+            // different.
             let places = if self.shift < -63 { 63 } else { self.shift.wrapping_neg() };
             to_i64((to_i64(product) as i128).wrapping_shl(places as u32))
         }

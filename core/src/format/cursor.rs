@@ -34,8 +34,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Fills a block from its front. What would not fit is dropped; the blocks and fields here have constant sizes, and
-/// the tests compare both ends of each block.
+/// Fills a block from its front. What would not fit is dropped; the blocks and fields here have constant
+/// sizes, and the tests compare both ends of each block.
 pub(super) struct Filler<'a> {
     block: &'a mut [u8],
     filled: usize,

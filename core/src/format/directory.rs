@@ -38,7 +38,8 @@ pub fn payload_length(dtype: DType, shape: &Shape) -> Option<u64> {
     shape.elements()?.checked_mul(dtype.size() as u64)
 }
 
-/// A valid name as the directory stores it: zero bytes after it. Comparing such arrays is comparing the names.
+/// A valid name as the directory stores it: zero bytes after it. Comparing such arrays is comparing the
+/// names.
 pub(super) fn padded_name(name: &str) -> Option<[u8; MAX_NAME_BYTES]> {
     if !name_is_valid(name) {
         return None;
@@ -54,8 +55,8 @@ pub(super) fn stored_name(block: &[u8; ENTRY_BYTES]) -> &[u8] {
 }
 
 impl<'a> Entry<'a> {
-    /// The entry's bytes as they stand in the file. The name must be valid ([`name_is_valid`]); any other is stored
-    /// as the empty name, which no reader takes.
+    /// The entry's bytes as they stand in the file. The name must be valid ([`name_is_valid`]); any other is
+    /// stored as the empty name, which no reader takes.
     pub fn encode(&self) -> [u8; ENTRY_BYTES] {
         let mut block = [0; ENTRY_BYTES];
         let (dims, rank) = self.shape.stored();

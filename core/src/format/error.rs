@@ -106,7 +106,8 @@ pub enum FormatError {
         /// The shape in the file.
         found: Shape,
     },
-    /// A tensor is intact and holds a value that its reader can't accept (a configuration or codec out of range).
+    /// A tensor is intact and holds a value that its reader can't accept (a configuration or codec out of
+    /// range).
     #[error("tensor {tensor} holds an invalid value: {what}")]
     BadValue {
         /// The tensor.

@@ -12,7 +12,8 @@ pub const VERSION: u32 = 2;
 /// Size of the header in bytes; the directory follows it directly.
 pub const HEADER_BYTES: usize = 64;
 
-/// Every tensor begins at a multiple of this many bytes from the start of the file, and the file's length is one.
+/// Every tensor begins at a multiple of this many bytes from the start of the file, and the file's length is
+/// one.
 pub const ALIGNMENT: usize = 64;
 
 const RESERVED_BYTES: usize = 32;
@@ -52,8 +53,8 @@ impl Header {
 
     /// Reads the header at the start of `bytes`.
     ///
-    /// The version is looked at before the length and the checksum, so that a file of a later version, whose header
-    /// may differ from there on, is called that and not a damaged one.
+    /// The version is looked at before the length and the checksum, so that a file of a later version, whose
+    /// header may differ from there on, is called that and not a damaged one.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, FormatError> {
         if bytes.is_empty() {
             return Err(FormatError::Empty);

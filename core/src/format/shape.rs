@@ -13,15 +13,16 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The shape with these extents, or `None` if there are none, more than [`MAX_RANK`] of them, or one that does
-    /// not fit 32 bits.
+    /// The shape with these extents, or `None` if there are none, more than [`MAX_RANK`] of them, or one that
+    /// does not fit 32 bits.
     pub fn new(dims: &[usize]) -> Option<Self> {
         let representable =
             (1..=MAX_RANK).contains(&dims.len()) && dims.iter().all(|&d| u32::try_from(d).is_ok());
         representable.then(|| Self::clamped(dims))
     }
 
-    /// As [`Shape::new`], but clamps what can't be represented: good enough to print an impossible expectation.
+    /// As [`Shape::new`], but clamps what can't be represented: good enough to print an impossible
+    /// expectation.
     pub(super) fn clamped(dims: &[usize]) -> Self {
         let mut shape = Self { dims: [0; MAX_RANK], rank: dims.len().min(MAX_RANK) as u8 };
         for (to, &from) in shape.dims.iter_mut().zip(dims) {
@@ -30,7 +31,8 @@ impl Shape {
         shape
     }
 
-    /// The shape as the directory stores it; `None` for a rank outside 1 to 4 or a used place beyond the rank.
+    /// The shape as the directory stores it; `None` for a rank outside 1 to 4 or a used place beyond the
+    /// rank.
     pub(super) fn from_stored(dims: [u32; MAX_RANK], rank: u8) -> Option<Self> {
         let rank_fits = (1..=MAX_RANK).contains(&usize::from(rank));
         let rest_zero = dims.iter().skip(usize::from(rank)).all(|&d| d == 0);

@@ -8,7 +8,8 @@ use crate::fixed::div_round;
 /// Torsions of a residue: omega, phi, psi, chi1 to chi4.
 pub const TORSIONS: usize = 7;
 
-/// OXT of a carboxylate in the frame that its O is in, in 0.001 angstrom: 1.251 angstrom from C, at 117.16 degrees to CA.
+/// OXT of a carboxylate in the frame that its O is in, in 0.001 angstrom: 1.251 angstrom from C, at 117.16
+/// degrees to CA.
 ///
 /// Source: the peptide's carboxylate end in the CCP4 monomer library.
 const TERMINAL_OXYGEN: [i64; 3] = [571, -1113, 0];
@@ -18,9 +19,9 @@ fn to_world_unit(position: [i64; 3]) -> [i32; 3] {
     position.map(|v| div_round(v << 16, 1000) as i32)
 }
 
-/// For each rigid group, its frame in that of the group it hangs on, with its torsion at 0: the backbone for groups 1 to 4,
-/// the group before for 5 to 7. Translations in units of 2^-16 angstrom. Groups that the residue has no atoms in and no
-/// torsion for do not differ from what they hang on.
+/// For each rigid group, its frame in that of the group it hangs on, with its torsion at 0: the backbone for
+/// groups 1 to 4, the group before for 5 to 7. Translations in units of 2^-16 angstrom. Groups that the
+/// residue has no atoms in and no torsion for do not differ from what they hang on.
 pub fn default_frames(residue: Residue) -> [Rigid; GROUPS] {
     let at = |name: &str| {
         let atom = residue.atoms().iter().find(|atom| atom.name == name);
@@ -47,8 +48,9 @@ pub fn default_frames(residue: Residue) -> [Rigid; GROUPS] {
     frames
 }
 
-/// The frames of a residue's rigid groups in the world, in units of 2^-16 angstrom. `backbone` is the residue's frame in that unit;
-/// `torsions` are (sine, cosine) of omega, phi, psi and chi1 to chi4, Q1.30, at most 1.
+/// The frames of a residue's rigid groups in the world, in units of 2^-16 angstrom. `backbone` is the
+/// residue's frame in that unit; `torsions` are (sine, cosine) of omega, phi, psi and chi1 to chi4, Q1.30, at
+/// most 1.
 pub fn torsion_frames(
     backbone: &Rigid,
     torsions: &[[i32; 2]; TORSIONS],
@@ -66,8 +68,8 @@ pub fn torsion_frames(
     frames
 }
 
-/// The positions of a residue's atoms in the `atom14` layout, in units of 2^-16 angstrom; places without an atom are at the
-/// origin.
+/// The positions of a residue's atoms in the `atom14` layout, in units of 2^-16 angstrom; places without an
+/// atom are at the origin.
 pub fn atom14_positions(frames: &[Rigid; GROUPS], residue: Residue) -> [[i32; 3]; ATOM14] {
     let mut positions = [[0; 3]; ATOM14];
     for (position, atom) in positions.iter_mut().zip(residue.atoms()) {
@@ -77,8 +79,9 @@ pub fn atom14_positions(frames: &[Rigid; GROUPS], residue: Residue) -> [[i32; 3]
     positions
 }
 
-/// Where OXT is, the second oxygen of a chain's last residue, which no torsion places: in the plane of that residue's CA, C and O,
-/// opposite O. All in units of 2^-16 angstrom. Where the three lie on one line no plane is known, and OXT is on that line.
+/// Where OXT is, the second oxygen of a chain's last residue, which no torsion places: in the plane of that
+/// residue's CA, C and O, opposite O. All in units of 2^-16 angstrom. Where the three lie on one line no
+/// plane is known, and OXT is on that line.
 pub fn terminal_oxygen(ca: [i32; 3], c: [i32; 3], o: [i32; 3]) -> [i32; 3] {
     // In units of 2^-15 angstrom bonds have room in the 16 bits that a rotation's axes may have.
     let bond = |from: [i32; 3], to: [i32; 3]| {

@@ -70,12 +70,14 @@ impl Frame {
     /// At the origin, not turned: where every residue starts.
     pub const IDENTITY: Self = Self { quaternion: Quaternion::IDENTITY, translation: [0; 3] };
 
-    /// The motion from the residue to the world. `scale` takes the translation to the unit of the points that are moved.
+    /// The motion from the residue to the world. `scale` takes the translation to the unit of the points that
+    /// are moved.
     pub fn rigid(&self, scale: Multiplier) -> Rigid {
         Rigid { rotation: self.quaternion.rotation(), translation: self.translation.map(|t| scale.apply(t)) }
     }
 
-    /// Turned by the quaternion (1, `turn`) and moved by `step`, which the frame before rotates; both in units of 2^-20.
+    /// Turned by the quaternion (1, `turn`) and moved by `step`, which the frame before rotates; both in
+    /// units of 2^-20.
     pub fn update(&self, turn: [i32; 3], step: [i32; 3]) -> Self {
         let turned = self.quaternion.rotation().apply(step);
         Self {

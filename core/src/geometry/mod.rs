@@ -1,7 +1,8 @@
 //! Rigid motions and the amino acids' atoms, in integers.
 //!
-//! Reference: AlphaFold (Jumper et al. 2021), supplement, algorithms 21, 23 and 24 and table 2. Rotations and quaternions are
-//! Q1.30; points are i32 in whatever unit the caller has, since no operation but `atom14_positions` knows one.
+//! Reference: AlphaFold (Jumper et al. 2021), supplement, algorithms 21, 23 and 24 and table 2. Rotations and
+//! quaternions are Q1.30; points are i32 in whatever unit the caller has, since no operation but
+//! `atom14_positions` knows one.
 
 mod atoms;
 mod frame;

@@ -1,7 +1,7 @@
 //! Idealised geometry of the amino acids.
 //!
-//! Source: the rigid groups of AlphaFold (Jumper et al. 2021, supplement, table 2; `residue_constants.py`), whose positions
-//! have three decimals: whole thousandths of an angstrom.
+//! Source: the rigid groups of AlphaFold (Jumper et al. 2021, supplement, table 2; `residue_constants.py`),
+//! whose positions have three decimals: whole thousandths of an angstrom.
 
 /// An amino acid.
 #[derive(Debug)]
@@ -16,7 +16,8 @@ pub(super) struct ResidueAtoms {
     pub chi: &'static [&'static str],
 }
 
-/// A heavy atom of an amino acid. Its place in the `atom14` layout is its place in [`Residue::atoms`](super::Residue::atoms).
+/// A heavy atom of an amino acid. Its place in the `atom14` layout is its place in
+/// [`Residue::atoms`](super::Residue::atoms).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Atom {
     /// As in the PDB.

@@ -20,9 +20,11 @@ impl Rotation {
         Self { rows: rows.map(|row| row.map(|v| shifted(v, 30).clamp(-one, one) as i32)) }
     }
 
-    /// The rotation whose first column is along `x` and whose second is in the plane of `x` and `y`, on the side of `y`.
+    /// The rotation whose first column is along `x` and whose second is in the plane of `x` and `y`, on the
+    /// side of `y`.
     ///
-    /// Components are below 2^16 in magnitude, in any unit, so that everything but the columns' lengths is exact.
+    /// Components are below 2^16 in magnitude, in any unit, so that everything but the columns' lengths is
+    /// exact.
     pub(super) fn from_axes(x: [i64; 3], y: [i64; 3]) -> Self {
         let (square, overlap) = (dot(x, x), dot(x, y));
         let upright = [0, 1, 2].map(|i| y[i] * square - x[i] * overlap);
@@ -36,7 +38,8 @@ impl Rotation {
         &self.rows
     }
 
-    /// First a turn around the x axis by the angle with this sine and cosine (Q1.30, at most 1), then this rotation.
+    /// First a turn around the x axis by the angle with this sine and cosine (Q1.30, at most 1), then this
+    /// rotation.
     pub fn after_turn_around_x(&self, [sin, cos]: [i32; 2]) -> Self {
         let (sin, cos) = (i64::from(sin), i64::from(cos));
         Self::from_wide(self.rows.map(|[x, y, z]| {
@@ -82,7 +85,8 @@ impl Rigid {
     /// Nothing moves.
     pub const IDENTITY: Self = Self { rotation: Rotation::IDENTITY, translation: [0; 3] };
 
-    /// Where `point` is moved, saturating. Error: half a unit, and 2^-29 of the point's distance from the origin.
+    /// Where `point` is moved, saturating. Error: half a unit, and 2^-29 of the point's distance from the
+    /// origin.
     pub fn apply(&self, point: [i32; 3]) -> [i32; 3] {
         let turned = self.rotation.apply(point);
         [0, 1, 2].map(|i| to_i32(turned[i] + i64::from(self.translation[i])))

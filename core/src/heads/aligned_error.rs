@@ -19,7 +19,8 @@ const BATCH: usize = 64;
 /// Fractional bits of a score.
 const SCORE_FRAC: u32 = 30;
 
-/// Which chain each residue belongs to: `[residues]`, [`LINKER`] for residues that belong to none and that no mean counts.
+/// Which chain each residue belongs to: `[residues]`, [`LINKER`] for residues that belong to none and that no
+/// mean counts.
 #[derive(Clone, Copy, Debug)]
 pub struct Chains<'c>(pub &'c [u16]);
 
@@ -48,10 +49,12 @@ pub struct TmScores {
 /// What is to be filled besides the scores of the whole.
 #[derive(Debug, Default)]
 pub struct PairScores<'m> {
-    /// `[residues, residues]`: the error expected at residue j when the structures are aligned at residue i, unit 2^-11 angstrom.
+    /// `[residues, residues]`: the error expected at residue j when the structures are aligned at residue i,
+    /// unit 2^-11 angstrom.
     pub errors: Option<&'m mut [u16]>,
-    /// `[chains, chains]`: the TM-score that the residues of chain b are expected to have when the structures are aligned at the best
-    /// residue of chain a, unit 2^-16; on the diagonal a chain's own pTM. Chains that it has no room for are in no score of it.
+    /// `[chains, chains]`: the TM-score that the residues of chain b are expected to have when the structures
+    /// are aligned at the best residue of chain a, unit 2^-16; on the diagonal a chain's own pTM. Chains that
+    /// it has no room for are in no score of it.
     pub chain_scores: &'m mut [u16],
 }
 
@@ -98,7 +101,8 @@ impl<S: Source> RowResults<S> {
 /// The working memory.
 #[derive(Debug)]
 struct Memory<S: Source> {
-    /// The largest sums of scores that a residue of one chain has over the pairs with another, `[chains, chains]`; unit 2^-30.
+    /// The largest sums of scores that a residue of one chain has over the pairs with another, `[chains,
+    /// chains]`; unit 2^-30.
     best_sums: S::Piece<u64>,
     /// [`RowResults`] of a batch.
     results: S::Piece<u8>,
@@ -134,7 +138,8 @@ impl<'a> AlignedError<'a> {
         Shape { residues, width, errors: if errors { residues } else { 0 }, chains }
     }
 
-    /// Bytes of working memory. `errors` says whether the matrix is wanted, `chains` how many chains' scores are.
+    /// Bytes of working memory. `errors` says whether the matrix is wanted, `chains` how many chains' scores
+    /// are.
     ///
     /// # Errors
     /// [`ArenaError::TooLarge`]
@@ -150,7 +155,8 @@ impl<'a> AlignedError<'a> {
 
     /// Fills what is wanted and returns the TM-scores.
     ///
-    /// From the same logits in f64, errors differ by at most 1 unit (0.0005 angstroms) and scores by 1.3 units (2e-5).
+    /// From the same logits in f64, errors differ by at most 1 unit (0.0005 angstroms) and scores by 1.3
+    /// units (2e-5).
     ///
     /// # Errors
     /// `memory` is misaligned or smaller than [`bytes`](Self::bytes) says.
@@ -267,8 +273,9 @@ pub(super) struct Expectation {
 pub(super) struct Scores([u32; PAIR_BINS]);
 
 impl Scores {
-    /// For a protein of `residues`: d0 = 1.24 cbrt(max(residues, 19) - 15) - 1.8 angstroms (Zhang and Skolnick 2004), with the root cut to 20
-    /// fractional bits. Bins have a width of 0.5 angstroms; an error is the bin's centre.
+    /// For a protein of `residues`: d0 = 1.24 cbrt(max(residues, 19) - 15) - 1.8 angstroms (Zhang and
+    /// Skolnick 2004), with the root cut to 20 fractional bits. Bins have a width of 0.5 angstroms; an error
+    /// is the bin's centre.
     pub fn new(residues: u64) -> Self {
         let root = icbrt(u128::from(residues.clamp(19, u32::MAX.into()) - 15) << 60);
         // Both times 100, unit 2^-20: below 2^38.

@@ -38,8 +38,8 @@ impl<'a> Distogram<'a> {
         bytes_of(|counter| counter.take::<u8>(scratch))
     }
 
-    /// Fills `out`, `[residues, residues, 64]`, with natural logits in activation units: the mean of those of (i, j) and of (j, i), rounded
-    /// half up.
+    /// Fills `out`, `[residues, residues, 64]`, with natural logits in activation units: the mean of those of
+    /// (i, j) and of (j, i), rounded half up.
     ///
     /// # Errors
     /// `memory` is misaligned or smaller than [`bytes`](Self::bytes) says.

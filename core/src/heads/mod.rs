@@ -1,8 +1,9 @@
 //! The confidence heads: how sure the model is of each atom, of each pair of residues, and of the whole fold.
 //!
-//! Every head ends in logits over bins; what is reported is an expectation over their softmax (`shares`). `plddt` reads the
-//! structure module's last state, `aligned_error` and `distogram` read the trunk's pair representation row by row (`pairs`).
-//! Each has a `load`, a `bytes` that counts its working memory, and a `run`.
+//! Every head ends in logits over bins; what is reported is an expectation over their softmax (`shares`).
+//! `plddt` reads the structure module's last state, `aligned_error` and `distogram` read the trunk's pair
+//! representation row by row (`pairs`). Each has a `load`, a `bytes` that counts its working memory, and a
+//! `run`.
 //!
 //! Reference: `transformers`, `models/esm/modeling_esmfold.py` and `openfold_utils/loss.py`.
 

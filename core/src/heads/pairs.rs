@@ -7,7 +7,8 @@ use crate::kernels::linear::{Epilogue, Linear};
 use crate::nn::quantized_tile::{QuantizedTile, TILE};
 use crate::nn::stream::to_activation;
 
-/// Decodes row `i` of the pair representation: fills `[residues, pair width]` with the pairs (i, 0) .. in pair stream units.
+/// Decodes row `i` of the pair representation: fills `[residues, pair width]` with the pairs (i, 0) .. in
+/// pair stream units.
 pub type PairRows<'r> = dyn Fn(usize, &mut [i32]) + Sync + 'r;
 
 /// The pair representation of a sequence.

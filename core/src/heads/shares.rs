@@ -2,10 +2,11 @@
 
 use crate::fixed::exp2_fine;
 
-/// For `M` quantities at once: the sums over the bins k of share(k) * values(k)\[m\], and the sum of all shares.
+/// For `M` quantities at once: the sums over the bins k of share(k) * values(k)\[m\], and the sum of all
+/// shares.
 ///
-/// `logits` are in units of 2^-16 log2; a share is `2^(logit - largest)` in units of 2^-22. Exact sums, so that no order of bins
-/// can matter. With up to 64 bins and values up to 2^30 a sum is at most 2^58.
+/// `logits` are in units of 2^-16 log2; a share is `2^(logit - largest)` in units of 2^-22. Exact sums, so
+/// that no order of bins can matter. With up to 64 bins and values up to 2^30 a sum is at most 2^58.
 pub fn sums<const M: usize>(logits: &[i32], values: impl Fn(usize) -> [u32; M]) -> ([u64; M], u64) {
     let largest = logits.iter().copied().max().unwrap_or(0);
     let (mut sums, mut total) = ([0u64; M], 0u64);

@@ -1,4 +1,5 @@
-//! Every head against its definition in f64 on the same integer logits; independence of backends, threads and memory.
+//! Every head against its definition in f64 on the same integer logits; independence of backends, threads and
+//! memory.
 
 use super::aligned_error::Scores;
 use super::pairs::ToLogits;

@@ -1,8 +1,8 @@
 //! What an attention kernel reads and writes.
 //!
-//! Keys and values of a sequence lie in blocks of rows (records: `nn::attention`). In a block, a head's keys are packed like
-//! weights (`[rows / 16, head_width / 4, 16, 4]`, so that scores are a gemm) and its values in pairs of rows
-//! (`[rows / 2, head_width, 2]`, so that a dot product of 16-bit pairs sums over keys).
+//! Keys and values of a sequence lie in blocks of rows (records: `nn::attention`). In a block, a head's keys
+//! are packed like weights (`[rows / 16, head_width / 4, 16, 4]`, so that scores are a gemm) and its values
+//! in pairs of rows (`[rows / 2, head_width, 2]`, so that a dot product of 16-bit pairs sums over keys).
 
 use super::linear::{GROUP, PANEL};
 use crate::fixed::{Divisor, Multiplier, TokenScale};
@@ -14,8 +14,8 @@ pub const QUERY_TILE: usize = 8;
 /// The largest number of keys: sums of 15-bit weights then fit 31 bits.
 pub const KEYS_MAX: usize = 65_535;
 
-/// The relative key scale of the loudest key, for heads of `width` channels: as large as lets a score, at most
-/// `width * 127^2` times this, fit an i32. Finer key scales mean finer scores.
+/// The relative key scale of the loudest key, for heads of `width` channels: as large as lets a score, at
+/// most `width * 127^2` times this, fit an i32. Finer key scales mean finer scores.
 pub const fn key_scale_max(width: usize) -> i16 {
     let width = if width == 0 { 1 } else { width as u64 };
     let largest = i32::MAX as u64 / width.saturating_mul(127 * 127);
@@ -96,8 +96,9 @@ pub struct Temperature {
 }
 
 impl Temperature {
-    /// From the query's scale, the largest key scale, and the model's constant `log2(e) * 2^11 * 2^-32 / (key_scale_max(width) * sqrt(width))`.
-    /// A row whose scores are too coarse for the fixed-point exponent (one key code worth over 2^-11) takes the sharpest temperature there is.
+    /// From the query's scale, the largest key scale, and the model's constant `log2(e) * 2^11 * 2^-32 /
+    /// (key_scale_max(width) * sqrt(width))`. A row whose scores are too coarse for the fixed-point exponent
+    /// (one key code worth over 2^-11) takes the sharpest temperature there is.
     pub fn new(query: TokenScale, key_max: TokenScale, constant: Multiplier) -> Self {
         let mantissas = u64::from(query.mantissa) * u64::from(key_max.mantissa);
         let product = mantissas * u64::from(constant.mantissa.unsigned_abs());
@@ -114,8 +115,8 @@ impl Temperature {
 }
 
 /// What a score is worth in a logit with a bias: `constant` times both scales, rounded once. `constant` is
-/// `log2(e) * 2^-16 / (key_scale_max(width) * sqrt(width))` ([`Config::sequence_temperature`] and `pair_temperature`): times a score
-/// it gives units of 2^-16 log2.
+/// `log2(e) * 2^-16 / (key_scale_max(width) * sqrt(width))` ([`Config::sequence_temperature`] and
+/// `pair_temperature`): times a score it gives units of 2^-16 log2.
 ///
 /// [`Config::sequence_temperature`]: crate::esmfold::Config::sequence_temperature
 pub const fn bias_factor(query: TokenScale, key_max: TokenScale, constant: Multiplier) -> Multiplier {
@@ -134,7 +135,8 @@ pub enum Logits<'t> {
     Biased {
         /// One factor a row: [`bias_factor`].
         factors: &'t [Multiplier],
-        /// In units of 2^-16 log2; that of key j of row r lies at `r * bias_stride + j`. Where the slice ends, the bias is 0.
+        /// In units of 2^-16 log2; that of key j of row r lies at `r * bias_stride + j`. Where the slice
+        /// ends, the bias is 0.
         bias: &'t [i32],
         /// Values from one row of `bias` to the next.
         bias_stride: usize,
@@ -189,7 +191,8 @@ pub struct RowTile<'t> {
     pub logits: Logits<'t>,
     /// Working memory for scores, `[rows, stride]`.
     pub scores: &'t mut [i32],
-    /// Out: attention weights before normalisation, `[rows, stride]`, 0 to 32767. Beyond the keys nothing is meant.
+    /// Out: attention weights before normalisation, `[rows, stride]`, 0 to 32767. Beyond the keys nothing is
+    /// meant.
     pub weights: &'t mut [i16],
     /// Keys rounded up to a multiple of 32: the rows of `scores` and `weights`.
     pub stride: usize,
@@ -246,7 +249,8 @@ pub struct ContactWeight {
 
 /// `numerator * scale / largest scale` for every key, rounded; the largest scale itself.
 pub fn relative_scales(scales: &[u32], numerator: i16, out: &mut [i16]) -> TokenScale {
-    // A scale's word is in the order of its exponent, then its mantissa, once the exponent's sign is the other way round.
+    // A scale's word is in the order of its exponent, then its mantissa, once the exponent's sign is the
+    // other way round.
     let ordered = |word: &u32| (word & 0xff_ffff) ^ 0x80_0000;
     let Some(largest) = scales.iter().map(ordered).max() else { return TokenScale::covering(0, 0) };
     let largest = unpack(ordered(&largest));
@@ -376,7 +380,8 @@ mod tests {
     #[test]
     fn rows_are_stored_where_they_belong() {
         let code = |row: usize, channel: usize| (row * 31 + channel * 7) as i8;
-        // As many rows at a time, the last ones first; whole panels and pairs, and rows that begin or end within them.
+        // As many rows at a time, the last ones first; whole panels and pairs, and rows that begin or end
+        // within them.
         for (width, at_a_time) in [8, 16, 24, 32, 64].into_iter().flat_map(|w| [1, 2, 3, 16].map(|n| (w, n)))
         {
             let (mut keys, mut values) = (std::vec![9; 48 * width], std::vec![9; 48 * width]);

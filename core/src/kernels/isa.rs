@@ -27,8 +27,9 @@ const NATIVE: &[Candidate] = cfg_select! {
 pub enum Detection {
     /// The machine was asked, at run time.
     Machine,
-    /// The instruction sets that the crate is compiled for (`-C target-cpu`, `-C target-feature`): either there is no way to ask the machine,
-    /// which takes the feature `std` and x86-64 or 64-bit ARM, or there is nothing to ask.
+    /// The instruction sets that the crate is compiled for (`-C target-cpu`, `-C target-feature`): either
+    /// there is no way to ask the machine, which takes the feature `std` and x86-64 or 64-bit ARM, or there
+    /// is nothing to ask.
     Build,
 }
 
@@ -45,21 +46,23 @@ impl Isa {
 
     /// The fastest instruction set that core knows of here.
     ///
-    /// With the feature `std` the machine is asked. Without it, what the crate is compiled for decides, and that is the least of the
-    /// architecture's machines unless `-C target-cpu` or `-C target-feature` says more: on x86-64 [`wide`](Self::wide), whatever the machine
-    /// has. [`detection`](Self::detection) says which of both it was.
+    /// With the feature `std` the machine is asked. Without it, what the crate is compiled for decides, and
+    /// that is the least of the architecture's machines unless `-C target-cpu` or `-C target-feature` says
+    /// more: on x86-64 [`wide`](Self::wide), whatever the machine has. [`detection`](Self::detection) says
+    /// which of both it was.
     pub fn best() -> Self {
         Self::all().last().unwrap_or(Self::scalar())
     }
 
-    /// Whether the machine was asked which instruction sets it has, or the crate knows only of those that it is compiled for.
+    /// Whether the machine was asked which instruction sets it has, or the crate knows only of those that it
+    /// is compiled for.
     pub const fn detection() -> Detection {
         let asks = cfg!(any(target_arch = "x86_64", all(target_arch = "aarch64", target_endian = "little")));
         if asks && cfg!(any(test, feature = "std")) { Detection::Machine } else { Detection::Build }
     }
 
-    /// Every instruction set that core knows of here; the specification first, the fastest last. What decides is as for
-    /// [`best`](Self::best).
+    /// Every instruction set that core knows of here; the specification first, the fastest last. What decides
+    /// is as for [`best`](Self::best).
     pub fn all() -> impl Iterator<Item = Self> {
         let candidates = PORTABLE.iter().chain(NATIVE);
         candidates.filter(|candidate| (candidate.runs)()).map(|candidate| Self { backend: candidate.backend })

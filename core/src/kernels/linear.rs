@@ -24,7 +24,8 @@ pub enum Epilogue<'o> {
     Add,
     /// `out = out * sigmoid(y)`, rounded half up: y, in activation units, is the gate of what is there.
     Gate,
-    /// `codes = encode(out + y)`, saturating: y is the last update of a residual stream, `out`, before it is stored. `out` stays.
+    /// `codes = encode(out + y)`, saturating: y is the last update of a residual stream, `out`, before it is
+    /// stored. `out` stays.
     Encode(CodeRows<'o>),
 }
 
@@ -58,9 +59,9 @@ impl<'o> CodeRows<'o> {
 
 /// A linear layer read in place: y = W x + b.
 ///
-/// `weight` is `[ceil(outputs / 16), groups, 16, 4]`; the groups hold the high-limb columns of the outlier channels
-/// first, then the ordinary columns, each part padded with zeros to a multiple of four. Where all channels are outliers both parts
-/// are the same, and stored once.
+/// `weight` is `[ceil(outputs / 16), groups, 16, 4]`; the groups hold the high-limb columns of the outlier
+/// channels first, then the ordinary columns, each part padded with zeros to a multiple of four. Where all
+/// channels are outliers both parts are the same, and stored once.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a> {
     weight: &'a [i8],
@@ -73,8 +74,8 @@ pub struct Linear<'a> {
 }
 
 impl<'a> Linear<'a> {
-    /// A layer over its parts: `weight` as above, for each of the outputs a `bias`, a weight scale (`mantissa`, `shift`) and a `row_sum`,
-    /// and the `outliers` among the `inputs`, ascending.
+    /// A layer over its parts: `weight` as above, for each of the outputs a `bias`, a weight scale
+    /// (`mantissa`, `shift`) and a `row_sum`, and the `outliers` among the `inputs`, ascending.
     ///
     /// # Errors
     /// What of it kernels can't use.
@@ -115,8 +116,8 @@ impl<'a> Linear<'a> {
         Ok(())
     }
 
-    /// Places by which an accumulator can be shifted left without loss, whatever the codes and weights are, also those that parts are padded
-    /// with.
+    /// Places by which an accumulator can be shifted left without loss, whatever the codes and weights are,
+    /// also those that parts are padded with.
     pub const fn room(&self) -> u32 {
         let (high, low) = (self.high_groups(), self.inputs.div_ceil(GROUP));
         let largest = 128 * 128 * GROUP as u64 * (low as u64 + 128 * high as u64);
@@ -188,14 +189,16 @@ impl<'a> Linear<'a> {
         })
     }
 
-    /// For every output channel the sum over `128 * high-limb weights + weights`: what `u8 x i8` instructions subtract 128 times.
+    /// For every output channel the sum over `128 * high-limb weights + weights`: what `u8 x i8` instructions
+    /// subtract 128 times.
     #[cfg(any(test, feature = "kernels"))]
     pub const fn row_sum(&self) -> &'a [i32] {
         self.row_sum
     }
 }
 
-/// The rows of `len` codes each in `codes`; endless empty rows where `len` is 0 (a layer without inputs outputs its bias).
+/// The rows of `len` codes each in `codes`; endless empty rows where `len` is 0 (a layer without inputs
+/// outputs its bias).
 pub fn rows(codes: &[i8], len: usize) -> impl Iterator<Item = &[i8]> {
     (0..).map_while(move |row: usize| codes.get(row * len..(row + 1) * len))
 }
@@ -205,8 +208,8 @@ pub const fn row_len(inputs: usize, outliers: usize) -> usize {
     (outliers.div_ceil(GROUP) + inputs.div_ceil(GROUP)) * GROUP
 }
 
-/// Groups of four columns in a panel of weights for `inputs` channels of which `outliers` have a second limb: both parts, or the one
-/// that serves both limbs where all channels have two.
+/// Groups of four columns in a panel of weights for `inputs` channels of which `outliers` have a second limb:
+/// both parts, or the one that serves both limbs where all channels have two.
 pub const fn panel_groups(inputs: usize, outliers: usize) -> usize {
     if outliers == inputs { inputs.div_ceil(GROUP) } else { row_len(inputs, outliers) / GROUP }
 }

@@ -1,9 +1,11 @@
-//! How a matrix of codes is laid out for a [`Linear`](super::linear::Linear): for whoever writes model files, and for tests.
+//! How a matrix of codes is laid out for a [`Linear`](super::linear::Linear): for whoever writes model files,
+//! and for tests.
 
 use super::linear::{GROUP, LIMB_BITS, PANEL, panel_groups};
 
-/// `[panels, groups, PANEL, GROUP]`: the columns of the outliers first, then all columns; only these if all channels are
-/// outliers, since then the same columns serve both limbs. Zeros where there is no column or no row.
+/// `[panels, groups, PANEL, GROUP]`: the columns of the outliers first, then all columns; only these if all
+/// channels are outliers, since then the same columns serve both limbs. Zeros where there is no column or no
+/// row.
 ///
 /// `matrix` is `[outputs, inputs]`, row-major; `outliers` are channels below `inputs`, ascending.
 pub fn packed<'m>(
@@ -29,8 +31,8 @@ pub fn packed<'m>(
     })
 }
 
-/// The sum of each row's weights, those of outliers counted `1 + 2^LIMB_BITS` times: what `u8 x i8` instructions subtract 128
-/// times.
+/// The sum of each row's weights, those of outliers counted `1 + 2^LIMB_BITS` times: what `u8 x i8`
+/// instructions subtract 128 times.
 pub fn row_sums<'m>(
     matrix: &'m [i8],
     [outputs, inputs]: [usize; 2],

@@ -2,7 +2,8 @@
 
 use core::iter;
 
-/// Rows that lie at equal distances among other values: row `r` is `values[r * stride..][..width]`. As many as are whole.
+/// Rows that lie at equal distances among other values: row `r` is `values[r * stride..][..width]`. As many
+/// as are whole.
 #[derive(Clone, Copy, Debug)]
 pub struct Rows<'r> {
     /// From the first row's first value to the last row's last, or beyond.

@@ -134,8 +134,8 @@ pub struct HeadData {
 }
 
 impl HeadData {
-    /// Packs `[keys, width]` codes into blocks of `block_rows` rows with something before, between and after; what is no
-    /// key or value is drawn from `padding`.
+    /// Packs `[keys, width]` codes into blocks of `block_rows` rows with something before, between and after;
+    /// what is no key or value is drawn from `padding`.
     pub fn pack(
         keys: &[i8],
         values: &[i8],

@@ -22,11 +22,12 @@ impl Context<'_> {
         self.executor.workers().max(1)
     }
 
-    /// Calls `work` once for each chunk of `len` values of `data` (the last may be shorter), with its number and an arena over a part of
-    /// `scratch` that nobody else uses meanwhile.
+    /// Calls `work` once for each chunk of `len` values of `data` (the last may be shorter), with its number
+    /// and an arena over a part of `scratch` that nobody else uses meanwhile.
     ///
     /// # Errors
-    /// [`ArenaError::WrongChunk`] if `work` refuses a chunk or its scratch: neither is as it was asked for then.
+    /// [`ArenaError::WrongChunk`] if `work` refuses a chunk or its scratch: neither is as it was asked for
+    /// then.
     pub fn for_each<T: Pod>(
         &self,
         data: &mut [T],

@@ -1,7 +1,8 @@
 //! Layers of no model: they know weights, quantized tiles and the arena.
 //!
-//! `linear` reads, quantizes and multiplies; `norm` is LayerNorm; `stream` is how residual streams are stored; `quantized_tile` is how rows
-//! go through linear layers; `attention` is the one home of attention; `context` is what every operation is given besides.
+//! `linear` reads, quantizes and multiplies; `norm` is LayerNorm; `stream` is how residual streams are
+//! stored; `quantized_tile` is how rows go through linear layers; `attention` is the one home of attention;
+//! `context` is what every operation is given besides.
 
 pub(crate) mod attention;
 mod context;

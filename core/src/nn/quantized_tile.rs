@@ -8,7 +8,8 @@ use crate::kernels::attention::{pack, unpack};
 use crate::kernels::linear::{Epilogue, Linear, row_len};
 use crate::kernels::rows::Rows;
 
-/// Rows that linear layers work on at a time where rows are short, so that their outputs stay in the L1 cache.
+/// Rows that linear layers work on at a time where rows are short, so that their outputs stay in the L1
+/// cache.
 pub const TILE: usize = 32;
 
 /// Most rows of a tile.
@@ -28,7 +29,8 @@ impl<S: Source> QuantizedTile<S> {
         Self::of_rows(source, TILE, inputs, inputs)
     }
 
-    /// For up to `rows` rows (at most [`TILE_MAX`]) of up to `inputs` channels, of which those that are made here have up to `width`.
+    /// For up to `rows` rows (at most [`TILE_MAX`]) of up to `inputs` channels, of which those that are made
+    /// here have up to `width`.
     pub fn of_rows(source: &mut S, rows: usize, inputs: usize, width: usize) -> Result<Self, ArenaError> {
         Ok(Self {
             codes: source.take(rows * row_len(inputs, inputs))?,
@@ -81,7 +83,8 @@ impl QuantizedTile<Arena<'_>> {
         linear.apply(backend, inputs, self.codes, &mut self.scales[..rows], epilogue, out);
     }
 
-    /// [`Backend::gemm`] by `linear` of the rows that were quantized for it, or for one with the same outliers.
+    /// [`Backend::gemm`] by `linear` of the rows that were quantized for it, or for one with the same
+    /// outliers.
     pub fn gemm(&self, backend: &Backend, linear: &Linear, rows: usize, epilogue: Epilogue, out: &mut [i32]) {
         let out = &mut out[..rows * linear.outputs()];
         (backend.gemm)(linear, &self.codes[..rows * linear.row_len()], &self.scales[..rows], epilogue, out);

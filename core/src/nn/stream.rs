@@ -6,8 +6,8 @@ use crate::kernels::Backend;
 use crate::kernels::linear::{CodeRows, Epilogue};
 use crate::quant::Site;
 
-/// How the rows of a residual stream are stored: a code row each `code_row` bytes, whatever the site's width, since sites of different
-/// widths replace each other in place.
+/// How the rows of a residual stream are stored: a code row each `code_row` bytes, whatever the site's width,
+/// since sites of different widths replace each other in place.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamFormat<'s> {
     /// The codec and the channels' exponents.

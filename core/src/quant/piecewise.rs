@@ -1,13 +1,14 @@
 //! The piecewise linear codec: many codes where the values are dense, few where they are sparse.
 //!
-//! Source of the idea: PTQ4Protein (arXiv 2310.19624), section on piecewise linear quantization. Differences, so that
-//! it can be deployed: all regions share one byte (the paper keeps `2^b` levels for each), and ranges, breakpoints
-//! and the split are fixed in the file (the paper takes the breakpoint from the live tensor).
+//! Source of the idea: PTQ4Protein (arXiv 2310.19624), section on piecewise linear quantization. Differences,
+//! so that it can be deployed: all regions share one byte (the paper keeps `2^b` levels for each), and
+//! ranges, breakpoints and the split are fixed in the file (the paper takes the breakpoint from the live
+//! tensor).
 
 use super::CodecError;
 
-/// Levels, from the most negative: `n_neg` tail levels `step_neg` apart, then the dense levels from `-a * step_mid` to
-/// `b * step_mid` (zero among them), then `n_pos` tail levels `step_pos` apart.
+/// Levels, from the most negative: `n_neg` tail levels `step_neg` apart, then the dense levels from `-a *
+/// step_mid` to `b * step_mid` (zero among them), then `n_pos` tail levels `step_pos` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piecewise {
     n_neg: i32,
@@ -31,8 +32,9 @@ pub(crate) struct Step {
 pub(crate) const VALUE_MAX: i32 = (1 << 24) - 1;
 
 impl Step {
-    /// Division of n < 2^25 by `size` through a multiplication: with l = ceil(log2 size) and
-    /// r = ceil(2^(25+l) / size), floor(n * r / 2^(25+l)) = floor(n / size) (Granlund and Montgomery 1994, theorem 4.2).
+    /// Division of n < 2^25 by `size` through a multiplication: with l = ceil(log2 size) and r =
+    /// ceil(2^(25+l) / size), floor(n * r / 2^(25+l)) = floor(n / size) (Granlund and Montgomery 1994,
+    /// theorem 4.2).
     pub const fn new(size: i32) -> Self {
         let log = if size <= 1 { 0 } else { 32 - (size as u32 - 1).leading_zeros() };
         let shift = 25 + log;
@@ -50,7 +52,8 @@ impl Step {
 }
 
 impl Piecewise {
-    /// Checks the counts `[n_neg, a, b, n_pos]` and the steps `[step_neg, step_mid, step_pos]` (a step without levels is ignored).
+    /// Checks the counts `[n_neg, a, b, n_pos]` and the steps `[step_neg, step_mid, step_pos]` (a step
+    /// without levels is ignored).
     pub const fn new(counts: [i32; 4], steps: [i32; 3]) -> Result<Self, CodecError> {
         let [n_neg, a, b, n_pos] = counts;
         let [mut step_neg, step_mid, mut step_pos] = steps;
@@ -131,8 +134,8 @@ impl Piecewise {
         (-self.a * self.mid.size, self.b * self.mid.size)
     }
 
-    /// The code of the level nearest to `x` within x's own region; beyond the outermost levels, those. `e` is at most
-    /// [`EXPONENT_MAX`](super::EXPONENT_MAX) (larger ones count as that).
+    /// The code of the level nearest to `x` within x's own region; beyond the outermost levels, those. `e` is
+    /// at most [`EXPONENT_MAX`](super::EXPONENT_MAX) (larger ones count as that).
     #[inline(always)]
     pub const fn encode(&self, x: i32, e: u8) -> u8 {
         let e = if e > super::EXPONENT_MAX { super::EXPONENT_MAX as u32 } else { e as u32 };

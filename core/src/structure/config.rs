@@ -8,7 +8,8 @@ pub const TWO_LIMBS_MAX: usize = 131_071 / 129;
 /// Most heads of invariant point attention.
 pub(super) const HEADS_MAX: usize = 64;
 
-/// The shape and the constants of the structure module; by default all 0, which [`check`](Self::check) refuses.
+/// The shape and the constants of the structure module; by default all 0, which [`check`](Self::check)
+/// refuses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
@@ -34,9 +35,11 @@ pub struct Config {
     pub resnet_width: usize,
     /// Fractional bits of the stored pair representation, 16-bit codes.
     pub pair_frac: u32,
-    /// What is added to a point's squared norm, and the least squared norm of a torsion's (sine, cosine), unit 2^-32.
+    /// What is added to a point's squared norm, and the least squared norm of a torsion's (sine, cosine),
+    /// unit 2^-32.
     pub epsilon: u64,
-    /// `log2(e) * sqrt(1 / (3 * head width)) * 2^-16`: from a product of query and key, unit 2^-32, to units of 2^-16 log2.
+    /// `log2(e) * sqrt(1 / (3 * head width)) * 2^-16`: from a product of query and key, unit 2^-32, to units
+    /// of 2^-16 log2.
     pub scalar_weight: Multiplier,
     /// Angstroms (unit 2^-16) per unit of translation (2^-20).
     pub translation_scale: Multiplier,
@@ -49,8 +52,8 @@ impl Config {
         self.heads * (3 * self.head_width + 3 * points)
     }
 
-    /// How many equal groups of heads the attended pairs are cut into, so that each group's channels can have two limbs; 0 if
-    /// that can't be.
+    /// How many equal groups of heads the attended pairs are cut into, so that each group's channels can have
+    /// two limbs; 0 if that can't be.
     pub const fn pair_parts(&self) -> usize {
         let mut parts = 1;
         while parts <= self.heads {
@@ -62,8 +65,8 @@ impl Config {
         0
     }
 
-    /// Inputs of part `part` of the output Linear: part 0 reads the values, then the points' x, y, z and norms; each further
-    /// one the attended pairs of a group of heads.
+    /// Inputs of part `part` of the output Linear: part 0 reads the values, then the points' x, y, z and
+    /// norms; each further one the attended pairs of a group of heads.
     pub const fn output_part(&self, part: usize) -> usize {
         let parts = self.pair_parts();
         match (part, parts) {

@@ -5,8 +5,8 @@ use crate::arena::{ArenaError, Reader, Source, bytes_of};
 use crate::geometry::TORSIONS;
 use crate::nn::quantized_tile::{QuantizedTile, TILE};
 
-/// Residues that a worker takes at a time. Attention to all others is most of its work, so that few residues serve as well as
-/// many, and busy more workers.
+/// Residues that a worker takes at a time. Attention to all others is most of its work, so that few residues
+/// serve as well as many, and busy more workers.
 pub const ROWS: usize = 8;
 
 /// Outputs of the backbone update: a turn, then a step.

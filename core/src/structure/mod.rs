@@ -1,14 +1,16 @@
 //! The structure module: from the trunk's representations to atoms.
 //!
-//! Reference: AlphaFold (Jumper et al. 2021), supplement, algorithms 20 to 24. `run` is the whole; one operation, one file:
-//! `pair_rows` (the pair representation and its bias, the same in every iteration), `invariant_point_attention` with
-//! `projections` before it, `transition`, `backbone_update`, `angle_resnet`. `config` is the shape, `memory` what they work in.
+//! Reference: AlphaFold (Jumper et al. 2021), supplement, algorithms 20 to 24. `run` is the whole; one
+//! operation, one file: `pair_rows` (the pair representation and its bias, the same in every iteration),
+//! `invariant_point_attention` with `projections` before it, `transition`, `backbone_update`, `angle_resnet`.
+//! `config` is the shape, `memory` what they work in.
 //!
-//! Each iteration takes two steps over the residues. First every residue's queries, keys, values and points are made; then every
-//! residue attends to all of them, and all else up to the frame's update is its own.
+//! Each iteration takes two steps over the residues. First every residue's queries, keys, values and points
+//! are made; then every residue attends to all of them, and all else up to the frame's update is its own.
 //!
 //! # Ranges
-//! With the bounds of [`Config::check`] and at most 16384 residues no sum leaves 64 bits, whatever the weights:
+//! With the bounds of [`Config::check`] and at most 16384 residues no sum leaves 64 bits, whatever the
+//! weights:
 //!
 //! | sum | terms | each at most | sum at most |
 //! |---|---|---|---|

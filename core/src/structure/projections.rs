@@ -10,7 +10,8 @@ const VALUE_MAX: i32 = 1 << 26;
 /// Points are cut to this, 256 units of the structure module from the origin along each axis.
 pub const POINT_MAX: i32 = 1 << 24;
 
-/// Sizes of a head's part of a record: `[query | query points | key | key points | value | value points]`, each point x, y, z.
+/// Sizes of a head's part of a record: `[query | query points | key | key points | value | value points]`,
+/// each point x, y, z.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadShape {
     heads: usize,
@@ -64,8 +65,9 @@ impl HeadShape {
         }
     }
 
-    /// Fills `record` from the projections' outputs: `[queries | keys and values | query points | key and value points]`, where the
-    /// points lie as the x of all points of all heads, then y, then z. `frame` moves points to the world.
+    /// Fills `record` from the projections' outputs: `[queries | keys and values | query points | key and
+    /// value points]`, where the points lie as the x of all points of all heads, then y, then z. `frame`
+    /// moves points to the world.
     pub fn store(&self, projections: &[i32], frame: &Rigid, record: &mut [i32]) {
         let Self { heads, width, query_points, value_points } = *self;
         let (queries, rest) = projections.split_at(heads * width);

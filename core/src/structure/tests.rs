@@ -137,8 +137,8 @@ impl Case {
         })
     }
 
-    /// The same as [`attended`](Self::attended), as the definition says it, for one residue and head: values, points in the
-    /// residue's frame with their norms, pairs.
+    /// The same as [`attended`](Self::attended), as the definition says it, for one residue and head: values,
+    /// points in the residue's frame with their norms, pairs.
     fn expected(&self, i: usize, head: usize) -> (Vec<f64>, Vec<[f64; 4]>, Vec<f64>) {
         let Config { heads, head_width: width, query_points, value_points, pair_width, .. } = CONFIG;
         let residues = self.frames.len();
@@ -198,8 +198,9 @@ proptest! {
     fn attention_equals_its_definition(residues in 1..20usize, seed: u64) {
         let case = Case::new(residues, random(seed), 3 << 16);
         let Config { heads, head_width, value_points, pair_width, .. } = CONFIG;
-        // Scores are sums of numbers rounded to 2^-16, each of which is 1.1e-5 of a weight, and points lie on a grid of 2^-16: a mean
-        // is off by what the weights are off, times the largest number there is to take the mean of.
+        // Scores are sums of numbers rounded to 2^-16, each of which is 1.1e-5 of a weight, and points lie on
+        // a grid of 2^-16: a mean is off by what the weights are off, times the largest number there is to
+        // take the mean of.
         let close = |found: i32, exact: f64, largest: f64, what: &str| {
             let error = (f64::from(found) - exact * 65536.0).abs();
             prop_assert!(error <= 2.0 + largest * 4.0, "{what}: {found} instead of {}", exact * 65536.0);

@@ -1,9 +1,11 @@
 //! Operations on a sequence and a pair representation, of no model.
 //!
-//! Reference: AlphaFold (Jumper et al. 2021), supplement, algorithms 10 to 15; `openfold`; `transformers`, `EsmFoldTriangularSelfAttentionBlock`.
-//! `shape` has their sizes, `memory` and `scratch` what they work in. Each operation reads its weights (`load`) and updates a representation (`run`) whose
-//! rows are stored in codes: `sequence_attention` with a bias from `pair_bias`, `sequence_to_pair`, `triangle_multiplication`,
-//! `triangle_attention`, `pair_transition`. What works on columns works on the transposed pairs (`transpose`).
+//! Reference: AlphaFold (Jumper et al. 2021), supplement, algorithms 10 to 15; `openfold`; `transformers`,
+//! `EsmFoldTriangularSelfAttentionBlock`. `shape` has their sizes, `memory` and `scratch` what they work in.
+//! Each operation reads its weights (`load`) and updates a representation (`run`) whose rows are stored in
+//! codes: `sequence_attention` with a bias from `pair_bias`, `sequence_to_pair`, `triangle_multiplication`,
+//! `triangle_attention`, `pair_transition`. What works on columns works on the transposed pairs
+//! (`transpose`).
 
 pub(crate) mod memory;
 mod pair_bias;

@@ -9,8 +9,8 @@ use crate::nn::attention::Biases;
 use crate::nn::quantized_tile::{QuantizedRows, TILE};
 use crate::nn::stream::Stream;
 
-/// The bias of one kind of attention: a record for each residue. Triangle attention, which reads the same LayerNorm of the same pairs, finds
-/// them quantized after the bias.
+/// The bias of one kind of attention: a record for each residue. Triangle attention, which reads the same
+/// LayerNorm of the same pairs, finds them quantized after the bias.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     /// Heads.
@@ -90,7 +90,8 @@ pub struct BiasWeights<'w, 'a> {
 }
 
 impl BiasWeights<'_, '_> {
-    /// Fills `records`: for the query i, the bias from the pairs (i, j) of `pair`. Rows of i are computed in parallel.
+    /// Fills `records`: for the query i, the bias from the pairs (i, j) of `pair`. Rows of i are computed in
+    /// parallel.
     ///
     /// # Errors
     /// The memory is not as the plan says.

@@ -44,7 +44,8 @@ pub struct PairScratch<S: Source> {
     pub update: S::Piece<i32>,
     /// Quantized rows.
     pub tile: QuantizedTile<S>,
-    /// Outputs of the widest linear layer, `[TILE, 4 * width]` or one value for each head of the attention over the sequence.
+    /// Outputs of the widest linear layer, `[TILE, 4 * width]` or one value for each head of the attention
+    /// over the sequence.
     pub outputs: S::Piece<i32>,
 }
 

@@ -20,7 +20,8 @@ pub struct Representation {
     pub width: usize,
     /// Heads of its attention.
     pub heads: usize,
-    /// What a product of codes is worth in its attention: [`bias_factor`](crate::kernels::attention::bias_factor).
+    /// What a product of codes is worth in its attention:
+    /// [`bias_factor`](crate::kernels::attention::bias_factor).
     pub temperature: Multiplier,
     /// LayerNorm's epsilon in squares of its unit.
     pub epsilon: u64,

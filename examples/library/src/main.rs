@@ -1,6 +1,8 @@
-//! Foldpoint's core as a library, with nothing between: read a model file, plan the memory, run, print contacts.
+//! Foldpoint's core as a library, with nothing between: read a model file, plan the memory, run, print
+//! contacts.
 //!
-//! `cargo run --release -p example-library -- models/default.fpm MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG`
+//! `cargo run --release -p example-library -- models/default.fpm
+//! MQIFVKTLTGKTITLEVEPSDTIENVKAKIQDKEGIPPDQQRLIFAGKQLEDGRTLSDYNIQKESTLHLVLRLRGG`
 
 use anyhow::{Context, bail};
 use foldpoint_core::alphabet;

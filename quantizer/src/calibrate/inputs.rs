@@ -1,4 +1,5 @@
-//! Sampled inputs of Linears, kept on disk until their weights are rounded: those of a large model are larger than memory.
+//! Sampled inputs of Linears, kept on disk until their weights are rounded: those of a large model are larger
+//! than memory.
 
 use std::collections::BTreeMap;
 use std::fs::File;

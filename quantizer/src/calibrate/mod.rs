@@ -1,7 +1,7 @@
 //! Calibration: the float model runs over sequences, and every site's codes are chosen from the values seen.
 //!
-//! One layer or trunk block at a time: when its last sequence is through, its samples are reduced to choices, so that
-//! memory holds one layer's samples.
+//! One layer or trunk block at a time: when its last sequence is through, its samples are reduced to choices,
+//! so that memory holds one layer's samples.
 
 mod collector;
 mod fold;
@@ -71,7 +71,8 @@ impl Calibration {
         sites.map(|(_, choice)| choice.range()).fold(0.0, f64::max)
     }
 
-    /// Chooses the codec of residual site `name`. `importance` is what a unit of squared error costs in each channel.
+    /// Chooses the codec of residual site `name`. `importance` is what a unit of squared error costs in each
+    /// channel.
     fn choose_residual(&mut self, name: String, sample: &Sample, importance: &[f64], scheme: &Scheme) {
         let kind = scheme.part(Part::of(&name)).residual;
         let choice = residual::choose(sample, importance, kind, scheme);

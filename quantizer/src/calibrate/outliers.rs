@@ -1,8 +1,8 @@
 //! Which input channels of a Linear get a second limb.
 //!
-//! A row's step is set by its largest ordinary channel, and every channel pays for it: the noise is proportional to the
-//! square of that largest value. Channels are taken one after another, each time the one whose leaving lowers the sum
-//! of squared largest values over the sampled rows the most.
+//! A row's step is set by its largest ordinary channel, and every channel pays for it: the noise is
+//! proportional to the square of that largest value. Channels are taken one after another, each time the one
+//! whose leaving lowers the sum of squared largest values over the sampled rows the most.
 
 use foldpoint_core::Isa;
 use foldpoint_core::fixed::ACT_FRAC;
@@ -44,8 +44,8 @@ pub fn choose(sample: &Sample, count: usize) -> Vec<u16> {
     chosen
 }
 
-/// The `count` channels with the largest magnitudes, ascending: where most channels have two limbs, what counts is that the
-/// others are quiet.
+/// The `count` channels with the largest magnitudes, ascending: where most channels have two limbs, what
+/// counts is that the others are quiet.
 fn loudest(sample: &Sample, count: usize) -> Vec<u16> {
     let mut channels: Vec<u16> = (0..sample.channels() as u16).collect();
     let max = |channel: u16| sample.channel_max()[usize::from(channel)];

@@ -1,4 +1,5 @@
-//! The codec of a residual site: channel exponents, range, breakpoints and the split of codes, by least squares.
+//! The codec of a residual site: channel exponents, range, breakpoints and the split of codes, by least
+//! squares.
 
 use foldpoint_core::quant::EXPONENT_MAX;
 

@@ -33,7 +33,8 @@ pub trait Archive: Send + Sync {
         None
     }
 
-    /// The true or false called `key` in fair-esm's training arguments, if they were saved along with the tensors.
+    /// The true or false called `key` in fair-esm's training arguments, if they were saved along with the
+    /// tensors.
     fn flag_setting(&self, _key: &str) -> Option<bool> {
         None
     }

@@ -6,8 +6,8 @@ use super::expected::Expected;
 use super::names::{DECODER, EMBEDDING};
 use super::{Checkpoint, CheckpointError, Element, Remark, foreign, rotary};
 
-/// Tensors that no result depends on: numbers of positions, tables of a geometry that is built in, a head on the trunk that
-/// ESMFold doesn't use, and what wrappers and optimisers leave behind.
+/// Tensors that no result depends on: numbers of positions, tables of a geometry that is built in, a head on
+/// the trunk that ESMFold doesn't use, and what wrappers and optimisers leave behind.
 const BOOKKEEPING: [&str; 12] = [
     "position_ids",
     "embeddings.position_embeddings.weight",
@@ -24,8 +24,8 @@ const BOOKKEEPING: [&str; 12] = [
 ];
 
 impl Checkpoint {
-    /// Checks that every tensor of the configuration is there and has its shape, and that no other takes part in what the
-    /// model computes.
+    /// Checks that every tensor of the configuration is there and has its shape, and that no other takes part
+    /// in what the model computes.
     pub(super) fn check_tensors(&self) -> Result<(), CheckpointError> {
         self.check_whole()?;
         let expected = self.expected();

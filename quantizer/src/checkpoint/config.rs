@@ -33,9 +33,11 @@ pub struct Config {
     pub ffn: usize,
     /// Added to the variance in every LayerNorm.
     pub layer_norm_eps: f64,
-    /// Whether embeddings are rescaled by 0.88 / (1 - share of masked tokens), and those of `<mask>` are zero.
+    /// Whether embeddings are rescaled by 0.88 / (1 - share of masked tokens), and those of `<mask>` are
+    /// zero.
     pub token_dropout: bool,
-    /// Longest token sequence seen in training, with `<cls>` and `<eos>`. Rotary positions set no limit of their own.
+    /// Longest token sequence seen in training, with `<cls>` and `<eos>`. Rotary positions set no limit of
+    /// their own.
     pub max_positions: usize,
     /// Whether the decoder of the language-model head is the embedding if the weights hold no other.
     pub tied_decoder: bool,

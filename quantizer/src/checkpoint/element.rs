@@ -30,7 +30,8 @@ impl Element {
         }
     }
 
-    /// Little-endian `bytes` as f32 values; `None` for [`Element::Other`]. A rest shorter than one value is dropped.
+    /// Little-endian `bytes` as f32 values; `None` for [`Element::Other`]. A rest shorter than one value is
+    /// dropped.
     pub fn decode(self, bytes: &[u8]) -> Option<Vec<f32>> {
         Some(match self {
             Self::F16 => values(bytes, |b| f16::from_le_bytes(b).to_f32()),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::Element;
 
-/// Why a checkpoint can't be read. Every variant names the file; those about one tensor name the tensor, by its
-/// [canonical name](super::names).
+/// Why a checkpoint can't be read. Every variant names the file; those about one tensor name the tensor, by
+/// its [canonical name](super::names).
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the message of each variant says what its fields are")]
 #[non_exhaustive]

@@ -1,12 +1,12 @@
 //! The configuration of a fair-esm ESMFold checkpoint (`esmfold_3B_v1.pt`), from the shapes of its tensors.
 //!
-//! fair-esm names the folding tensors as HuggingFace's port does, because the port was made from it: `trunk.blocks.N.*`,
-//! `trunk.structure_module.*` (OpenFold's names), `esm_s_mlp.*`, `embedding.weight`, `lddt_head.*` and so on; both index
-//! the residue embedding in AlphaFold order without a shift (`self.embedding(aa)` in `esm/esmfold/v1/esmfold.py`). The
-//! published file leaves out the language model, which fair-esm loads from `esm2_t36_3B_UR50D.pt`; it must lie beside
-//! the file unless the file holds it under `esm.`. Shapes don't tell the number of structure iterations, the scale of
-//! translations, epsilon and the number of recycles: both published versions have the defaults of
-//! `esm/esmfold/v1/trunk.py`.
+//! fair-esm names the folding tensors as HuggingFace's port does, because the port was made from it:
+//! `trunk.blocks.N.*`, `trunk.structure_module.*` (OpenFold's names), `esm_s_mlp.*`, `embedding.weight`,
+//! `lddt_head.*` and so on; both index the residue embedding in AlphaFold order without a shift
+//! (`self.embedding(aa)` in `esm/esmfold/v1/esmfold.py`). The published file leaves out the language model,
+//! which fair-esm loads from `esm2_t36_3B_UR50D.pt`; it must lie beside the file unless the file holds it
+//! under `esm.`. Shapes don't tell the number of structure iterations, the scale of translations, epsilon and
+//! the number of recycles: both published versions have the defaults of `esm/esmfold/v1/trunk.py`.
 
 use std::path::{Path, PathBuf};
 

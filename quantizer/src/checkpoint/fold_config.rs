@@ -63,8 +63,8 @@ pub struct StructureConfig {
 }
 
 impl FoldConfig {
-    /// Reads `esmfold_config` of HuggingFace's `config.json` at `path`; `None` if it describes no folding model. Absent
-    /// keys take the defaults of `EsmFoldConfig`, which are those of `esmfold_v1`.
+    /// Reads `esmfold_config` of HuggingFace's `config.json` at `path`; `None` if it describes no folding
+    /// model. Absent keys take the defaults of `EsmFoldConfig`, which are those of `esmfold_v1`.
     pub(super) fn read(path: &Path) -> Result<Option<Self>, CheckpointError> {
         let json: HuggingFaceConfig = json::read(path)?;
         if json.is_folding_model != Some(true) {

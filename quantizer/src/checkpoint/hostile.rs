@@ -2,8 +2,8 @@
 
 use super::unpickle::Pickle;
 
-/// Modules and functions whose use a checkpoint of weights has none: those that run, load, fetch or open something, and those
-/// by which others are got at.
+/// Modules and functions whose use a checkpoint of weights has none: those that run, load, fetch or open
+/// something, and those by which others are got at.
 const HOSTILE: [&str; 76] = [
     "os",
     "posix",
@@ -102,11 +102,12 @@ const HOSTILE_BUILTINS: [&str; 15] = [
     "apply",
 ];
 
-/// Modules that others import, so that they can be got at as if they were a part of these (`torch.serialization.os.system`).
+/// Modules that others import, so that they can be got at as if they were a part of these
+/// (`torch.serialization.os.system`).
 const REACHED: [&str; 7] = ["os", "sys", "subprocess", "posix", "builtins", "__builtins__", "__globals__"];
 
-/// The exception: a partial call is only written down, and trainers save them with their settings. The function in it is
-/// named by itself.
+/// The exception: a partial call is only written down, and trainers save them with their settings. The
+/// function in it is named by itself.
 const HARMLESS: &str = "functools.partial";
 
 /// The first function named in `pickle` that only a file made to run something on loading has a use for.

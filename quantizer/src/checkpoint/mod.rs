@@ -42,8 +42,8 @@ use names::Naming;
 
 /// An open checkpoint whose tensors are all known to be there and of the right shape.
 ///
-/// Values are read from disk when asked for, so that a model larger than memory can be used layer by layer. Tensors go
-/// by their [canonical names](names).
+/// Values are read from disk when asked for, so that a model larger than memory can be used layer by layer.
+/// Tensors go by their [canonical names](names).
 pub struct Checkpoint {
     path: PathBuf,
     name: String,
@@ -84,10 +84,10 @@ impl From<Location> for Source {
 impl Checkpoint {
     /// Opens a checkpoint, and checks that every tensor is there. Values are not read yet.
     ///
-    /// `path` is a HuggingFace folder (`config.json` with `model.safetensors` or `pytorch_model.bin`, whole or in shards),
-    /// a folder of the hub's cache, a fair-esm `.pt` file (with its contact head in `NAME-contact-regression.pt` beside it,
-    /// if there is one; a folding model with its language model beside it), or a file of PyTorch weights that training
-    /// wrote. An adapter in the folder is merged.
+    /// `path` is a HuggingFace folder (`config.json` with `model.safetensors` or `pytorch_model.bin`, whole
+    /// or in shards), a folder of the hub's cache, a fair-esm `.pt` file (with its contact head in
+    /// `NAME-contact-regression.pt` beside it, if there is one; a folding model with its language model
+    /// beside it), or a file of PyTorch weights that training wrote. An adapter in the folder is merged.
     ///
     /// # Errors
     /// Any [`CheckpointError`] but [`CheckpointError::NonFinite`].
@@ -105,8 +105,8 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
-    /// What to call it: `facebook/esm2_t6_8M_UR50D@c731040` out of a hub's cache, else the name of its folder or file, with
-    /// that of its adapter.
+    /// What to call it: `facebook/esm2_t6_8M_UR50D@c731040` out of a hub's cache, else the name of its folder
+    /// or file, with that of its adapter.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -181,7 +181,8 @@ impl Checkpoint {
         Ok(values)
     }
 
-    /// From now on [`read_weight`](Self::read_weight) rounds to 8 bits: what is lost by integer weights alone.
+    /// From now on [`read_weight`](Self::read_weight) rounds to 8 bits: what is lost by integer weights
+    /// alone.
     pub fn round_weights(&mut self) {
         self.eight_bit_weights = true;
     }
@@ -205,8 +206,8 @@ impl Checkpoint {
 
     /// How far a rotary pair turns from one position to the next, in radians: `[head width / 2]`.
     ///
-    /// These are the stored frequencies where there are any, because published checkpoints hold them rounded to f16 and
-    /// both `transformers` and fair-esm use what is stored; otherwise 10000^(-2i / head width).
+    /// These are the stored frequencies where there are any, because published checkpoints hold them rounded
+    /// to f16 and both `transformers` and fair-esm use what is stored; otherwise 10000^(-2i / head width).
     ///
     /// # Errors
     /// Stored frequencies of another number, that differ between layers, or that can't be read.
@@ -268,8 +269,8 @@ impl Checkpoint {
     }
 }
 
-/// What one step of an 8-bit code is worth for a row of weights: its largest magnitude is at 127. A row of zeros may have any
-/// scale.
+/// What one step of an 8-bit code is worth for a row of weights: its largest magnitude is at 127. A row of
+/// zeros may have any scale.
 pub fn row_scale(row: &[f32]) -> f64 {
     let largest = row.iter().fold(0.0f32, |max, w| max.max(w.abs()));
     if largest == 0.0 { 1.0 } else { f64::from(largest) / 127.0 }

@@ -36,14 +36,16 @@ impl StoredTensor {
 /// A dictionary's tensors by name.
 type Tensors = BTreeMap<String, StoredTensor>;
 
-/// Dictionaries within dictionaries that are looked into for a model: `{"checkpoint": {"model": {"state_dict": ...}}}`.
+/// Dictionaries within dictionaries that are looked into for a model: `{"checkpoint": {"model":
+/// {"state_dict": ...}}}`.
 const DEEPEST: usize = 3;
 
-/// Every tensor in that one of the dictionaries of the pickle that is a model: the one that was pickled, or one that is in it
-/// under some name (`model`, `state_dict`, `checkpoint` and in that `model`).
+/// Every tensor in that one of the dictionaries of the pickle that is a model: the one that was pickled, or
+/// one that is in it under some name (`model`, `state_dict`, `checkpoint` and in that `model`).
 ///
 /// # Errors
-/// No dictionary, no tensors in it, several models, or a tensor that is described in another way than PyTorch's.
+/// No dictionary, no tensors in it, several models, or a tensor that is described in another way than
+/// PyTorch's.
 pub fn state_dict(pickle: &Pickle) -> Result<Tensors, String> {
     let Node::Dict(pairs) = pickle.root() else { return Err("not a dictionary".into()) };
     let mut models = Vec::new();
@@ -72,7 +74,8 @@ pub fn state_dict(pickle: &Pickle) -> Result<Tensors, String> {
     }
 }
 
-/// Adds the tensors of `pairs`, the dictionary called `name`, to `models`, and those of the dictionaries in it.
+/// Adds the tensors of `pairs`, the dictionary called `name`, to `models`, and those of the dictionaries in
+/// it.
 fn collect(
     pickle: &Pickle,
     pairs: &[(Id, Id)],
@@ -176,14 +179,15 @@ fn object(pickle: &Pickle, id: Id) -> Object<'_> {
     Object::OtherTensor(&[])
 }
 
-/// A tensor whose values can't be read; `arguments` may tell its shape in the place where PyTorch's other functions have it.
+/// A tensor whose values can't be read; `arguments` may tell its shape in the place where PyTorch's other
+/// functions have it.
 fn unread(pickle: &Pickle, arguments: &[Id]) -> StoredTensor {
     let shape = arguments.get(2).and_then(|&shape| sizes(pickle, shape)).unwrap_or_default();
     StoredTensor { element: Element::Other, shape, stride: vec![], offset: 0, storage: String::new() }
 }
 
-/// Reads (storage, offset, size, stride, requires_grad, hooks, metadata), where storage is ("storage", class, name, device,
-/// length). Metadata say that the values are others than those stored (negated, conjugated).
+/// Reads (storage, offset, size, stride, requires_grad, hooks, metadata), where storage is ("storage", class,
+/// name, device, length). Metadata say that the values are others than those stored (negated, conjugated).
 fn stored_tensor(pickle: &Pickle, arguments: &[Id]) -> Option<StoredTensor> {
     let &[storage, offset, shape, stride, ref rest @ ..] = arguments else { return None };
     match rest.get(2).map(|&metadata| pickle.node(metadata)) {
@@ -225,8 +229,8 @@ fn sizes(pickle: &Pickle, id: Id) -> Option<Vec<usize>> {
     }
 }
 
-/// What fair-esm's training arguments say about `key`: `args`, or `cfg` and in it `model`, of the dictionary that was
-/// pickled. Other settings in the file may be those of anything.
+/// What fair-esm's training arguments say about `key`: `args`, or `cfg` and in it `model`, of the dictionary
+/// that was pickled. Other settings in the file may be those of anything.
 pub fn training_argument<'a>(pickle: &'a Pickle, key: &str) -> Option<&'a Node> {
     ["args", "cfg"].iter().find_map(|arguments| {
         let arguments = field(pickle, pickle.root(), arguments)?;

@@ -16,8 +16,8 @@ pub fn exact(width: usize) -> Vec<f64> {
     (0..width / 2).map(|i| BASE.powf(-2.0 * i as f64 / width as f64)).collect()
 }
 
-/// What to say about `stored` frequencies that are further from the exact ones than rounding to half precision takes them,
-/// which is how published checkpoints hold them.
+/// What to say about `stored` frequencies that are further from the exact ones than rounding to half
+/// precision takes them, which is how published checkpoints hold them.
 pub fn deviation(stored: &[f64]) -> Option<String> {
     let exact = exact(2 * stored.len());
     let rounding = |value: f64| (value * HALF_ROUNDING).max(SMALL_ROUNDING) * 1.001;

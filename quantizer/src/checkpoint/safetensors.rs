@@ -28,8 +28,9 @@ impl SafetensorsArchive {
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let io = |source| CheckpointError::Io { path: path.into(), source };
         let file = File::open(path).map_err(io)?;
-        // SAFETY: the map is read only, and as for every program that maps its input, the file must not be changed
-        // by another one meanwhile. A file that was truncated before is seen by the check of the header below.
+        // SAFETY: the map is read only, and as for every program that maps its input, the file must not be
+        // changed by another one meanwhile. A file that was truncated before is seen by the check of the
+        // header below.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
         let (header, metadata) = SafeTensors::read_metadata(&map)
             .map_err(|e| CheckpointError::Format { path: path.into(), detail: e.to_string() })?;

@@ -1,4 +1,5 @@
-//! The configuration of a language model whose checkpoint has no `config.json`: most of it follows from tensor shapes.
+//! The configuration of a language model whose checkpoint has no `config.json`: most of it follows from
+//! tensor shapes.
 
 use std::path::Path;
 
@@ -14,7 +15,8 @@ const MAX_POSITIONS: usize = 1026;
 /// What training arguments call the number of attention heads.
 const HEADS: [&str; 3] = ["encoder_attention_heads", "num_attention_heads", "attention_heads"];
 
-/// Derives the configuration of the model with `tensors`, which were read from `path`, and what to say about it.
+/// Derives the configuration of the model with `tensors`, which were read from `path`, and what to say about
+/// it.
 pub(super) fn config(
     path: &Path,
     naming: Naming,
@@ -60,7 +62,8 @@ pub(super) fn config(
         .filter_map(|name| name.strip_prefix("encoder.layer.")?.split('.').next()?.parse::<usize>().ok());
     let layers = indices.max().map_or(0, |last| last.saturating_add(1)).min(tensors.by_name.len());
 
-    // Only fair-esm keeps the model's own settings in the file; what other trainers save may be those of anything.
+    // Only fair-esm keeps the model's own settings in the file; what other trainers save may be those of
+    // anything.
     let is_fair = matches!(naming, Naming::FairEsm | Naming::FairEsmFold);
     let archives = || tensors.archives.iter().filter(|_| is_fair);
     let saved =

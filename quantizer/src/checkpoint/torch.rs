@@ -1,4 +1,5 @@
-//! PyTorch files (`pytorch_model.bin`, `.pt`): a zip archive of a pickled object and the storages it refers to.
+//! PyTorch files (`pytorch_model.bin`, `.pt`): a zip archive of a pickled object and the storages it refers
+//! to.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -30,7 +31,8 @@ impl TorchArchive {
     /// Opens the file and reads the pickled object, but no tensor's values.
     ///
     /// # Errors
-    /// The file can't be read, is no zip archive (PyTorch before 1.6 wrote others), or holds no dictionary of tensors.
+    /// The file can't be read, is no zip archive (PyTorch before 1.6 wrote others), or holds no dictionary of
+    /// tensors.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let damaged = |detail: String| CheckpointError::Format { path: path.into(), detail };
         let file = File::open(path).map_err(|source| CheckpointError::Io { path: path.into(), source })?;

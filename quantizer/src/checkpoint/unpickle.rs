@@ -1,8 +1,10 @@
-//! Reads Python's pickle format as data: what a file would call when Python loads it is written down, and nothing runs.
+//! Reads Python's pickle format as data: what a file would call when Python loads it is written down, and
+//! nothing runs.
 //!
-//! Every opcode makes at most one [`Node`], and nodes refer to each other by number, so that memory stays in proportion to
-//! the file however often it refers to the same object. Opcodes are those of protocols 2 to 5, which PyTorch writes
-//! ([pickletools](https://github.com/python/cpython/blob/main/Lib/pickletools.py) describes them).
+//! Every opcode makes at most one [`Node`], and nodes refer to each other by number, so that memory stays in
+//! proportion to the file however often it refers to the same object. Opcodes are those of protocols 2 to 5,
+//! which PyTorch writes ([pickletools](https://github.com/python/cpython/blob/main/Lib/pickletools.py)
+//! describes them).
 
 use std::collections::HashMap;
 
@@ -308,7 +310,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Attributes of a dictionary (`_metadata` of a state dict) are left out; those of an object are its state.
+    /// Attributes of a dictionary (`_metadata` of a state dict) are left out; those of an object are its
+    /// state.
     fn build(&mut self) -> Step<()> {
         let (value, object) = (self.pop()?, self.top()?);
         if let Node::Call { state, .. } = &mut self.nodes[object] {

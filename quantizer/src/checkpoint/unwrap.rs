@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::names::Naming;
 
-/// Parts of names that wrappers add wherever a module is wrapped: `torch.nn.DataParallel` and its like, `torch.compile`,
-/// FSDP, activation checkpointing.
+/// Parts of names that wrappers add wherever a module is wrapped: `torch.nn.DataParallel` and its like,
+/// `torch.compile`, FSDP, activation checkpointing.
 const WRAPPERS: [&str; 4] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 
 /// Whether a wrapper, and no model of ours, has `part` in its names.
@@ -97,7 +97,8 @@ fn naming_of<'a>(naming: Naming, mut names: impl Iterator<Item = &'a str>) -> Na
     }
 }
 
-/// What was stripped from names, for people: the beginning of `original`, or parts in the middle of it, that `stripped` lacks.
+/// What was stripped from names, for people: the beginning of `original`, or parts in the middle of it, that
+/// `stripped` lacks.
 pub fn difference(original: &str, stripped: &str) -> String {
     match original.strip_suffix(stripped) {
         Some(beginning) => beginning.to_owned(),

@@ -28,8 +28,8 @@ enum Kind {
 
 #[derive(Args)]
 pub struct Arguments {
-    /// HuggingFace folder, a folder of the hub's cache, fair-esm .pt file, another file of PyTorch weights, or the folder of
-    /// a LoRA adapter.
+    /// HuggingFace folder, a folder of the hub's cache, fair-esm .pt file, another file of PyTorch weights,
+    /// or the folder of a LoRA adapter.
     checkpoint: PathBuf,
     /// The weights that an adapter is merged into, if they aren't beside it.
     #[arg(long, value_name = "DIR")]
@@ -37,8 +37,8 @@ pub struct Arguments {
     /// Model file to write.
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
-    /// Sequences that ranges and breakpoints are measured on, some dozens of natural proteins: a file, plain or gzipped, a
-    /// folder of files, or `-` for the standard input.
+    /// Sequences that ranges and breakpoints are measured on, some dozens of natural proteins: a file, plain
+    /// or gzipped, a folder of files, or `-` for the standard input.
     #[arg(long, value_name = "FASTA")]
     calibration: PathBuf,
     /// Name and version of the model, for `foldpoint info` to show.
@@ -50,21 +50,22 @@ pub struct Arguments {
     /// Codes of a residual stream of up to 8 bits.
     #[arg(long, value_enum, default_value = "piecewise")]
     scheme: Kind,
-    /// Percentage of each Linear's input channels that have 15 bits instead of 8, in the language model and in the folding
-    /// trunk [default: 5; in the language model of a folding checkpoint, all channels have].
+    /// Percentage of each Linear's input channels that have 15 bits instead of 8, in the language model and
+    /// in the folding trunk [default: 5; in the language model of a folding checkpoint, all channels have].
     #[arg(long, value_name = "PERCENT")]
     outliers: Option<f64>,
-    /// What one part of the model does otherwise. PART is lm, trunk or structure (the structure module and the heads).
-    /// Choices are residual=16, residual=N (piecewise codes of N bits), residual=N-uniform, and activations=16 (15 bits in
-    /// all input channels of Linears) or activations=P% (as --outliers). By default structure:activations=16.
+    /// What one part of the model does otherwise. PART is lm, trunk or structure (the structure module and
+    /// the heads). Choices are residual=16, residual=N (piecewise codes of N bits), residual=N-uniform, and
+    /// activations=16 (15 bits in all input channels of Linears) or activations=P% (as --outliers). By
+    /// default structure:activations=16.
     #[arg(long = "part", value_name = "PART:CHOICE", value_parser = part)]
     parts: Vec<(Part, Choice)>,
-    /// Round every weight to nearest, instead of letting the errors of a row make up for each other on the calibration
-    /// inputs.
+    /// Round every weight to nearest, instead of letting the errors of a row make up for each other on the
+    /// calibration inputs.
     #[arg(long)]
     round_to_nearest: bool,
-    /// Percentage of the calibration values that the residual's range must hold; the rest is clipped. Clipping costs
-    /// accuracy on every checkpoint measured so far.
+    /// Percentage of the calibration values that the residual's range must hold; the rest is clipped.
+    /// Clipping costs accuracy on every checkpoint measured so far.
     #[arg(long, value_name = "PERCENT", default_value_t = 100.0)]
     percentile: f64,
     /// Factor from the largest residual value in calibration to the largest that can be stored.

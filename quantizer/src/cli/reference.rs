@@ -22,14 +22,14 @@ use serde_json::Value;
 use super::source;
 use super::threads;
 
-/// Residues that run together. Each group of sequences reads every layer once, which with so many costs little beside the layer's products;
-/// and a group's files are written before the next one runs.
+/// Residues that run together. Each group of sequences reads every layer once, which with so many costs
+/// little beside the layer's products; and a group's files are written before the next one runs.
 const GROUP_RESIDUES: usize = 256;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// HuggingFace folder, a folder of the hub's cache, fair-esm .pt file, another file of PyTorch weights, or the folder of
-    /// a LoRA adapter.
+    /// HuggingFace folder, a folder of the hub's cache, fair-esm .pt file, another file of PyTorch weights,
+    /// or the folder of a LoRA adapter.
     checkpoint: PathBuf,
     /// The weights that an adapter is merged into, if they aren't beside it.
     #[arg(long, value_name = "DIR")]
@@ -37,10 +37,10 @@ pub struct Arguments {
     /// Sequences to run: a file, plain or gzipped, a folder of files, or `-` for the standard input.
     #[arg(long, value_name = "FILE")]
     fasta: PathBuf,
-    /// Folder for one ID.safetensors per sequence, with f32 tensors ID.contacts [L, L], ID.logits [L+2, 33] and
-    /// ID.hidden [layers+1, L+2, width], as far as the checkpoint has the heads. A folding model also writes ID.atom37
-    /// [L, 37, 3] in angstroms, ID.atom37_mask [L, 37], ID.plddt [L, 37] from 0 to 1, ID.pae [L, L] in angstroms and
-    /// ID.ptm [1].
+    /// Folder for one ID.safetensors per sequence, with f32 tensors ID.contacts [L, L], ID.logits [L+2, 33]
+    /// and ID.hidden [layers+1, L+2, width], as far as the checkpoint has the heads. A folding model also
+    /// writes ID.atom37 [L, 37, 3] in angstroms, ID.atom37_mask [L, 37], ID.plddt [L, 37] from 0 to 1, ID.pae
+    /// [L, L] in angstroms and ID.ptm [1].
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Write the hidden states of every layer too: 0 is the embedding, the last is after the final LayerNorm.
@@ -49,7 +49,8 @@ pub struct Arguments {
     /// Passes of a folding model after the first [default: one less than the checkpoint's max_recycles].
     #[arg(long, value_name = "N")]
     recycles: Option<usize>,
-    /// Round the weights of all Linears to this many bits, each output channel with a scale of its own; all else stays float.
+    /// Round the weights of all Linears to this many bits, each output channel with a scale of its own; all
+    /// else stays float.
     #[arg(long, value_name = "BITS", value_parser = ["8"])]
     weights: Option<String>,
     /// Run only the first N sequences (of those that are not too long).
@@ -270,7 +271,8 @@ fn require_finite(id: &str, tensors: &Tensors) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes one sequence's file; its metadata hold the sequence and how it was made, so that nobody takes it for another one's.
+/// Writes one sequence's file; its metadata hold the sequence and how it was made, so that nobody takes it
+/// for another one's.
 fn write(
     out: &Path,
     sequence: &Sequence,
@@ -298,8 +300,8 @@ fn write(
     Ok(path)
 }
 
-/// Puts the keys of a safetensors header in order: they are written as a hash map has them, in another order each time, and equal
-/// references shall be equal files.
+/// Puts the keys of a safetensors header in order: they are written as a hash map has them, in another order
+/// each time, and equal references shall be equal files.
 fn sort_header(path: &Path) -> anyhow::Result<()> {
     let mut file = File::options().read(true).write(true).open(path)?;
     let mut length = [0; 8];

@@ -9,7 +9,8 @@ use anyhow::Context;
 use quantizer::checkpoint::Checkpoint;
 use sha2::{Digest, Sha256};
 
-/// Opens the checkpoint at `path`, an adapter with the weights in `base`, and says what a user should know about it.
+/// Opens the checkpoint at `path`, an adapter with the weights in `base`, and says what a user should know
+/// about it.
 pub fn open(path: &Path, base: Option<&Path>) -> anyhow::Result<Checkpoint> {
     let checkpoint = Checkpoint::open_with_base(path, base)?;
     for remark in checkpoint.remarks() {
@@ -18,7 +19,8 @@ pub fn open(path: &Path, base: Option<&Path>) -> anyhow::Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-/// SHA-256 of every file of the checkpoint, by its name there: what a hub's cache calls the file it links to doesn't matter.
+/// SHA-256 of every file of the checkpoint, by its name there: what a hub's cache calls the file it links to
+/// doesn't matter.
 pub fn hashes(checkpoint: &Checkpoint) -> anyhow::Result<BTreeMap<String, String>> {
     let hash = |path: &Path| -> io::Result<(String, String)> {
         let mut hasher = Sha256::new();

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 
 use anyhow::Context;
 
-/// Starts the threads that all of the program's parallel work uses, if their number is given. To be called once, before any
-/// such work.
+/// Starts the threads that all of the program's parallel work uses, if their number is given. To be called
+/// once, before any such work.
 ///
 /// # Errors
 /// The threads can't be started.

@@ -1,12 +1,12 @@
 //! Weight rounding that makes up for itself.
 //!
-//! Rounding each weight to nearest minimises the error of the weights; what counts is the error of the outputs on real
-//! inputs, whose channels are correlated. Columns are rounded one after another, and the error made so far is
-//! carried, as far as the inputs' correlations allow, into the columns still to come.
+//! Rounding each weight to nearest minimises the error of the weights; what counts is the error of the
+//! outputs on real inputs, whose channels are correlated. Columns are rounded one after another, and the
+//! error made so far is carried, as far as the inputs' correlations allow, into the columns still to come.
 //!
-//! Source: QuIP (Chee et al. 2023, arXiv 2307.13304), section 3, "LDLQ", equivalent to GPTQ (arXiv 2210.17323):
-//! with H = X^T X = (U + I) D (U + I)^T and U strictly upper, column k is rounded from
-//! `w_k + sum_{j<k} (w_j - rounded_j) U[j][k]`.
+//! Source: QuIP (Chee et al. 2023, arXiv 2307.13304), section 3, "LDLQ", equivalent to GPTQ (arXiv
+//! 2210.17323): with H = X^T X = (U + I) D (U + I)^T and U strictly upper, column k is rounded from `w_k +
+//! sum_{j<k} (w_j - rounded_j) U[j][k]`.
 
 use candle_core::{Device, Tensor};
 
@@ -56,9 +56,11 @@ impl Feedback {
     }
 }
 
-/// Overwrites the strict upper triangle of the symmetric `h` (n x n) with that of U in h = (U + I) D (U + I)^T.
+/// Overwrites the strict upper triangle of the symmetric `h` (n x n) with that of U in h = (U + I) D (U +
+/// I)^T.
 fn factor(h: &mut [f64], n: usize) {
-    // From the last column to the first: D and the column of U are what is left of h, then their product is taken off.
+    // From the last column to the first: D and the column of U are what is left of h, then their product is
+    // taken off.
     for k in (0..n).rev() {
         let diagonal = h[k * n + k].max(f64::MIN_POSITIVE);
         let column: Vec<f64> = (0..k).map(|i| h[i * n + k]).collect();

@@ -18,8 +18,8 @@ pub struct Quantized {
     pub scales: Vec<f64>,
 }
 
-/// Symmetric int8 codes of each row, its largest magnitude at 127. With `feedback` the errors of a row make up for each
-/// other, otherwise every weight is rounded to nearest.
+/// Symmetric int8 codes of each row, its largest magnitude at 127. With `feedback` the errors of a row make
+/// up for each other, otherwise every weight is rounded to nearest.
 pub fn quantize_weights(weight: &[f32], inputs: usize, feedback: Option<&Feedback>) -> Quantized {
     let mut quantized = Quantized { codes: Vec::with_capacity(weight.len()), scales: Vec::new() };
     for row in weight.chunks_exact(inputs) {

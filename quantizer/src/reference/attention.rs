@@ -13,8 +13,8 @@ pub struct Rotary {
 }
 
 impl Rotary {
-    /// For positions 0 to `positions - 1`. `frequencies` has one for each pair of a head's channels, in radians from one
-    /// position to the next.
+    /// For positions 0 to `positions - 1`. `frequencies` has one for each pair of a head's channels, in
+    /// radians from one position to the next.
     pub fn new(positions: usize, frequencies: &[f64]) -> Self {
         let mut turns = Vec::with_capacity(positions * frequencies.len());
         for position in 0..positions {
@@ -26,7 +26,8 @@ impl Rotary {
         Self { head_width: 2 * frequencies.len(), turns }
     }
 
-    /// Turns the rows of one head, `[tokens, head width]`, in place. A pair is channel i and channel i + half the width.
+    /// Turns the rows of one head, `[tokens, head width]`, in place. A pair is channel i and channel i + half
+    /// the width.
     fn turn(&self, head: &mut [f32]) {
         let pairs = self.head_width / 2;
         for (row, turns) in head.chunks_exact_mut(self.head_width).zip(self.turns.chunks_exact(pairs)) {
@@ -38,8 +39,8 @@ impl Rotary {
     }
 }
 
-/// Attention over `qkv`, `[tokens, 3 * width]`: q, k and v of all heads side by side. Returns `[tokens, width]`. `map` is
-/// called with each head and its attention weights, `[tokens, tokens]`, rows being queries.
+/// Attention over `qkv`, `[tokens, 3 * width]`: q, k and v of all heads side by side. Returns `[tokens,
+/// width]`. `map` is called with each head and its attention weights, `[tokens, tokens]`, rows being queries.
 pub(super) fn attend(
     qkv: &Tensor,
     heads: usize,

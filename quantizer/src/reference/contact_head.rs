@@ -38,8 +38,8 @@ impl ContactLogits {
         Self { residues, sum: vec![0.0; residues * residues] }
     }
 
-    /// Adds one head's attention weights, `[residues + 2, residues + 2]`: without `<cls>` and `<eos>`, plus its own
-    /// transpose, minus the average product (row sum times column sum over the total).
+    /// Adds one head's attention weights, `[residues + 2, residues + 2]`: without `<cls>` and `<eos>`, plus
+    /// its own transpose, minus the average product (row sum times column sum over the total).
     pub fn add(&mut self, map: &[f32], weight: f32) {
         let (n, tokens) = (self.residues, self.residues + 2);
         let value = |i: usize, j: usize| f64::from(map[(i + 1) * tokens + j + 1]);

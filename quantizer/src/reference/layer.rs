@@ -49,8 +49,9 @@ impl Layer {
         })
     }
 
-    /// `x` is the residual stream, `[tokens, width]`; returns it after this layer. `tap` sees what every LayerNorm and Linear
-    /// reads; `map` is called with each head and its attention weights `[tokens, tokens]`.
+    /// `x` is the residual stream, `[tokens, width]`; returns it after this layer. `tap` sees what every
+    /// LayerNorm and Linear reads; `map` is called with each head and its attention weights `[tokens,
+    /// tokens]`.
     ///
     /// # Errors
     /// The shapes don't fit.

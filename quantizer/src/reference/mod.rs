@@ -1,9 +1,9 @@
-//! The float forward pass of ESM-2, and with [`esmfold`] of ESMFold: what integer inference is measured against, and where
-//! calibration looks.
+//! The float forward pass of ESM-2, and with [`esmfold`] of ESMFold: what integer inference is measured
+//! against, and where calibration looks.
 //!
-//! Follows `transformers`' `EsmForMaskedLM` (and with it fair-esm's `ESM2`): token dropout rescaling, rotary positions on
-//! queries that are already scaled, GELU by the error function, LayerNorm before each branch and after the last layer.
-//! Sums over channels and keys are f64 where candle does not do them.
+//! Follows `transformers`' `EsmForMaskedLM` (and with it fair-esm's `ESM2`): token dropout rescaling, rotary
+//! positions on queries that are already scaled, GELU by the error function, LayerNorm before each branch and
+//! after the last layer. Sums over channels and keys are f64 where candle does not do them.
 
 mod attention;
 mod contact_head;
@@ -51,8 +51,8 @@ pub struct Outputs {
     pub contacts: Vec<f32>,
     /// `[tokens, vocab]`.
     pub logits: Vec<f32>,
-    /// Element 0 is the embedding, element i the stream after layer i - 1, except that the last one has been through the
-    /// final LayerNorm; each `[tokens, width]`.
+    /// Element 0 is the embedding, element i the stream after layer i - 1, except that the last one has been
+    /// through the final LayerNorm; each `[tokens, width]`.
     pub hidden: Vec<Vec<f32>>,
 }
 
@@ -92,12 +92,13 @@ impl<'c> Reference<'c> {
         Ok(self.run_batch(&[tokens], want, &mut ())?.pop().unwrap_or_default())
     }
 
-    /// Runs every sequence through one layer before the next layer is read, so that memory holds one layer's weights and
-    /// the residual streams. Each sequence gives what it gives alone. `observer` is shown the values inside.
+    /// Runs every sequence through one layer before the next layer is read, so that memory holds one layer's
+    /// weights and the residual streams. Each sequence gives what it gives alone. `observer` is shown the
+    /// values inside.
     ///
     /// # Errors
-    /// A sequence without `<cls>` and `<eos>`, a token outside the alphabet, a wanted head that is missing, or a tensor
-    /// that can't be read.
+    /// A sequence without `<cls>` and `<eos>`, a token outside the alphabet, a wanted head that is missing,
+    /// or a tensor that can't be read.
     pub fn run_batch<S: AsRef<[u8]>>(
         &self,
         sequences: &[S],
@@ -151,8 +152,8 @@ impl<'c> Reference<'c> {
         Ok(outputs)
     }
 
-    /// Embeds sequence number `sequence`: `[tokens, width]`. With token dropout, `<mask>` embeds to zero and all else is
-    /// scaled as if as many tokens as in training were masked.
+    /// Embeds sequence number `sequence`: `[tokens, width]`. With token dropout, `<mask>` embeds to zero and
+    /// all else is scaled as if as many tokens as in training were masked.
     fn embed(&self, sequence: usize, tokens: &[u8]) -> Result<Tensor, ReferenceError> {
         let config = self.checkpoint.config();
         if tokens.len() < 2 {

@@ -129,7 +129,8 @@ fn a_failed_write_names_the_file_and_leaves_nothing() {
     let absent = folder.path().join("absent").join("model.fpm");
     let error = ModelWriter::new().write_to(&absent).unwrap_err();
     assert!(error.to_string().starts_with(&format!("can't write {}: ", absent.display())), "{error}");
-    // A folder that isn't empty can't be replaced by a file: the write fails after the temporary file was made.
+    // A folder that isn't empty can't be replaced by a file: the write fails after the temporary file was
+    // made.
     let taken = folder.path().join("taken");
     std::fs::create_dir_all(taken.join("inside")).unwrap();
     assert!(matches!(ModelWriter::new().write_to(&taken), Err(WriteError::Io { .. })));

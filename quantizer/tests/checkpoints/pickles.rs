@@ -147,7 +147,8 @@ fn compressed_members_are_refused() {
     assert!(error.contains("ompress"), "{error}");
 }
 
-/// A tensor of class `function`, described as PyTorch describes 8-bit floats: `(storage, offset, size, stride, ...)`.
+/// A tensor of class `function`, described as PyTorch describes 8-bit floats: `(storage, offset, size,
+/// stride, ...)`.
 fn rebuilt(function: &str, shape: &[usize]) -> Vec<u8> {
     let view = pickled_tensor("0", Dtype::F16, shape, 0);
     let own = b"ctorch._utils\n_rebuild_tensor_v2\n";
@@ -271,7 +272,8 @@ fn settings_of_something_else_in_the_file_change_nothing() {
     }
 }
 
-/// The fixture of fair-esm's names with `arguments` beside the model, without its tables of frequencies and contact head.
+/// The fixture of fair-esm's names with `arguments` beside the model, without its tables of frequencies and
+/// contact head.
 fn fair(arguments: &[(&str, Vec<u8>)]) -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.pt");

@@ -94,7 +94,8 @@ fn fold_config(fold: &FoldConfig) -> Config {
     config
 }
 
-/// Mean and largest deviation of the atoms, in angstroms, and the reference's mean distance of a CA from the origin.
+/// Mean and largest deviation of the atoms, in angstroms, and the reference's mean distance of a CA from the
+/// origin.
 fn compare(checkpoint: &Checkpoint, residues: usize, seed: u64, rounded: bool) -> [f64; 3] {
     let fold = checkpoint.fold_config().unwrap();
     let (c_s, c_z) = (fold.sequence_width, fold.pair_width);

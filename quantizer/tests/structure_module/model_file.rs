@@ -11,7 +11,8 @@ use quantizer::reference::esmfold::structure_module::StructureModule as Referenc
 use quantizer::reference::{LayerNorm, Linear};
 use quantizer::writer::ModelWriter;
 
-/// Attention's output with weights of 8 bits, each part's with a scale of its own, as a model file holds them.
+/// Attention's output with weights of 8 bits, each part's with a scale of its own, as a model file holds
+/// them.
 pub fn rounded_by_part(output: &Linear, config: &StructureConfig) -> Linear {
     let (mut weight, bias) = output.values().unwrap();
     let inputs = weight.len() / bias.len();

@@ -4,8 +4,8 @@
 const MATCH: i64 = 10;
 /// What a residue costs that the sequence has no place for, or another letter.
 const SKIP: i64 = 10;
-/// What it costs to go on at another offset, or to leave residues between positions: three residues in a row by chance do not pay for it,
-/// four that fit do.
+/// What it costs to go on at another offset, or to leave residues between positions: three residues in a row
+/// by chance do not pay for it, four that fit do.
 const JUMP: i64 = 50;
 
 /// Where one residue is.
@@ -19,9 +19,10 @@ pub enum Place {
     Outside,
 }
 
-/// Aligns residues, each a number and a letter, to a sequence: their order stays, and their numbers count along the sequence up to an
-/// offset. Where numbers jump as the sequence does not (insertion codes, numbers of a homologue) the offset may change, at a
-/// price, so that numbers decide wherever they can. Of equally good alignments, the one with the smallest offsets.
+/// Aligns residues, each a number and a letter, to a sequence: their order stays, and their numbers count
+/// along the sequence up to an offset. Where numbers jump as the sequence does not (insertion codes, numbers
+/// of a homologue) the offset may change, at a price, so that numbers decide wherever they can. Of equally
+/// good alignments, the one with the smallest offsets.
 pub fn align(sequence: &[u8], residues: &[(isize, u8)]) -> Vec<Place> {
     let Some(&(first, _)) = residues.first() else { return Vec::new() };
     // Where each residue would be if the first one were at 0; residues of one number follow each other.
@@ -44,9 +45,9 @@ pub fn align(sequence: &[u8], residues: &[(isize, u8)]) -> Vec<Place> {
     places(sequence, residues, &table.fill())
 }
 
-/// Dynamic programming over the residues, in order. A residue is at an offset: `w` puts one that starts at s to position s + w - span,
-/// whether the letters agree or not, in the sequence or beyond its ends. Or it is between the positions: `q` is the first one that is free
-/// behind it.
+/// Dynamic programming over the residues, in order. A residue is at an offset: `w` puts one that starts at s
+/// to position s + w - span, whether the letters agree or not, in the sequence or beyond its ends. Or it is
+/// between the positions: `q` is the first one that is free behind it.
 struct Table<'a> {
     sequence: &'a [u8],
     residues: &'a [(isize, u8)],
@@ -72,7 +73,8 @@ impl Table<'_> {
         let mut from: Vec<u32> = Vec::with_capacity(row * count);
         for i in 0..count {
             let (old, old_between) = (at.clone(), between.clone());
-            // The best that leaves the residue behind the one before: offsets below w + step, free positions up to its own.
+            // The best that leaves the residue behind the one before: offsets below w + step, free positions
+            // up to its own.
             let (mut seen, mut leader) = (0, 0);
             let (mut free, mut gap) = (0, 0);
             for (w, score) in at.iter_mut().enumerate() {

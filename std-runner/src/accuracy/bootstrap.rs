@@ -15,8 +15,8 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// Mean of paired differences with its percentile bootstrap interval (10,000 resamples, always the same ones); `None` for
-/// an empty sample.
+/// Mean of paired differences with its percentile bootstrap interval (10,000 resamples, always the same
+/// ones); `None` for an empty sample.
 pub fn mean_interval(differences: &[f64]) -> Option<Interval> {
     let mean = mean(differences.iter().copied())?;
     let mut random = fastrand::Rng::with_seed(SEED);

@@ -15,7 +15,8 @@ pub struct StructureFiles {
 }
 
 impl StructureFiles {
-    /// Finds the structure files (PDB: `.pdb`, `.ent`, and `.pdb1` and so on for assemblies; mmCIF: `.cif`, `.mmcif`; each also gzipped, `.gz`) of a folder, upper or lower case.
+    /// Finds the structure files (PDB: `.pdb`, `.ent`, and `.pdb1` and so on for assemblies; mmCIF: `.cif`,
+    /// `.mmcif`; each also gzipped, `.gz`) of a folder, upper or lower case.
     ///
     /// # Errors
     /// The system's, if the folder cannot be read.
@@ -39,8 +40,8 @@ impl StructureFiles {
     }
 }
 
-/// The name without its ending, and without what the archive puts around an entry's identifier (`pdb1abc.ent`); `None` if it isn't a
-/// structure's.
+/// The name without its ending, and without what the archive puts around an entry's identifier
+/// (`pdb1abc.ent`); `None` if it isn't a structure's.
 fn stem(name: &str) -> Option<&str> {
     let plain = strip(name, ".gz").unwrap_or(name);
     // The archive calls biological assemblies `1abc.pdb1`, `1abc.pdb2`.
@@ -68,8 +69,8 @@ fn looks_like_one(name: &str) -> bool {
     parts.into_iter().any(|part| kinds.iter().any(|kind| part.eq_ignore_ascii_case(kind)))
 }
 
-/// How well a structure's stem fits an identifier: the whole of it, or the part before its first `_` (an entry's name), in the same case or
-/// another.
+/// How well a structure's stem fits an identifier: the whole of it, or the part before its first `_` (an
+/// entry's name), in the same case or another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fit {
     /// `7acy` and `7ACY_B`.

@@ -189,7 +189,8 @@ mod tests {
         }
         assert_eq!(shifted.lddt(&exact, SEQUENCE, Compare::Backbone), Some(1.0));
         let all = shifted.lddt(&exact, SEQUENCE, Compare::AllAtoms).expect("a score");
-        // Glycine's CB and the OXT are no atoms of the sequence; the pairs of alanine's CB with N and CA are lost.
+        // Glycine's CB and the OXT are no atoms of the sequence; the pairs of alanine's CB with N and CA are
+        // lost.
         assert!((0.4..0.9).contains(&all), "{all}");
     }
 

@@ -1,8 +1,9 @@
 //! lDDT: how many of the distances in a structure a model keeps, without superposition.
 //!
-//! Mariani, Biasini, Barbato and Schwede 2013, with AlphaFold's choices: pairs of atoms of different residues (sequence separation
-//! 0) that are nearer than 15 Å in the reference, and differences below 0.5, 1, 2 and 4 Å. Atoms that the model lacks keep
-//! no distance. Stereochemistry is not checked and symmetric side chains are not renamed.
+//! Mariani, Biasini, Barbato and Schwede 2013, with AlphaFold's choices: pairs of atoms of different residues
+//! (sequence separation 0) that are nearer than 15 Å in the reference, and differences below 0.5, 1, 2 and 4
+//! Å. Atoms that the model lacks keep no distance. Stereochemistry is not checked and symmetric side chains
+//! are not renamed.
 
 use super::structure::{Point, distance};
 
@@ -22,8 +23,8 @@ pub struct AtomPair {
     pub model: Option<Point>,
 }
 
-/// lDDT of every residue, 0 to 1, in ascending order of residues; residues without any pair have none and are left out. The
-/// lDDT of a chain is their mean.
+/// lDDT of every residue, 0 to 1, in ascending order of residues; residues without any pair have none and are
+/// left out. The lDDT of a chain is their mean.
 pub fn lddt(atoms: &[AtomPair]) -> Vec<(usize, f64)> {
     let residues = atoms.iter().map(|a| a.residue + 1).max().unwrap_or(0);
     let mut counts = vec![(0u64, 0u64); residues];

@@ -24,14 +24,15 @@ pub const RANGES: [Range; 4] = [
 /// As many of the most probable pairs are counted as there are resolved residues, divided by this.
 pub const DIVISORS: [usize; 3] = [1, 2, 5];
 
-/// Precisions (0 to 1), one row for each of [`RANGES`], one column for each of [`DIVISORS`]; `None` where no pair has
-/// such a separation.
+/// Precisions (0 to 1), one row for each of [`RANGES`], one column for each of [`DIVISORS`]; `None` where no
+/// pair has such a separation.
 pub type Precisions = [[Option<f64>; DIVISORS.len()]; RANGES.len()];
 
-/// Share of contacts among the `L / divisor` most probable pairs of each range, L being the number of resolved residues.
+/// Share of contacts among the `L / divisor` most probable pairs of each range, L being the number of
+/// resolved residues.
 ///
-/// `probabilities` is `[length, length]` over the whole sequence; pairs of equal probability are taken in order of (i, j).
-/// Where there are fewer pairs than wanted, all are taken.
+/// `probabilities` is `[length, length]` over the whole sequence; pairs of equal probability are taken in
+/// order of (i, j). Where there are fewer pairs than wanted, all are taken.
 pub fn precisions(target: &Target, probabilities: &[f32], length: usize) -> Precisions {
     RANGES.map(|range| {
         let mut pairs = Vec::new();
@@ -78,7 +79,8 @@ mod tests {
         p[n + 9] = 0.8;
         p[n + 8] = 0.7;
         let [all, short, medium, long] = precisions(&target, &p, n);
-        // Ten pairs are 6 or more apart: P@L takes all 10, P@L/2 takes (0,6) (1,9) (1,8) and then (0,7) (0,8) by order.
+        // Ten pairs are 6 or more apart: P@L takes all 10, P@L/2 takes (0,6) (1,9) (1,8) and then (0,7) (0,8)
+        // by order.
         assert_eq!(all, [Some(3.0 / 10.0), Some(3.0 / 5.0), Some(1.0)]);
         assert_eq!(short, all);
         assert_eq!((medium, long), ([None; 3], [None; 3]));

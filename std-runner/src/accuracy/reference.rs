@@ -39,7 +39,8 @@ impl Origin {
         Self { checkpoint, sha256: get("sha256").map(hashes).unwrap_or_default(), recycles }
     }
 
-    /// Compares with a reference file's metadata: what contradicts, if anything does; and else what should be known about it.
+    /// Compares with a reference file's metadata: what contradicts, if anything does; and else what should be
+    /// known about it.
     fn compare(&self, made: &HashMap<String, String>) -> Result<Option<String>, String> {
         let mut missing = Vec::new();
         if !self.sha256.is_empty() {
@@ -99,11 +100,12 @@ pub struct ReferenceError {
 }
 
 impl Reference {
-    /// Reads a sequence's file, `DIR/STEM.safetensors`, whose tensors are named `ID.contacts`, `ID.hidden`, `ID.logits`.
+    /// Reads a sequence's file, `DIR/STEM.safetensors`, whose tensors are named `ID.contacts`, `ID.hidden`,
+    /// `ID.logits`.
     ///
     /// # Errors
-    /// [`ReferenceError`] with the file's name, also if the file says that it is another sequence's: names may be, where a file's records
-    /// have changed since.
+    /// [`ReferenceError`] with the file's name, also if the file says that it is another sequence's: names
+    /// may be, where a file's records have changed since.
     pub fn open(dir: &Path, sequence: &Sequence) -> Result<Self, ReferenceError> {
         let path = path(dir, sequence);
         let error = |reason| ReferenceError { path: path.clone(), reason };
@@ -115,11 +117,13 @@ impl Reference {
         Ok(Self { path, id: sequence.id.clone(), bytes })
     }
 
-    /// Compares the header of a sequence's file with the sequence and with `origin`; returns what should be known about the file: words that
-    /// go on behind its name. Tensors are not read, so that all files can be checked before anything is computed.
+    /// Compares the header of a sequence's file with the sequence and with `origin`; returns what should be
+    /// known about the file: words that go on behind its name. Tensors are not read, so that all files can be
+    /// checked before anything is computed.
     ///
     /// # Errors
-    /// [`ReferenceError`] if the file cannot be read, or says that it is of another sequence, of other weights or of other recycles.
+    /// [`ReferenceError`] if the file cannot be read, or says that it is of another sequence, of other
+    /// weights or of other recycles.
     pub fn check(dir: &Path, sequence: &Sequence, origin: &Origin) -> Result<Option<String>, ReferenceError> {
         let path = path(dir, sequence);
         let error = |reason| ReferenceError { path: path.clone(), reason };
@@ -140,7 +144,8 @@ impl Reference {
     /// The f32 tensor `ID.kind`, which must have this shape; `None` if the file has no such tensor.
     ///
     /// # Errors
-    /// [`ReferenceError`] if the file is damaged, or the tensor has another type or shape or a value that is not finite.
+    /// [`ReferenceError`] if the file is damaged, or the tensor has another type or shape or a value that is
+    /// not finite.
     pub fn tensor(&self, kind: &str, shape: &[usize]) -> Result<Option<Vec<f32>>, ReferenceError> {
         let error = |reason: String| ReferenceError { path: self.path.clone(), reason };
         let file = SafeTensors::deserialize(&self.bytes).map_err(|e| error(e.to_string()))?;

@@ -4,11 +4,11 @@ use nalgebra::{Matrix3, Matrix4, Vector3};
 
 use super::structure::Point;
 
-/// The least root mean square distance of the pairs, in ångström, over all rotations and translations of one side (not mirror
-/// images). `None` without pairs.
+/// The least root mean square distance of the pairs, in ångström, over all rotations and translations of one
+/// side (not mirror images). `None` without pairs.
 ///
-/// Horn 1987: twice the largest eigenvalue of a symmetric 4 x 4 matrix of the centred coordinates' correlations is what the best
-/// rotation takes off the sum of their squares.
+/// Horn 1987: twice the largest eigenvalue of a symmetric 4 x 4 matrix of the centred coordinates'
+/// correlations is what the best rotation takes off the sum of their squares.
 pub fn rmsd(pairs: &[(Point, Point)]) -> Option<f64> {
     if pairs.is_empty() {
         return None;

@@ -17,7 +17,8 @@ impl Default for Similarity {
 }
 
 impl Similarity {
-    /// Adds one row (one token's values) and its reference, and returns their cosine; a pair of zero rows counts as equal.
+    /// Adds one row (one token's values) and its reference, and returns their cosine; a pair of zero rows
+    /// counts as equal.
     pub fn add(
         &mut self,
         row: impl Iterator<Item = f64> + Clone,

@@ -94,9 +94,10 @@ pub enum NoTarget {
 }
 
 impl<'s> Aligned<'s> {
-    /// Aligns a structure's chain to a sequence, as [`align::align`] does. The chain is the one called `named` if it belongs to the sequence, otherwise
-    /// the one that agrees with it in most residues (the first of equals). Residues that differ from the sequence, that it has no place for,
-    /// or that lack what is needed, are left out.
+    /// Aligns a structure's chain to a sequence, as [`align::align`] does. The chain is the one called
+    /// `named` if it belongs to the sequence, otherwise the one that agrees with it in most residues (the
+    /// first of equals). Residues that differ from the sequence, that it has no place for, or that lack what
+    /// is needed, are left out.
     ///
     /// # Errors
     /// [`NoTarget::Mismatch`] if fewer than `least` of the chain's residues or than 90% agree.

@@ -40,8 +40,8 @@ impl TmAlign {
         self.score(&helix, &helix).map(drop)
     }
 
-    /// TM-score of a model to a target, normalised by the target's length, 0 to 1. Both are letters and CA atoms, which is what the
-    /// program reads.
+    /// TM-score of a model to a target, normalised by the target's length, 0 to 1. Both are letters and CA
+    /// atoms, which is what the program reads.
     ///
     /// # Errors
     /// [`TmAlignError`] with what the program said.
@@ -65,7 +65,8 @@ impl TmAlign {
     }
 }
 
-/// The score normalised by the length of the second structure: `TM-score= 0.5 (if normalized by length of Chain_2, ...)`.
+/// The score normalised by the length of the second structure: `TM-score= 0.5 (if normalized by length of
+/// Chain_2, ...)`.
 fn target_score(output: &str) -> Option<f64> {
     let line = output.lines().find(|line| line.starts_with("TM-score=") && line.contains("Chain_2"))?;
     line.strip_prefix("TM-score=")?.split_whitespace().next()?.parse().ok()

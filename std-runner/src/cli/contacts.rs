@@ -23,15 +23,16 @@ const COLUMNS: &[Column] = &[("residues", 8), ("contacts", 8), ("time", 11)];
 pub struct Args {
     #[command(flatten)]
     input: Input,
-    /// Folder for the results; created where needed. Each sequence gets ID.contacts.npy (f32 [L, L]); the chains of a
-    /// complex (`:` between them) come one after another, without the linkers that the model sees between them
+    /// Folder for the results; created where needed. Each sequence gets ID.contacts.npy (f32 [L, L]); the
+    /// chains of a complex (`:` between them) come one after another, without the linkers that the model sees
+    /// between them
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Write a picture too, ID.contacts.png, with lines between the chains
     #[arg(long)]
     png: bool,
-    /// Write a table too, ID.contacts.tsv: i, j (rows and columns of the map, from 1) and probability of each pair above
-    /// the threshold; of a complex also chain_i, residue_i, chain_j, residue_j
+    /// Write a table too, ID.contacts.tsv: i, j (rows and columns of the map, from 1) and probability of each
+    /// pair above the threshold; of a complex also chain_i, residue_i, chain_j, residue_j
     #[arg(long)]
     tsv: bool,
     /// Pairs in the table are more probable than this; -1 is for all pairs

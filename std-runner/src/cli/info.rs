@@ -22,7 +22,8 @@ const LENGTHS: [usize; 4] = [128, 256, 512, 1024];
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Model file [default: --model, or the embedded model]. With -v, tensors and every detail of provenance are listed
+    /// Model file [default: --model, or the embedded model]. With -v, tensors and every detail of provenance
+    /// are listed
     #[arg(value_name = "MODEL")]
     file: Option<PathBuf>,
 }

@@ -18,8 +18,9 @@ const BAR_NAME: usize = 30;
 /// Sequences to run.
 #[derive(clap::Args)]
 pub struct Input {
-    /// FASTA files, plain or gzipped, or folders of them (*.fa, *.fas, *.fasta, *.faa); `-` is the standard input. In a
-    /// sequence `:` or `/` separates chains, and `<mask>` or `_` is a masked residue (not for folding)
+    /// FASTA files, plain or gzipped, or folders of them (*.fa, *.fas, *.fasta, *.faa); `-` is the standard
+    /// input. In a sequence `:` or `/` separates chains, and `<mask>` or `_` is a masked residue (not for
+    /// folding)
     #[arg(value_name = "FASTA", required = true)]
     pub fasta: Vec<PathBuf>,
     /// Refuse longer sequences (in residues)
@@ -28,8 +29,8 @@ pub struct Input {
 }
 
 impl Input {
-    /// Reads records for a language model, of any number of chains, masks allowed; what is wrong with files or records goes to
-    /// the console.
+    /// Reads records for a language model, of any number of chains, masks allowed; what is wrong with files
+    /// or records goes to the console.
     pub fn read(&self, console: &mut Console) -> Batch {
         complain(fasta::read_paths(&self.fasta, self.max_len), console)
     }
@@ -52,8 +53,9 @@ fn complain(batch: Batch, console: &mut Console) -> Batch {
     batch
 }
 
-/// Runs `task` on all sequences. `finish` makes something of its output on the thread that computed it; `report` gets that in the
-/// file's order, or the text of an error, after it was printed with the sequence's place: the others go on.
+/// Runs `task` on all sequences. `finish` makes something of its output on the thread that computed it;
+/// `report` gets that in the file's order, or the text of an error, after it was printed with the sequence's
+/// place: the others go on.
 pub fn run<K: Task, T: Send>(
     options: &Options,
     task: &K,

@@ -24,8 +24,8 @@ const COLUMNS: &[Column] = &[("residues", 8), ("tokens", 6), ("time", 11)];
 pub struct Args {
     #[command(flatten)]
     input: Input,
-    /// Folder for the results; created where needed. Each sequence gets ID.logits.npy (f32 [L, 20]); the columns' names,
-    /// one a line, are in logits.alphabet.txt
+    /// Folder for the results; created where needed. Each sequence gets ID.logits.npy (f32 [L, 20]); the
+    /// columns' names, one a line, are in logits.alphabet.txt
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Write all tokens of the alphabet (f32 [L, 33]), not only the 20 amino acids

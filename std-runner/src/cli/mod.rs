@@ -26,7 +26,8 @@ use options::Options;
 
 /// Protein structures, contacts, embeddings and logits from sequences, in integer arithmetic.
 ///
-/// Exit status: 0 all went well; 1 something failed (other sequences of a batch are done nevertheless); 2 wrong usage.
+/// Exit status: 0 all went well; 1 something failed (other sequences of a batch are done nevertheless); 2
+/// wrong usage.
 #[derive(Parser)]
 #[command(name = "foldpoint", version, propagate_version = true)]
 struct Cli {
@@ -38,12 +39,13 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Predict structures: ID.pdb for each sequence; `:` separates the chains of a complex. With a model that does not
-    /// fold: contact maps, ID.contacts.npy (f32 [L, L]) and a picture, ID.contacts.png
+    /// Predict structures: ID.pdb for each sequence; `:` separates the chains of a complex. With a model that
+    /// does not fold: contact maps, ID.contacts.npy (f32 [L, L]) and a picture, ID.contacts.png
     Predict(predict::Args),
     /// Write contact maps as arrays, pictures or tables
     Contacts(contacts::Args),
-    /// Write embeddings: hidden states of residues, their mean or `<cls>`, of any layers; or one array for all sequences
+    /// Write embeddings: hidden states of residues, their mean or `<cls>`, of any layers; or one array for
+    /// all sequences
     Embed(embed::Args),
     /// Write the language model's logits for each residue
     Logits(logits::Args),
@@ -55,7 +57,8 @@ enum Command {
     Verify(verify::Args),
     /// Measure the speed on this machine
     Bench(bench::Args),
-    /// Print one SHA-256 of all integer outputs: the same on every machine, instruction set and number of threads
+    /// Print one SHA-256 of all integer outputs: the same on every machine, instruction set and number of
+    /// threads
     Digest(digest::Args),
     /// Measure the accuracy against structures or the float reference
     #[command(subcommand)]
@@ -100,7 +103,8 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Ends the program as clap does for a wrong option: for values that can only be judged once the model is known.
+/// Ends the program as clap does for a wrong option: for values that can only be judged once the model is
+/// known.
 fn usage_error(kind: ErrorKind, message: &str) -> ! {
     Cli::command().error(kind, message).exit()
 }

@@ -27,15 +27,15 @@ pub struct Options {
     /// Instruction set: a name that `bench` prints, or `auto` for the fastest one
     #[arg(long, global = true, value_name = "NAME", env = "FOLDPOINT_ISA", default_value = "auto", value_parser = parse_isa)]
     pub isa: Isa,
-    /// Most memory to use, e.g. 2G [default: the smallest of what the system has available and what the process is held
-    /// to: by a container or another control group, by Slurm, by `ulimit`]
+    /// Most memory to use, e.g. 2G [default: the smallest of what the system has available and what the
+    /// process is held to: by a container or another control group, by Slurm, by `ulimit`]
     #[arg(long, global = true, value_name = "SIZE", value_parser = parse_bytes)]
     pub memory_limit: Option<u64>,
     /// Do not check the model's checksums before running it
     #[arg(long, global = true)]
     pub no_verify: bool,
-    /// No table of records, progress bar, notes or warnings; errors are still printed, what --json asks for, and what
-    /// commands without records answer (info, plan, verify ...)
+    /// No table of records, progress bar, notes or warnings; errors are still printed, what --json asks for,
+    /// and what commands without records answer (info, plan, verify ...)
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Say more about what is done; twice: everything

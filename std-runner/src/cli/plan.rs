@@ -40,8 +40,8 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     console.finish()
 }
 
-/// One row a length: bytes of core's arena and in all, with one thread and with all of them, and what the whole with one thread
-/// is for each pair of residues.
+/// One row a length: bytes of core's arena and in all, with one thread and with all of them, and what the
+/// whole with one thread is for each pair of residues.
 fn table(
     console: &mut Console,
     options: &Options,

@@ -1,10 +1,11 @@
-//! The way of a batch through the model to what is said about each record: files, the table or JSON on the standard output,
-//! `results.jsonl` and `summary.tsv`. All commands that write something for each record are made of [`Run`].
+//! The way of a batch through the model to what is said about each record: files, the table or JSON on the
+//! standard output, `results.jsonl` and `summary.tsv`. All commands that write something for each record are
+//! made of [`Run`].
 //!
-//! A command's function makes a [`Done`] of the model's output: the names of the files that it wrote, scores (any JSON, by a
-//! name that stays the same: it is what programs look up; `summary.tsv` shows those that it has columns for), warnings, and
-//! the cells of the row on the terminal. The rest is done here: lines of failed and of rejected records, warnings of the
-//! reader, times, and the order.
+//! A command's function makes a [`Done`] of the model's output: the names of the files that it wrote, scores
+//! (any JSON, by a name that stays the same: it is what programs look up; `summary.tsv` shows those that it
+//! has columns for), warnings, and the cells of the row on the terminal. The rest is done here: lines of
+//! failed and of rejected records, warnings of the reader, times, and the order.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -62,8 +63,8 @@ pub struct Run<'r, K> {
 }
 
 impl<K: Task> Run<'_, K> {
-    /// Runs the batch. `make` works on the thread that computed an output; what it returns as a value goes to `keep`, in the
-    /// input's order. A record's error is printed with its place, and the others go on.
+    /// Runs the batch. `make` works on the thread that computed an output; what it returns as a value goes to
+    /// `keep`, in the input's order. A record's error is printed with its place, and the others go on.
     ///
     /// # Errors
     /// The threads can't be started, or the files that tell the results can't be written.

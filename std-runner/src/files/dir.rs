@@ -1,4 +1,5 @@
-//! The output folder: checked before a run, and written so that a file is complete as soon as it has its name.
+//! The output folder: checked before a run, and written so that a file is complete as soon as it has its
+//! name.
 
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -37,8 +38,8 @@ impl OutputDir {
         &self.path
     }
 
-    /// Writes the file `name` through `write`: to a temporary neighbour first, which takes the name when it is complete.
-    /// An older file of that name is replaced.
+    /// Writes the file `name` through `write`: to a temporary neighbour first, which takes the name when it
+    /// is complete. An older file of that name is replaced.
     ///
     /// # Errors
     /// [`OutputError`] with the file's name; then no part of it is left behind.
@@ -50,11 +51,12 @@ impl OutputDir {
         self.replace(name, [], write)
     }
 
-    /// As [`write`](Self::write); the files `stale` of the folder, which belong to an older file of that name, are removed just
-    /// before the new one takes it. What is missing, or no file, is passed over.
+    /// As [`write`](Self::write); the files `stale` of the folder, which belong to an older file of that
+    /// name, are removed just before the new one takes it. What is missing, or no file, is passed over.
     ///
     /// # Errors
-    /// [`OutputError`] with the name of the file that could not be written or removed; then no part of the new one is left behind.
+    /// [`OutputError`] with the name of the file that could not be written or removed; then no part of the
+    /// new one is left behind.
     pub fn replace(
         &self,
         name: &str,

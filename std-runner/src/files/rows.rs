@@ -1,4 +1,5 @@
-//! Rows of an array that has as many as there will be: kept on the disk, beside the files to come, until all are there.
+//! Rows of an array that has as many as there will be: kept on the disk, beside the files to come, until all
+//! are there.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -24,7 +25,8 @@ pub struct Matrix {
 }
 
 impl Rows {
-    /// No rows yet. They go into a file without a name in the folder, which is gone with the program however it ends.
+    /// No rows yet. They go into a file without a name in the folder, which is gone with the program however
+    /// it ends.
     ///
     /// # Errors
     /// [`OutputError`] with the folder's name.
@@ -57,7 +59,8 @@ impl Rows {
         let map = if file.metadata()?.len() == 0 {
             None
         } else {
-            // SAFETY: the file has no name, so that nobody else can write to it, and this handle is not used after this.
+            // SAFETY: the file has no name, so that nobody else can write to it, and this handle is not used
+            // after this.
             Some(unsafe { Mmap::map(&file) }?)
         };
         Ok(Matrix { map, shape })

@@ -1,8 +1,10 @@
-//! Linux's control groups, which containers, systemd and schedulers limit memory by: versions 1 and 2, and machines that have both.
+//! Linux's control groups, which containers, systemd and schedulers limit memory by: versions 1 and 2, and
+//! machines that have both.
 //!
-//! Source: the kernel's `Documentation/admin-guide/cgroup-v2.rst` and `cgroup-v1/memory.rst`, and `cgroups(7)`. A limit of any group
-//! above the process holds, so all of them are read that can be seen. What a group uses now is subtracted, without the page cache,
-//! which the kernel takes back before it refuses or ends anything.
+//! Source: the kernel's `Documentation/admin-guide/cgroup-v2.rst` and `cgroup-v1/memory.rst`, and
+//! `cgroups(7)`. A limit of any group above the process holds, so all of them are read that can be seen. What
+//! a group uses now is subtracted, without the page cache, which the kernel takes back before it refuses or
+//! ends anything.
 
 use std::path::{Path, PathBuf};
 
@@ -80,8 +82,9 @@ fn folders<'m>(root: &Path, mounts: &[&'m Mount], group: &str) -> Vec<(&'m Mount
     if !inside.is_empty() {
         return inside;
     }
-    // The path is as another namespace sees it: a container that shows the host's path and its own mount, or a process outside of
-    // its namespace's root (`/../..`). The longest end of the path that exists is the group; else what is mounted is a group above.
+    // The path is as another namespace sees it: a container that shows the host's path and its own mount, or
+    // a process outside of its namespace's root (`/../..`). The longest end of the path that exists is the
+    // group; else what is mounted is a group above.
     let names: Vec<_> =
         group.components().filter(|part| matches!(part, std::path::Component::Normal(_))).collect();
     let ends = (0..=names.len()).map(|from| names[from..].iter().collect::<PathBuf>());

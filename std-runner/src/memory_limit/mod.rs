@@ -1,4 +1,5 @@
-//! How much memory a run may take: the smallest of all limits that the process is under, and which one that is.
+//! How much memory a run may take: the smallest of all limits that the process is under, and which one that
+//! is.
 //!
 //! | limit | read from |
 //! |---|---|
@@ -7,8 +8,9 @@
 //! | Slurm's memory of the job on this node | `slurm` |
 //! | `ulimit -v` and `ulimit -d` | `ulimit` |
 //!
-//! Other schedulers (PBS, LSF, Grid Engine, Kubernetes, Docker) set one of these. What is said here is what the process may still
-//! take, its own use and that of its group subtracted; the page cache, which holds the mapped model file, counts as free.
+//! Other schedulers (PBS, LSF, Grid Engine, Kubernetes, Docker) set one of these. What is said here is what
+//! the process may still take, its own use and that of its group subtracted; the page cache, which holds the
+//! mapped model file, counts as free.
 
 mod cgroup;
 mod mounts;
@@ -73,8 +75,8 @@ struct Surroundings<'s> {
 }
 
 impl MemoryLimit {
-    /// The user's limit, which goes before all others; else the smallest that there is. `warn` is told of limits that are
-    /// set and not understood.
+    /// The user's limit, which goes before all others; else the smallest that there is. `warn` is told of
+    /// limits that are set and not understood.
     pub fn new(option: Option<u64>, warn: impl FnMut(String)) -> Self {
         match option {
             Some(bytes) => Self { bytes, source: LimitSource::Option },
@@ -121,7 +123,8 @@ impl fmt::Display for MemoryLimit {
     }
 }
 
-/// A whole file as text; bytes that are not UTF-8 are replaced, so that a strange name elsewhere in it hides no limit.
+/// A whole file as text; bytes that are not UTF-8 are replaced, so that a strange name elsewhere in it hides
+/// no limit.
 fn read(root: &Path, path: impl AsRef<Path>) -> Option<String> {
     let path = path.as_ref();
     let bytes = std::fs::read(root.join(path.strip_prefix("/").unwrap_or(path))).ok()?;

@@ -1,8 +1,9 @@
-//! The memory that Slurm gives a job on this node. Where Slurm holds jobs to it by control groups, those say so, too; where it
-//! watches them, it ends the whole job as soon as one process takes more.
+//! The memory that Slurm gives a job on this node. Where Slurm holds jobs to it by control groups, those say
+//! so, too; where it watches them, it ends the whole job as soon as one process takes more.
 //!
-//! Source: the manuals of `sbatch` and `srun`: `SLURM_MEM_PER_NODE` (`--mem`), `SLURM_MEM_PER_CPU` and `SLURM_MEM_PER_GPU`, in
-//! megabytes (2^20 bytes) unless there is a unit, 0 for all of the node's; `SLURM_CPUS_ON_NODE`, `SLURM_JOB_CPUS_PER_NODE`.
+//! Source: the manuals of `sbatch` and `srun`: `SLURM_MEM_PER_NODE` (`--mem`), `SLURM_MEM_PER_CPU` and
+//! `SLURM_MEM_PER_GPU`, in megabytes (2^20 bytes) unless there is a unit, 0 for all of the node's;
+//! `SLURM_CPUS_ON_NODE`, `SLURM_JOB_CPUS_PER_NODE`.
 
 use super::{LimitSource, MemoryLimit};
 
@@ -64,8 +65,8 @@ fn parse_size(text: &str) -> Option<u64> {
     number.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
-/// CPUs of the job on this node, and where the number is from. One if nothing says: a limit that is too small costs less
-/// than a job that is ended.
+/// CPUs of the job on this node, and where the number is from. One if nothing says: a limit that is too small
+/// costs less than a job that is ended.
 fn cpus(variable: Variable, warn: &mut dyn FnMut(String)) -> (u64, &'static str) {
     if let Some(count) = count(variable, "SLURM_CPUS_ON_NODE", warn) {
         return (count, "");

@@ -1,5 +1,5 @@
-//! The resource limits of the process that bound its memory: `RLIMIT_AS` (`ulimit -v`) and `RLIMIT_DATA` (`ulimit -d`). Both
-//! count what is mapped, used or not; the first counts the model file, too.
+//! The resource limits of the process that bound its memory: `RLIMIT_AS` (`ulimit -v`) and `RLIMIT_DATA`
+//! (`ulimit -d`). Both count what is mapped, used or not; the first counts the model file, too.
 
 use std::path::Path;
 

@@ -10,8 +10,8 @@ const MAX_ALIGNED_ERROR: &str = "31.75";
 
 /// Predicted aligned errors of the residues of a structure that have atoms.
 ///
-/// A structure file has no coordinates of the others (X), and programs that read both files count: ChimeraX takes a matrix whose rows are as
-/// many as the structure's residues.
+/// A structure file has no coordinates of the others (X), and programs that read both files count: ChimeraX
+/// takes a matrix whose rows are as many as the structure's residues.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AlignedErrors {
     /// `[N, N]` in ångström, aligned residue first.
@@ -21,8 +21,9 @@ pub struct AlignedErrors {
 }
 
 impl AlignedErrors {
-    /// Cuts the errors `[L, L]` of all residues of `model` to those that have atoms. There are `count`, and `value` gives one in ångström by its
-    /// place, aligned residue first; `None` if that many are no such matrix.
+    /// Cuts the errors `[L, L]` of all residues of `model` to those that have atoms. There are `count`, and
+    /// `value` gives one in ångström by its place, aligned residue first; `None` if that many are no such
+    /// matrix.
     pub fn new(model: &Model, count: usize, value: impl Fn(usize) -> f32) -> Option<Self> {
         let length = model.residues().count();
         if length * length != count {
@@ -50,10 +51,12 @@ impl AlignedErrors {
         self.values.chunks_exact(self.len().max(1))
     }
 
-    /// Writes them as the AlphaFold database does, `[{"predicted_aligned_error": [[...]], "max_predicted_aligned_error": 31.75}]`, and
-    /// which residue each row is, under AlphaFold 3's names: `token_chain_ids` and `token_res_ids`.
+    /// Writes them as the AlphaFold database does, `[{"predicted_aligned_error": [[...]],
+    /// "max_predicted_aligned_error": 31.75}]`, and which residue each row is, under AlphaFold 3's names:
+    /// `token_chain_ids` and `token_res_ids`.
     ///
-    /// Written by hand, since two decimals are what a reader needs, and a matrix of 1,000 residues would be 20 MB of digits.
+    /// Written by hand, since two decimals are what a reader needs, and a matrix of 1,000 residues would be
+    /// 20 MB of digits.
     ///
     /// # Errors
     /// The writer's.

@@ -32,9 +32,9 @@ const DIGITS: [[u8; 5]; 10] = [
     [7, 5, 7, 1, 7],
 ];
 
-/// Writes probabilities `[L, L]` (0 to 1, row-major) as a PNG; L is the sum of the chains' lengths. Residue 1 is at the top
-/// left; a residue takes at least 4 pixels up to 320 residues, then one or two. Lines part the chains, each of which is numbered
-/// from 1.
+/// Writes probabilities `[L, L]` (0 to 1, row-major) as a PNG; L is the sum of the chains' lengths. Residue 1
+/// is at the top left; a residue takes at least 4 pixels up to 320 residues, then one or two. Lines part the
+/// chains, each of which is numbered from 1.
 ///
 /// # Errors
 /// The writer's, or [`io::ErrorKind::InvalidInput`] if `probabilities` does not fill the square.

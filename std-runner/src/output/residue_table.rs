@@ -14,8 +14,8 @@ fn level(plddt: f64) -> &'static str {
     }
 }
 
-/// Writes one row a residue: chain and number as in the structure file, the residue's name and letter, the pLDDT of its CA atom
-/// (0 to 100), and what that is called. Residues without atoms (X) have neither.
+/// Writes one row a residue: chain and number as in the structure file, the residue's name and letter, the
+/// pLDDT of its CA atom (0 to 100), and what that is called. Residues without atoms (X) have neither.
 ///
 /// # Errors
 /// The writer's.

@@ -1,4 +1,5 @@
-//! Whatever is wrong with the input is named with its place, ends in a failure, and never stops the other sequences.
+//! Whatever is wrong with the input is named with its place, ends in a failure, and never stops the other
+//! sequences.
 
 use crate::common::{Folder, foldpoint};
 use predicates::prelude::*;

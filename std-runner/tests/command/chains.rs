@@ -1,4 +1,5 @@
-//! What the language model says about several chains: as of the one sequence that ESMFold makes of them, without the linkers.
+//! What the language model says about several chains: as of the one sequence that ESMFold makes of them,
+//! without the linkers.
 
 use std::ops::Range;
 

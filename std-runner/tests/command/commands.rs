@@ -89,7 +89,8 @@ fn models_are_described_and_verified() {
         .assert()
         .success()
         .stdout(contains("layers, width").and(contains("can predict")).and(contains("512 residues:")));
-    // Who says which instruction sets there are depends on where the tests run; that `scalar` is one of them does not.
+    // Who says which instruction sets there are depends on where the tests run; that `scalar` is one of them
+    // does not.
     let instructions = contains("\ninstructions    scalar (this ").and(contains(" scalar, wide"));
     foldpoint(&folder).args(["--isa", "scalar", "info"]).assert().success().stdout(instructions);
     foldpoint(&folder).args(["info", "-v"]).assert().success().stdout(contains("tensor lm.config"));

@@ -38,8 +38,8 @@ fn three_letters(residue: char) -> &'static str {
     }
 }
 
-/// A hairpin: residues go up for half of the sequence and down again 5 Å beside, numbered from 11, so that pairs which
-/// face each other touch and no others do that are 12 or more apart.
+/// A hairpin: residues go up for half of the sequence and down again 5 Å beside, numbered from 11, so that
+/// pairs which face each other touch and no others do that are 12 or more apart.
 pub fn hairpin() -> String {
     let mut pdb = String::new();
     let mut serial = 0;
@@ -79,7 +79,8 @@ fn contacts_against_a_structure_and_a_perfect_reference() {
         contains("1 targets, mean length 55.00").and(contains("| separation | P@L | P@L/2 | P@L/5 |")),
     );
 
-    // A reference that knows the answer: pairs that face each other, the most probable ones the farthest apart.
+    // A reference that knows the answer: pairs that face each other, the most probable ones the farthest
+    // apart.
     let n = SEQUENCE.len();
     let facing = |i: usize, j: usize| if i + j + 1 == n { 0.5 + i.abs_diff(j) as f32 / 1000.0 } else { 0.0 };
     let map: Vec<f32> = (0..n * n).map(|k| facing(k / n, k % n)).collect();

@@ -1,5 +1,5 @@
-//! `predict` and its neighbours with a model that folds: of random weights, so that only shapes and files are checked, not
-//! whether a structure is right.
+//! `predict` and its neighbours with a model that folds: of random weights, so that only shapes and files are
+//! checked, not whether a structure is right.
 
 use std::io::BufReader;
 use std::path::Path;

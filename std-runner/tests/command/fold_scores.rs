@@ -1,4 +1,5 @@
-//! What says how far a fold can be trusted: `ID.confidence.json`, `ID.residues.tsv`, scores and warnings of a record.
+//! What says how far a fold can be trusted: `ID.confidence.json`, `ID.residues.tsv`, scores and warnings of a
+//! record.
 
 use crate::common::{FOLDING, Folder, foldpoint};
 use serde_json::Value;

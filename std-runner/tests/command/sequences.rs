@@ -1,4 +1,5 @@
-//! Sequences as people hand them in: no record is lost over its name or its file's layout, and each has its own residues.
+//! Sequences as people hand them in: no record is lost over its name or its file's layout, and each has its
+//! own residues.
 
 use crate::common::{Folder, foldpoint};
 use flate2::{Compression, write::GzEncoder};

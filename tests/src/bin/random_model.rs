@@ -1,5 +1,5 @@
-//! Writes a model of random weights to a file: the bare-metal example's, or one of a published shape. Speed and memory depend on the
-//! shape alone.
+//! Writes a model of random weights to a file: the bare-metal example's, or one of a published shape. Speed
+//! and memory depend on the shape alone.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

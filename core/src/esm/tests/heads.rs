@@ -6,7 +6,8 @@ use crate::executor::Serial;
 use crate::kernels::Isa;
 use crate::quant::Codec;
 
-/// Layer 0 is the embedding times 0.88 / (1 - masked / tokens), rounded, stored in the first site's codec; zero for a mask.
+/// Layer 0 is the embedding times 0.88 / (1 - masked / tokens), rounded, stored in the first site's codec;
+/// zero for a mask.
 #[test]
 fn embeddings_are_scaled_by_the_share_of_masked_tokens() {
     let tensors = random_model(1, CONFIG_SMALL);

@@ -85,8 +85,8 @@ impl Tensors {
 #[derive(Clone, Debug)]
 pub struct File(pub AlignedBytes);
 
-/// A model of random weights whose activations have about the size of a real one's. Site 1 stores 16 bits between sites of 8;
-/// a shape of `config` may be anything legal.
+/// A model of random weights whose activations have about the size of a real one's. Site 1 stores 16 bits
+/// between sites of 8; a shape of `config` may be anything legal.
 pub fn random_model(seed: u64, config: Config) -> Tensors {
     let config = Config { temperature: temperature_constant(config.head_width()), ..config };
     let mut builder = Builder { random: Random(seed), tensors: Tensors::default(), config };

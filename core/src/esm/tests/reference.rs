@@ -1,5 +1,5 @@
-//! The pass against a plain f64 transformer over the same (dequantized) weights: what is left is the rounding of
-//! activations, attention and the stored stream.
+//! The pass against a plain f64 transformer over the same (dequantized) weights: what is left is the rounding
+//! of activations, attention and the stored stream.
 
 use super::model::{CONFIG_SMALL, Tensors, random_model};
 use super::{ALL, compute, sequence};

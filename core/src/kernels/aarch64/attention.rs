@@ -206,7 +206,8 @@ fn softmax(keys: usize, scores: &[i32], largest: i32, logits: RowLogits, weights
     vaddvq_u32(sum)
 }
 
-/// [`exp2_neg`](crate::fixed::exp2_neg), lane by lane: its two shifts, the second with rounding, are one of `n + 1` places.
+/// [`exp2_neg`](crate::fixed::exp2_neg), lane by lane: its two shifts, the second with rounding, are one of
+/// `n + 1` places.
 #[target_feature(enable = "neon")]
 #[inline]
 fn exp2_neg(t: uint16x8_t) -> uint16x8_t {

@@ -9,8 +9,8 @@ use core::arch::asm;
 /// Codes that are read at a time: two groups.
 const TWO: usize = 2 * GROUP;
 
-/// [`Products::sums`](crate::kernels::portable::Products::sums) where a column serves both limbs of a channel, which are one code of 15
-/// bits: 16-bit products are added to the sums of four columns at once.
+/// [`Products::sums`](crate::kernels::portable::Products::sums) where a column serves both limbs of a
+/// channel, which are one code of 15 bits: 16-bit products are added to the sums of four columns at once.
 #[target_feature(enable = "neon")]
 #[inline]
 pub fn multiply<const R: usize>(codes: &Codes<R>, panels: &[Columns], out: &mut [[[i32; PANEL]; R]]) {
@@ -42,8 +42,8 @@ pub fn multiply<const R: usize>(codes: &Codes<R>, panels: &[Columns], out: &mut 
     }
 }
 
-/// Rows whose sums, four vectors each, are half of the registers; ten others are their codes, a group's weights and two vectors of widened
-/// ones.
+/// Rows whose sums, four vectors each, are half of the registers; ten others are their codes, a group's
+/// weights and two vectors of widened ones.
 const ROWS: usize = 4;
 
 /// The products of four rows with an input's sixteen weights, which are widened first.
@@ -81,8 +81,8 @@ macro_rules! group {
     };
 }
 
-/// Adds the products of four rows with pairs of groups, which are as many as of each row's limbs, as [`add_group`] does. In one piece, since
-/// compilers widen weights too early and keep sums in memory.
+/// Adds the products of four rows with pairs of groups, which are as many as of each row's limbs, as
+/// [`add_group`] does. In one piece, since compilers widen weights too early and keep sums in memory.
 #[target_feature(enable = "neon")]
 #[inline]
 fn add_to_four(
@@ -94,7 +94,8 @@ fn add_to_four(
     if weights.is_empty() || high.iter().chain(&low).any(|row| row.len() < weights.len()) {
         return;
     }
-    // SAFETY: the loop ends after all weights and as much of each row, which is there, and writes nothing but its operands.
+    // SAFETY: the loop ends after all weights and as much of each row, which is there, and writes nothing but
+    // its operands.
     unsafe {
         asm!(
             "2:",

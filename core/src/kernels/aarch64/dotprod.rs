@@ -12,8 +12,8 @@ use crate::kernels::portable::{Codes, Columns, Products};
 use core::arch::aarch64::*;
 use core::arch::asm;
 
-/// The backend; to be used where the machine has `sdot`. Six rows' sums are 24 of the 32 registers; six vectors of codes and two of
-/// weights are the others.
+/// The backend; to be used where the machine has `sdot`. Six rows' sums are 24 of the 32 registers; six
+/// vectors of codes and two of weights are the others.
 pub static BACKEND: Backend = backend!("dotprod", Dotprod::new(), 6, super::neon::BACKEND);
 
 /// Proof of `sdot`.
@@ -54,7 +54,8 @@ impl Mix for Dotprod {
     }
 }
 
-/// Adds to each lane of `sums` the dot product of four of `columns`' codes with the four codes of lane `LANE` of `codes`.
+/// Adds to each lane of `sums` the dot product of four of `columns`' codes with the four codes of lane `LANE`
+/// of `codes`.
 #[target_feature(enable = "neon,dotprod")]
 #[inline]
 fn dot<const LANE: usize>(mut sums: int32x4_t, columns: int8x16_t, codes: int8x16_t) -> int32x4_t {
@@ -151,7 +152,8 @@ fn mix<const R: usize>(head: &Head, first: usize, weights: [&[Weights]; R]) -> [
     sums.finish()
 }
 
-/// Sums for `R` rows and eight channels: of the high limbs times the values, of the low ones, and of the values.
+/// Sums for `R` rows and eight channels: of the high limbs times the values, of the low ones, and of the
+/// values.
 struct Limbs<const R: usize> {
     high: [[int32x4_t; 2]; R],
     low: [[int32x4_t; 2]; R],

@@ -5,7 +5,8 @@ use crate::fixed::TokenScale;
 use crate::kernels::linear::{PANEL, Panel};
 use core::arch::aarch64::*;
 
-/// What [`Products`](crate::kernels::portable::Products) asks for beside sums, which the instruction sets share.
+/// What [`Products`](crate::kernels::portable::Products) asks for beside sums, which the instruction sets
+/// share.
 macro_rules! by_neon {
     () => {
         type Channels<'p> = $crate::kernels::aarch64::epilogue::Channels;
@@ -41,8 +42,8 @@ macro_rules! by_neon {
 }
 pub(super) use by_neon;
 
-/// The least and the largest shift less an exponent, with the places that sums are shifted left, that [`Channels::by_halves`] does: the last
-/// place is rounded, and a shift is a byte.
+/// The least and the largest shift less an exponent, with the places that sums are shifted left, that
+/// [`Channels::by_halves`] does: the last place is rounded, and a shift is a byte.
 const SHIFTS: [i32; 2] = [32, 96];
 
 /// The scales of a tile's rows.
@@ -50,8 +51,8 @@ pub struct Scales<'s, const R: usize> {
     scales: &'s [TokenScale; R],
     /// The largest exponent.
     exponent: i32,
-    /// Places by which a row's sums are shifted left, so that all rows' products are shifted right by as many: the `room` that there is,
-    /// less what its exponent is below the largest.
+    /// Places by which a row's sums are shifted left, so that all rows' products are shifted right by as
+    /// many: the `room` that there is, less what its exponent is below the largest.
     left: [i32; R],
     /// Whether none of them is negative.
     near: bool,
@@ -73,7 +74,8 @@ impl<'s, const R: usize> Scales<'s, R> {
 #[derive(Clone, Copy)]
 pub struct Channels {
     mantissa: [uint16x8_t; 2],
-    /// Places that a sum's product is to be shifted left, before a row's exponent and what [`by_halves`](Self::by_halves) shifts.
+    /// Places that a sum's product is to be shifted left, before a row's exponent and what
+    /// [`by_halves`](Self::by_halves) shifts.
     left: [int32x4_t; 4],
     bias: [int32x4_t; 4],
     /// Places to the left that lose nothing of any sum.
@@ -136,8 +138,9 @@ impl Channels {
         .map(|mantissa| vreinterpretq_s32_u32(mantissa))
     }
 
-    /// From the upper halves of products: `2 * sum * 2^left * mantissa / 2^32`, and right by what is left of the shift, at least one place. What
-    /// the lower half holds is less than half a unit of the result and can't change a rounding half up.
+    /// From the upper halves of products: `2 * sum * 2^left * mantissa / 2^32`, and right by what is left of
+    /// the shift, at least one place. What the lower half holds is less than half a unit of the result and
+    /// can't change a rounding half up.
     ///
     /// # Safety
     /// `out` has `(R - 1) * stride + 16` outputs.
@@ -166,7 +169,8 @@ impl Channels {
         }
     }
 
-    /// For any shift, from whole products. The mantissas are positive, so 63 places to the right leave nothing, too.
+    /// For any shift, from whole products. The mantissas are positive, so 63 places to the right leave
+    /// nothing, too.
     #[target_feature(enable = "neon")]
     fn by_wholes<const R: usize>(
         &self,

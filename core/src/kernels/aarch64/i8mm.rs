@@ -54,7 +54,8 @@ impl Mix for I8mm {
     }
 }
 
-/// Adds to the four lanes of `sums` the products of two rows of eight codes with two columns: the first row's two sums first.
+/// Adds to the four lanes of `sums` the products of two rows of eight codes with two columns: the first row's
+/// two sums first.
 #[target_feature(enable = "neon,i8mm")]
 #[inline]
 fn matrix(mut sums: int32x4_t, rows: int8x16_t, columns: int8x16_t) -> int32x4_t {
@@ -78,8 +79,8 @@ fn pair([a, b]: [&[i8; 2 * GROUP]; 2]) -> int8x16_t {
     vcombine_s8(bytemuck::cast(*a), bytemuck::cast(*b))
 }
 
-/// Adds the products of pairs of rows with two groups. The sums of a pair lie in the places of its two rows: the first's are
-/// columns 0 to 7 of both, the second's columns 8 to 15.
+/// Adds the products of pairs of rows with two groups. The sums of a pair lie in the places of its two rows:
+/// the first's are columns 0 to 7 of both, the second's columns 8 to 15.
 #[target_feature(enable = "neon,i8mm")]
 #[inline]
 fn add_groups<'c, const R: usize>(
@@ -101,10 +102,12 @@ fn add_groups<'c, const R: usize>(
     }
 }
 
-/// Rows whose sums, eight vectors for each two, are 24 of the 32 registers; the others are three pairs of codes and five vectors of weights.
+/// Rows whose sums, eight vectors for each two, are 24 of the 32 registers; the others are three pairs of
+/// codes and five vectors of weights.
 const ROWS: usize = 6;
 
-/// The products of six rows with the eight columns of half a panel: the columns' two groups are brought together first.
+/// The products of six rows with the eight columns of half a panel: the columns' two groups are brought
+/// together first.
 macro_rules! half {
     ($after:literal, $second:literal; $($a:literal $b:literal $c:literal $d:literal from $row:literal),*) => {
         concat!(
@@ -124,8 +127,8 @@ macro_rules! half {
     };
 }
 
-/// Adds the products of six rows with pairs of groups, which are as many as of each row, as [`add_groups`] does. In one piece, since
-/// compilers would keep sums in memory.
+/// Adds the products of six rows with pairs of groups, which are as many as of each row, as [`add_groups`]
+/// does. In one piece, since compilers would keep sums in memory.
 #[target_feature(enable = "neon,i8mm")]
 #[inline]
 fn add_to_six(
@@ -136,8 +139,8 @@ fn add_to_six(
     if weights.is_empty() || rows.iter().any(|row| row.len() < weights.len()) {
         return;
     }
-    // SAFETY: the function has the features. The loop ends after all weights and as much of each row, which is there, and writes nothing
-    // but its operands.
+    // SAFETY: the function has the features. The loop ends after all weights and as much of each row, which
+    // is there, and writes nothing but its operands.
     unsafe {
         asm!(
             "2:",

@@ -15,7 +15,8 @@ pub trait Mix: Products {
     /// Sixteen keys' scaled weights, brought to the form that [`mix`](Self::mix) reads.
     fn weights(self, scaled: [int16x8_t; 2]) -> [int8x16_t; 2];
 
-    /// `sum over keys of scaled weight * value` for `R` rows and the eight channels from `first` on. Every block holds a
-    /// multiple of sixteen rows, and `weights` has as many chunks as its keys need; keys beyond the last weigh nothing.
+    /// `sum over keys of scaled weight * value` for `R` rows and the eight channels from `first` on. Every
+    /// block holds a multiple of sixteen rows, and `weights` has as many chunks as its keys need; keys beyond
+    /// the last weigh nothing.
     fn mix<const R: usize>(self, head: &Head, first: usize, weights: [&[Weights]; R]) -> [OfValues; R];
 }

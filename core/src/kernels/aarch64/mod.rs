@@ -1,9 +1,10 @@
 //! 64-bit ARM: `neon`, which every such machine has, `dotprod` (ARMv8.4) and `i8mm` (ARMv8.6).
 //!
-//! What the three share is written once, over NEON; they differ in how they sum products of codes ([`Products`](super::portable::Products),
-//! [`Mix`](mix::Mix)).
+//! What the three share is written once, over NEON; they differ in how they sum products of codes
+//! ([`Products`](super::portable::Products), [`Mix`](mix::Mix)).
 
-/// The table of a backend: the matrix kernels over a proof of its instructions, so many rows at a time, and the rest of another's.
+/// The table of a backend: the matrix kernels over a proof of its instructions, so many rows at a time, and
+/// the rest of another's.
 macro_rules! backend {
     ($name:literal, $products:expr, $rows:literal, $rest:expr) => {
         Backend {
@@ -40,7 +41,8 @@ mod vector;
 
 use super::backend::Candidate;
 
-/// Whether the machine has all of these features: asked at run time where there is `std`, else known at compile time.
+/// Whether the machine has all of these features: asked at run time where there is `std`, else known at
+/// compile time.
 macro_rules! has {
     ($($feature:tt),*) => {{
         #[cfg(any(test, feature = "std"))]

@@ -16,7 +16,8 @@ use core::arch::aarch64::*;
 /// Chunks of sixteen keys whose products a 32-bit sum holds: 512 * 32767 * 128 < 2^31.
 const CHUNKS: usize = 32;
 
-/// The backend. Four rows' sums stay in registers: two vectors for each four columns, eight columns at a time.
+/// The backend. Four rows' sums stay in registers: two vectors for each four columns, eight columns at a
+/// time.
 pub static BACKEND: Backend = backend!("neon", Neon::new(), 4, wide::BACKEND);
 
 /// Proof of NEON.
@@ -60,8 +61,8 @@ impl Mix for Neon {
     }
 }
 
-/// [`Products::sums`], eight columns at a time, so that four rows' sums stay in registers: a function of its own, for compilers keep
-/// fewer there in the midst of a caller's values.
+/// [`Products::sums`], eight columns at a time, so that four rows' sums stay in registers: a function of its
+/// own, for compilers keep fewer there in the midst of a caller's values.
 #[target_feature(enable = "neon")]
 #[inline(never)]
 fn multiply<const R: usize>(codes: &Codes<R>, panels: &[Columns], out: &mut [[[i32; PANEL]; R]]) {
@@ -97,7 +98,8 @@ fn multiply_half<const R: usize, const HALF: usize>(
     }
 }
 
-/// Adds the products of rows with half of a part's columns, four groups at a time; a column's sum is that of two lanes.
+/// Adds the products of rows with half of a part's columns, four groups at a time; a column's sum is that of
+/// two lanes.
 #[target_feature(enable = "neon")]
 #[inline]
 fn add<const R: usize, const HALF: usize>(sums: &mut [[int32x4_t; 4]; R], rows: &Rows<R, 16>, weight: &[i8]) {
@@ -126,8 +128,8 @@ fn lane<const LANE: i32>(codes: int8x16_t) -> int8x16_t {
     unsafe { vreinterpretq_s8_s32(vdupq_laneq_s32::<LANE>(vreinterpretq_s32_s8(codes))) }
 }
 
-/// Adds the products of four inputs with eight columns. The products of a vector fill two, and two products are added to each lane of the
-/// sums: as many of -128 and -128 would not fit sixteen bits.
+/// Adds the products of four inputs with eight columns. The products of a vector fill two, and two products
+/// are added to each lane of the sums: as many of -128 and -128 would not fit sixteen bits.
 #[target_feature(enable = "neon")]
 #[inline]
 fn add_to_pairs<const R: usize>(

@@ -42,7 +42,8 @@ impl<'c, const R: usize, const N: usize> Rows<'c, R, N> {
         self.rows[0].len()
     }
 
-    /// As many chunks of weights as rows have, and as many of each row as there are of weights, so that a loop need not check.
+    /// As many chunks of weights as rows have, and as many of each row as there are of weights, so that a
+    /// loop need not check.
     #[inline(always)]
     pub fn beside<'w, W>(&self, weights: &'w [W]) -> (&'w [W], [&'c [[i8; N]]; R]) {
         let count = weights.len().min(self.len() / N);

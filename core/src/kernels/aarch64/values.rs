@@ -28,7 +28,8 @@ impl<'v> Values<'v> {
     #[inline]
     pub fn pair<const PAIR: usize>(self) -> int8x16_t {
         const { assert!(PAIR < 8) }
-        // SAFETY: `of` has seen that sixteen bytes of pair 7 are there, and so are those of the pairs before it.
+        // SAFETY: `of` has seen that sixteen bytes of pair 7 are there, and so are those of the pairs before
+        // it.
         unsafe { vld1q_s8(self.from.as_ptr().add(PAIR * self.row_len)) }
     }
 }

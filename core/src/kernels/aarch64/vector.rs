@@ -44,8 +44,9 @@ pub fn padded<T: Copy + Default, const N: usize>(values: &[T], at: usize) -> [T;
     })
 }
 
-/// [`requantize`](crate::fixed::requantize), lane by lane; shifts are to the left ([`left`]). A saturating shift to the left and a
-/// rounding one to the right are one instruction, whose rounding is the same and whose bits don't run out.
+/// [`requantize`](crate::fixed::requantize), lane by lane; shifts are to the left ([`left`]). A saturating
+/// shift to the left and a rounding one to the right are one instruction, whose rounding is the same and
+/// whose bits don't run out.
 #[target_feature(enable = "neon")]
 #[inline]
 pub fn requantize(x: int32x4_t, mantissa: int32x4_t, left: int32x4_t) -> int32x4_t {
@@ -56,8 +57,8 @@ pub fn requantize(x: int32x4_t, mantissa: int32x4_t, left: int32x4_t) -> int32x4
     vqmovn_high_s64(vqmovn_s64(low), high)
 }
 
-/// The shift of a multiplier as [`requantize`] reads it. Beyond 62 nothing is left of any product; 31 places to the left saturate
-/// all that more do.
+/// The shift of a multiplier as [`requantize`] reads it. Beyond 62 nothing is left of any product; 31 places
+/// to the left saturate all that more do.
 pub const fn left(shift: i32) -> i32 {
     match shift {
         63.. => -64,

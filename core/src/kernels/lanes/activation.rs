@@ -24,8 +24,9 @@ pub struct Outputs<'y> {
     pub channels: usize,
 }
 
-/// The specification's [`put`](scalar::gemm::put) for some rows, the first of which is `out`'s; each is `stride` from the one before. `look_up` as for
-/// [`gelu`], `encode` is [`Backend::encode`](crate::kernels::Backend::encode).
+/// The specification's [`put`](scalar::gemm::put) for some rows, the first of which is `out`'s; each is
+/// `stride` from the one before. `look_up` as for [`gelu`], `encode` is
+/// [`Backend::encode`](crate::kernels::Backend::encode).
 #[inline(always)]
 pub fn put<const N: usize>(
     epilogue: &mut Epilogue,
@@ -135,8 +136,8 @@ fn put_row<const N: usize>(
     y
 }
 
-/// The specification's [`gelu`](scalar::activation::gelu), `N` values at a time. `look_up(column, indices)` is the entry of a table for every
-/// index below 16.
+/// The specification's [`gelu`](scalar::activation::gelu), `N` values at a time. `look_up(column, indices)`
+/// is the entry of a table for every index below 16.
 #[inline(always)]
 pub fn gelu<const N: usize>(values: &mut [i32], look_up: impl Fn(&[i32; 16], [i32; N]) -> [i32; N]) {
     const COLUMNS: CubicColumns = GELU_TAIL.columns();

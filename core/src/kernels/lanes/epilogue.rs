@@ -20,8 +20,8 @@ fn try_finish(panel: &Panel, acc: &[i32; PANEL], scale: TokenScale, out: &mut [i
     let shift: &[i8; PANEL] = panel.shift.first_chunk()?;
     let bias: &[i32; PANEL] = panel.bias.first_chunk()?;
     let out: &mut [i32; PANEL] = out.first_chunk_mut()?;
-    // Negative where something is out of range. A mantissa of 16 bits is, and is checked here rather than masked: with a
-    // product known to be positive, compilers multiply 64-bit lanes.
+    // Negative where something is out of range. A mantissa of 16 bits is, and is checked here rather than
+    // masked: with a product known to be positive, compilers multiply 64-bit lanes.
     let mut wild = -(i32::from(scale.mantissa) >> 15);
     let mut results = [0; PANEL];
     for n in 0..PANEL {

@@ -52,7 +52,8 @@ impl<const N: usize, U: Fn([i32; N], [i32; N]) -> [i32; N] + Copy> Steps for ByL
     }
 }
 
-/// The specification's [`layer_norm_rows`](scalar::layer_norm::layer_norm_rows), `N` values at a time. `upper` is [`upper_each`].
+/// The specification's [`layer_norm_rows`](scalar::layer_norm::layer_norm_rows), `N` values at a time.
+/// `upper` is [`upper_each`].
 #[inline(always)]
 pub fn layer_norm_rows<const N: usize>(
     x: Rows,
@@ -101,7 +102,8 @@ pub fn layer_norm_by<S: Steps>(
     }
 }
 
-/// The rows' normals; whether one doesn't fit. A function of its own, since nothing in it is a vector and all of it stays in registers.
+/// The rows' normals; whether one doesn't fit. A function of its own, since nothing in it is a vector and all
+/// of it stays in registers.
 #[inline(never)]
 fn make_normals<S: Steps>(
     steps: S,
@@ -278,7 +280,8 @@ impl Normal {
     }
 }
 
-/// As many places as a product of a normal value and a gain is shifted beyond its lower half, so that the values take as many as they can.
+/// As many places as a product of a normal value and a gain is shifted beyond its lower half, so that the
+/// values take as many as they can.
 #[derive(Clone, Copy)]
 struct Places {
     /// Those of the normal value.

@@ -1,9 +1,9 @@
-//! Operations on rows in the shape that compilers vectorise: loops over whole slices, without branches, of 32-bit lanes whose products
-//! are upper halves.
+//! Operations on rows in the shape that compilers vectorise: loops over whole slices, without branches, of
+//! 32-bit lanes whose products are upper halves.
 //!
-//! Each equals the specification's operation of its name for every input: a row beyond what lanes hold (wild shifts, sums that
-//! saturate) goes to the specification. The bodies are always inlined, so that every backend compiles them for its own
-//! instructions.
+//! Each equals the specification's operation of its name for every input: a row beyond what lanes hold (wild
+//! shifts, sums that saturate) goes to the specification. The bodies are always inlined, so that every
+//! backend compiles them for its own instructions.
 
 pub(in crate::kernels) mod activation;
 pub(in crate::kernels) mod epilogue;

@@ -15,10 +15,11 @@ pub fn upper_each<const N: usize>(mut a: [i32; N], b: [i32; N]) -> [i32; N] {
     a
 }
 
-/// A [`Multiplier`] for values of limited magnitude: shifted left, multiplied, of the product the upper half shifted right.
+/// A [`Multiplier`] for values of limited magnitude: shifted left, multiplied, of the product the upper half
+/// shifted right.
 ///
-/// `right` is at least 1, so that half a unit of the result is whole in the upper half; what the lower half holds is less and can't
-/// change a rounding half up.
+/// `right` is at least 1, so that half a unit of the result is whole in the upper half; what the lower half
+/// holds is less and can't change a rounding half up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lanes {
     pub(in crate::kernels) mantissa: i32,

@@ -25,8 +25,8 @@ pub trait Steps: Copy {
         largest
     }
 
-    /// The largest magnitude among the values whose mark is -1, and among those whose mark is 0 or all: an outlier's scale by a louder
-    /// ordinary value is less than that value's own, so that this one rules.
+    /// The largest magnitude among the values whose mark is -1, and among those whose mark is 0 or all: an
+    /// outlier's scale by a louder ordinary value is less than that value's own, so that this one rules.
     #[inline(always)]
     fn largest_of_both(self, values: &[i32], marks: &[i8]) -> [u32; 2] {
         values.iter().zip(marks).fold([0; 2], |[marked, others], (value, &mark)| {
@@ -51,8 +51,8 @@ pub trait Steps: Copy {
         codes.iter_mut().zip(values).for_each(|(code, &value)| *code = by.apply(value) as i8);
     }
 
-    /// Codes of as many of the first `count` rows as are best encoded together; how many those are. The rows have no outliers, and
-    /// their codes lie one after another.
+    /// Codes of as many of the first `count` rows as are best encoded together; how many those are. The rows
+    /// have no outliers, and their codes lie one after another.
     #[inline(always)]
     fn encode_together(self, _rows: Rows, _count: usize, _by: &Scales, _codes: &mut [i8]) -> usize {
         0
@@ -79,7 +79,8 @@ pub struct Portable;
 
 impl Steps for Portable {}
 
-/// The specification's [`quantize_rows`](scalar::quantize::quantize_rows): first the scales of some rows side by side, then their codes.
+/// The specification's [`quantize_rows`](scalar::quantize::quantize_rows): first the scales of some rows side
+/// by side, then their codes.
 #[inline(always)]
 pub fn quantize_rows(
     steps: impl Steps,
@@ -167,7 +168,8 @@ pub fn parts(codes: &mut [i8], outliers: usize, width: usize) -> [&mut [i8]; 2] 
     [unpadded(high, outliers), unpadded(low, width)]
 }
 
-/// The first `count` codes, of so many groups as they need. The last group is cleared, whether or not it is full: it is yet to be written.
+/// The first `count` codes, of so many groups as they need. The last group is cleared, whether or not it is
+/// full: it is yet to be written.
 #[inline(always)]
 fn unpadded(codes: &mut [i8], count: usize) -> &mut [i8] {
     if let Some(last) = codes.last_chunk_mut::<GROUP>() {

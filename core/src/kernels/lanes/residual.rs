@@ -12,7 +12,8 @@ pub fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
     decode_by(site, codes, code_row, x, wide, decode_wide);
 }
 
-/// The step of a site with 16 bits whose values fit the lanes, and how many rows are whole; no rows of another.
+/// The step of a site with 16 bits whose values fit the lanes, and how many rows are whole; no rows of
+/// another.
 #[inline(always)]
 pub fn wide_rows(site: &Site, codes: &[u8], code_row: usize, x: &[i32]) -> (i32, usize) {
     match &site.codec {
@@ -39,7 +40,8 @@ pub fn decode_by(
     scalar::residual::decode(site, codes.unwrap_or_default(), code_row, x.unwrap_or_default());
 }
 
-/// The specification's [`encode`](scalar::residual::encode), 16 bits `N` values at a time. `upper` is [`upper_each`].
+/// The specification's [`encode`](scalar::residual::encode), 16 bits `N` values at a time. `upper` is
+/// [`upper_each`].
 #[inline(always)]
 pub fn encode<const N: usize>(
     site: &Site,
@@ -67,7 +69,8 @@ pub fn encode<const N: usize>(
     }
 }
 
-/// Whether `largest`, a codec's largest level or step, is at most 2^24 on every channel, as it is in every model file.
+/// Whether `largest`, a codec's largest level or step, is at most 2^24 on every channel, as it is in every
+/// model file.
 #[inline(always)]
 fn fits(site: &Site, largest: i32) -> bool {
     let exponent = site.exponents.iter().copied().fold(0, u8::max).min(EXPONENT_MAX + 1);

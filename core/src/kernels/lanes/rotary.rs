@@ -8,8 +8,8 @@ const END: i32 = 1 << 28;
 /// The first and the second of some pairs, and their cosines and sines.
 pub type Pairs<const N: usize> = [[i32; N]; 4];
 
-/// The specification's [`rotary`](scalar::rotary::rotary): some channels of all heads, then the next ones, eight pairs by the backend's way
-/// of turning them.
+/// The specification's [`rotary`](scalar::rotary::rotary): some channels of all heads, then the next ones,
+/// eight pairs by the backend's way of turning them.
 #[inline(always)]
 pub fn rotary(row: &mut [i32], cos_sin: &[[i32; 2]], turn_eight: impl Fn(Pairs<8>) -> [[i32; 8]; 2]) {
     let all = row.iter().fold(0, |all, x| all | x.wrapping_add(END));
@@ -23,7 +23,8 @@ pub fn rotary(row: &mut [i32], cos_sin: &[[i32; 2]], turn_eight: impl Fn(Pairs<8
     turn_channels(row, cos_sin.len(), cos_sin.len() - ones.len(), ones.as_chunks().0, turn_pairs::<1>);
 }
 
-/// Turns the pairs of channels from `first` on, as many as there are angles, of every head: `half` channels and their others.
+/// Turns the pairs of channels from `first` on, as many as there are angles, of every head: `half` channels
+/// and their others.
 #[inline(always)]
 fn turn_channels<const N: usize>(
     row: &mut [i32],

@@ -75,8 +75,9 @@ impl Scales {
     }
 }
 
-/// `2^45 / mantissa` to nearest, and 2^31 cut: the mantissa of [`TokenScale::inverse`], for mantissas in `2^14..2^15`. A division in 32-bit
-/// lanes: Newton's iteration from a line to sixteen bits, the next fifteen bits from the rest, and at most one more.
+/// `2^45 / mantissa` to nearest, and 2^31 cut: the mantissa of [`TokenScale::inverse`], for mantissas in
+/// `2^14..2^15`. A division in 32-bit lanes: Newton's iteration from a line to sixteen bits, the next fifteen
+/// bits from the rest, and at most one more.
 #[inline(always)]
 fn inverse_of(mantissa: u16) -> i32 {
     let divisor = i32::from(mantissa);

@@ -43,7 +43,8 @@ fn exponentiate(scores: &[i32], weights: &mut [i16], exponent: impl Fn(i32) -> u
     sum
 }
 
-/// Puts each weight times its key's relative value scale where the scores were, two to a score and a zero after the last.
+/// Puts each weight times its key's relative value scale where the scores were, two to a score and a zero
+/// after the last.
 #[inline(always)]
 pub fn scale_weights(head: &Head, weights: &[i16], scores: &mut [i32]) {
     let scaled: &mut [i16] = bytemuck::cast_slice_mut(scores);

@@ -58,7 +58,8 @@ pub fn transpose(
     }
 }
 
-/// The specification's [`transpose_gated`](scalar::transpose::transpose_gated), two squares side by side at a time. `look_up` as for [`gate`].
+/// The specification's [`transpose_gated`](scalar::transpose::transpose_gated), two squares side by side at a
+/// time. `look_up` as for [`gate`].
 #[inline(always)]
 pub fn transpose_gated<const N: usize>(
     rows: Rows,
@@ -92,7 +93,8 @@ pub fn transpose_gated<const N: usize>(
     transpose_gated_beyond([rows, gates], [whole_rows, whole_columns], count, out, stride);
 }
 
-/// [`transpose_gated`] for what squares leave: rows of values and of gates from `whole[0]` on, and columns from `whole[1]` on.
+/// [`transpose_gated`] for what squares leave: rows of values and of gates from `whole[0]` on, and columns
+/// from `whole[1]` on.
 #[inline(always)]
 pub fn transpose_gated_beyond(
     [rows, gates]: [Rows; 2],

@@ -121,8 +121,8 @@ pub fn check_every_width(isa: Isa) {
     }
 }
 
-/// Every key weighs as much as a key can, and all values push one way: the largest sums that so many keys make. With 512 keys, they just fit
-/// 32 bits.
+/// Every key weighs as much as a key can, and all values push one way: the largest sums that so many keys
+/// make. With 512 keys, they just fit 32 bits.
 pub fn check_largest_sums(isa: Isa) {
     const WIDTH: usize = 32;
     for (keys, code) in

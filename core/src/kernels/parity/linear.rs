@@ -133,7 +133,8 @@ pub fn check_gemm(isa: Isa, case: &GemmCase) {
     let codes = random.many(case.rows * layer.row_len(), |r| case.codes.draw(r));
     let scales = random.many(case.rows.saturating_sub(case.missing), |r| case.scale(r));
     let blank = random.many(case.rows * case.outputs + case.surplus, |r| any_magnitude(r) >> r.below(20));
-    // Most often a channel for each output and whole rows of codes; else fewer channels, or rows that are too short, or codes that end early.
+    // Most often a channel for each output and whole rows of codes; else fewer channels, or rows that are too
+    // short, or codes that end early.
     let (codec, largest) = case.codec;
     let mut fewer = |count: usize| count - if random.below(4) == 0 { random.below(count + 1) } else { 0 };
     let channels = fewer(case.outputs);

@@ -1,7 +1,7 @@
 //! Every backend equals the specification, bit for bit.
 //!
-//! The properties are functions over an [`Isa`]; the macro stamps them on each backend. A new backend is one more name in
-//! [`parity!`]'s list; one that this machine can't run has nothing to check here.
+//! The properties are functions over an [`Isa`]; the macro stamps them on each backend. A new backend is one
+//! more name in [`parity!`]'s list; one that this machine can't run has nothing to check here.
 
 mod attention;
 mod linear;

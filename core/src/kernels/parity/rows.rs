@@ -34,7 +34,8 @@ pub struct NormCase {
     pub room: usize,
 }
 
-/// One row of any width, or some narrow ones; epsilons and results for more of them or fewer, gains and biases as a model has them or any.
+/// One row of any width, or some narrow ones; epsilons and results for more of them or fewer, gains and
+/// biases as a model has them or any.
 pub fn norm_case() -> impl Strategy<Value = NormCase> {
     let shape = prop_oneof![
         (0..2usize, 0..400usize),
@@ -73,7 +74,8 @@ pub fn check_layer_norm(isa: Isa, case: &NormCase) {
     assert_eq!(by(isa), by(Isa::scalar()));
 }
 
-/// One row, with strides of which two are more than there are addresses; widths of more than a block of channels, too.
+/// One row, with strides of which two are more than there are addresses; widths of more than a block of
+/// channels, too.
 pub fn check_far_rows(isa: Isa) {
     for (width, stride) in
         [8, 72, 129].into_iter().flat_map(|w| [w, usize::MAX / 2, usize::MAX].map(|s| (w, s)))

@@ -1,5 +1,6 @@
-//! The drivers of linear layers and matrix products for instruction sets that sum the products of a few rows with one panel in their
-//! registers: portable SIMD, 64-bit ARM and WebAssembly. What differs between them is in [`Products`].
+//! The drivers of linear layers and matrix products for instruction sets that sum the products of a few rows
+//! with one panel in their registers: portable SIMD, 64-bit ARM and WebAssembly. What differs between them is
+//! in [`Products`].
 
 mod gemm;
 mod product;
@@ -14,7 +15,8 @@ use crate::quant::Site;
 pub(in crate::kernels) use gemm::gemm;
 pub(in crate::kernels) use product::product;
 
-/// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with floats, or one by one.
+/// Whether vectors shift each lane by its own number of places. Where they don't, compilers do it with
+/// floats, or one by one.
 pub(in crate::kernels) const SHIFTS_LANES: bool = cfg!(any(target_feature = "avx2", target_feature = "neon"));
 
 /// How a residual stream is encoded.
@@ -27,7 +29,8 @@ pub(in crate::kernels) const ENCODE: fn(&Site, &[i32], &mut [u8], usize) = if SH
 /// Panels that the rows of a tile, once found, are multiplied with.
 pub(in crate::kernels) const PANELS: usize = 4;
 
-/// What an instruction set does with some rows and some panels. A value is the proof that the machine has the instructions.
+/// What an instruction set does with some rows and some panels. A value is the proof that the machine has the
+/// instructions.
 pub(in crate::kernels) trait Products: Copy {
     /// A panel's epilogues, ready for [`finish`](Self::finish).
     type Channels<'p>;
@@ -35,8 +38,8 @@ pub(in crate::kernels) trait Products: Copy {
     /// The scales of some rows, ready for [`finish`](Self::finish).
     type Scales<'s, const R: usize>;
 
-    /// Writes the sums of products of rows with the sixteen columns of each panel: the specification's `dot_panel` for each row, with
-    /// high limbs' sums shifted to where they belong, modulo 2^32.
+    /// Writes the sums of products of rows with the sixteen columns of each panel: the specification's
+    /// `dot_panel` for each row, with high limbs' sums shifted to where they belong, modulo 2^32.
     fn sums<const R: usize>(self, codes: &Codes<R>, panels: &[Columns], sums: &mut [[[i32; PANEL]; R]]);
 
     /// Makes a panel's epilogues ready. No sum loses anything if it is shifted left by `room` places.
@@ -45,8 +48,9 @@ pub(in crate::kernels) trait Products: Copy {
     /// Makes rows' scales ready; `room` as for [`channels`](Self::channels).
     fn scales<const R: usize>(self, scales: &[TokenScale; R], room: u32) -> Self::Scales<'_, R>;
 
-    /// The specification's [`finish`](scalar::gemm::finish) of each row's sums; a row's outputs are the first sixteen of `out`, `stride` from
-    /// those of the one before, or as many as there are of them. What is beyond a panel's channels may be anything.
+    /// The specification's [`finish`](scalar::gemm::finish) of each row's sums; a row's outputs are the first
+    /// sixteen of `out`, `stride` from those of the one before, or as many as there are of them. What is
+    /// beyond a panel's channels may be anything.
     fn finish<const R: usize>(
         self,
         channels: &Self::Channels<'_>,
@@ -57,8 +61,8 @@ pub(in crate::kernels) trait Products: Copy {
     );
 }
 
-/// The codes of `R` rows, one after another: of each the high limbs of outlier channels, then codes of all channels. Where they end before
-/// the last row does, sums mean nothing.
+/// The codes of `R` rows, one after another: of each the high limbs of outlier channels, then codes of all
+/// channels. Where they end before the last row does, sums mean nothing.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct Codes<'c, const R: usize> {
     pub codes: &'c [i8],
@@ -104,8 +108,8 @@ impl<'p> Columns<'p> {
     }
 }
 
-/// [`Products::sums`] by `dots`, products of rows with one part, and `dots_of_limbs`, products of both limbs (high, low) with a part that
-/// serves both.
+/// [`Products::sums`] by `dots`, products of rows with one part, and `dots_of_limbs`, products of both limbs
+/// (high, low) with a part that serves both.
 #[inline(always)]
 pub(in crate::kernels) fn sums<const R: usize>(
     codes: &Codes<R>,
@@ -148,7 +152,8 @@ pub(in crate::kernels) fn finish<const R: usize>(
     }
 }
 
-/// Rows in groups of `N` codes, as many as the shortest has: of one length, so that a loop over it need not check.
+/// Rows in groups of `N` codes, as many as the shortest has: of one length, so that a loop over it need not
+/// check.
 #[inline(always)]
 pub(in crate::kernels) fn groups<const N: usize, const R: usize>(rows: [&[i8]; R]) -> [&[[i8; N]]; R] {
     let rows = rows.map(|row| row.as_chunks().0);

@@ -20,7 +20,8 @@ pub fn add(x: &mut [i32], update: &[i32]) {
     x.iter_mut().zip(update).for_each(|(x, &update)| *x = x.saturating_add(update));
 }
 
-/// `x * sigmoid(gate)` in place, rounded half up; `x` in any unit, `gate` in activation units. Values without a gate stay.
+/// `x * sigmoid(gate)` in place, rounded half up; `x` in any unit, `gate` in activation units. Values without
+/// a gate stay.
 pub fn gate(x: &mut [i32], gate: &[i32]) {
     for (x, &gate) in x.iter_mut().zip(gate) {
         // The sigmoid is 0 to 2^16, so the result is no larger than x.

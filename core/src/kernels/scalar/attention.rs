@@ -12,7 +12,8 @@ use crate::kernels::linear::{GROUP, PANEL};
 /// Widest head.
 pub const WIDTH_MAX: usize = 256;
 
-/// Fills `tile.weights`, `tile.sums` and `tile.out` for every row of the tile. Heads are 8 to 256 channels wide.
+/// Fills `tile.weights`, `tile.sums` and `tile.out` for every row of the tile. Heads are 8 to 256 channels
+/// wide.
 pub fn attention(head: &Head, tile: RowTile) {
     let stride = tile.stride.max(1);
     let rows = tile
@@ -51,8 +52,8 @@ fn score_block(head: &Head, block: &HeadBlock, query: &[i8], scores: &mut [i32])
     }
 }
 
-/// `weights[j]` = 2^15 * 2^-(distance to the largest logit); returns their sum. Scores beyond the weights don't count: no key has
-/// them. Where there is a bias, logits replace the scores.
+/// `weights[j]` = 2^15 * 2^-(distance to the largest logit); returns their sum. Scores beyond the weights
+/// don't count: no key has them. Where there is a bias, logits replace the scores.
 pub(in crate::kernels) fn softmax(scores: &mut [i32], logits: RowLogits, weights: &mut [i16]) -> u32 {
     match logits {
         RowLogits::Plain(temperature) => {
@@ -93,7 +94,8 @@ pub(in crate::kernels) fn exponent_of_logit(largest: i32, logit: i32) -> u16 {
     (difference.saturating_add(16) >> 5).min(65_535) as u16
 }
 
-/// Q4.11 exponent of one score. The `+ 1` centres the rounding of two truncations; the largest score still gets 0.
+/// Q4.11 exponent of one score. The `+ 1` centres the rounding of two truncations; the largest score still
+/// gets 0.
 #[inline(always)]
 pub(in crate::kernels) fn exponent(largest: i32, score: i32, temperature: Temperature) -> u16 {
     let difference = largest.wrapping_sub(score) as u32;

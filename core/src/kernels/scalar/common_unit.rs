@@ -5,7 +5,8 @@ use crate::kernels::attention::unpack;
 /// Bits of the largest channel of a product in the unit that its LayerNorm reads.
 pub(in crate::kernels) const PRODUCT_BITS: i32 = 22;
 
-/// The scale of a channel's product, from those of its operands: a mantissa of 29 or 30 bits, and an exponent.
+/// The scale of a channel's product, from those of its operands: a mantissa of 29 or 30 bits, and an
+/// exponent.
 #[inline(always)]
 const fn product_scale(row: u32, column: u32) -> (i32, i32) {
     let (row, column) = (unpack(row), unpack(column));
@@ -13,8 +14,8 @@ const fn product_scale(row: u32, column: u32) -> (i32, i32) {
     (mantissa, row.exponent as i32 + column.exponent as i32)
 }
 
-/// Brings the channels of `product` to a common unit, `2^E` times that of a product of two activations, such that the largest has at most
-/// 22 bits; returns E. `rows` and `columns` are the operands' scales.
+/// Brings the channels of `product` to a common unit, `2^E` times that of a product of two activations, such
+/// that the largest has at most 22 bits; returns E. `rows` and `columns` are the operands' scales.
 #[inline(always)]
 pub fn common_unit(rows: &[u32], columns: &[u32], product: &[i32], out: &mut [i32]) -> i32 {
     let channels = || {
@@ -22,8 +23,8 @@ pub fn common_unit(rows: &[u32], columns: &[u32], product: &[i32], out: &mut [i3
         product.iter().zip(scales)
     };
     let magnitude = |value: i32, mantissa: i32| u64::from(value.unsigned_abs()) * u64::from(mantissa as u32);
-    // As a number's bits are those of its highest one, the largest channel has as many as all channels in the coarsest unit,
-    // one ORed to the other; unless they all vanish there.
+    // As a number's bits are those of its highest one, the largest channel has as many as all channels in the
+    // coarsest unit, one ORed to the other; unless they all vanish there.
     let coarsest = channels().fold(i32::MIN, |most, (_, (_, exponent))| most.max(exponent));
     let any = channels().fold(0, |any, (&value, (mantissa, exponent))| {
         any | (magnitude(value, mantissa) >> (coarsest - exponent).min(63))
@@ -37,8 +38,8 @@ pub fn common_unit(rows: &[u32], columns: &[u32], product: &[i32], out: &mut [i3
     };
     let unit = largest.map_or(0, |largest| largest - PRODUCT_BITS);
     for (out, (&value, (mantissa, exponent))) in out.iter_mut().zip(channels()) {
-        // Requantized. A value that is not 0 has 29 bits or more with its mantissa, so its shift is at least 7 and the result fits; from 62 on it
-        // is 0.
+        // Requantized. A value that is not 0 has 29 bits or more with its mantissa, so its shift is at least
+        // 7 and the result fits; from 62 on it is 0.
         let shift = (unit - exponent).clamp(1, 62);
         *out = ((i64::from(value) * i64::from(mantissa) + (1 << (shift - 1))) >> shift) as i32;
     }

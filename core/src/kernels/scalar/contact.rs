@@ -3,9 +3,10 @@
 use crate::fixed::reciprocal;
 use crate::kernels::attention::{CONTACT_WEIGHT_MAX, ContactWeight};
 
-/// Normalises one query's attention weights to 16-bit probabilities `A[j] = weights[j] / sum` (unit 2^-16, at most
-/// 65535), adds `(A[j] * weight) >> shift` (rounded) to `row[j]` and `A[j]` to `columns[j]`, and returns the sum of `A`.
-/// All slices cover the residues only: the caller leaves out `<cls>` and `<eos>`. 65,536 rows can't overflow a column.
+/// Normalises one query's attention weights to 16-bit probabilities `A[j] = weights[j] / sum` (unit 2^-16, at
+/// most 65535), adds `(A[j] * weight) >> shift` (rounded) to `row[j]` and `A[j]` to `columns[j]`, and returns
+/// the sum of `A`. All slices cover the residues only: the caller leaves out `<cls>` and `<eos>`. 65,536 rows
+/// can't overflow a column.
 #[inline(always)]
 pub fn accumulate(
     weights: &[i16],

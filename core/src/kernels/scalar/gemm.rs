@@ -7,7 +7,8 @@ use crate::kernels::linear::{Epilogue, GROUP, LIMB_BITS, Linear, PANEL, Panel, r
 /// `y[m][n] = requantize(acc, mantissa_m * mantissa_n, shift_n - exponent_m) + bias[n]`, saturating, where
 /// `acc = (sum of high limbs x high columns) * 128 + sum of codes x columns` (exact: see [`Linear`]'s bound).
 ///
-/// `codes` is `[M, layer.row_len()]`, `scales` `[M]`; y is in the layer's output unit and [`put`] into `out`, `[M, layer.outputs()]`.
+/// `codes` is `[M, layer.row_len()]`, `scales` `[M]`; y is in the layer's output unit and [`put`] into `out`,
+/// `[M, layer.outputs()]`.
 pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], mut epilogue: Epilogue, out: &mut [i32]) {
     let outputs = layer.outputs().max(1);
     let rows = rows(codes, layer.row_len()).zip(scales).zip(out.chunks_exact_mut(outputs));
@@ -27,7 +28,8 @@ pub fn gemm(layer: &Linear, codes: &[i8], scales: &[TokenScale], mut epilogue: E
     }
 }
 
-/// Dot products of one row with the sixteen columns of a packed part: `codes` `[groups * 4]`, `weight` `[groups, 16, 4]`.
+/// Dot products of one row with the sixteen columns of a packed part: `codes` `[groups * 4]`, `weight`
+/// `[groups, 16, 4]`.
 pub fn dot_panel(codes: &[i8], weight: &[i8]) -> [i32; PANEL] {
     let mut acc = [0i32; PANEL];
     for (codes, weight) in codes.chunks_exact(GROUP).zip(weight.chunks_exact(GROUP * PANEL)) {
@@ -51,7 +53,8 @@ pub fn finish(panel: &Panel, acc: &[i32; PANEL], scale: TokenScale, out: &mut [i
     }
 }
 
-/// What [`Epilogue`] says of sixteen outputs of one row, the first of which is `column`; `out` is theirs, shorter at the row's end.
+/// What [`Epilogue`] says of sixteen outputs of one row, the first of which is `column`; `out` is theirs,
+/// shorter at the row's end.
 pub fn put(epilogue: &mut Epilogue, [row, column]: [usize; 2], y: &[i32; PANEL], out: &mut [i32]) {
     let count = out.len().min(PANEL);
     let (out, y) = (&mut out[..count], &y[..count]);

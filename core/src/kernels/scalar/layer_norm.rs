@@ -16,8 +16,9 @@ pub fn layer_norm_rows(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y:
 
 /// `y = (x - mean) / sqrt(variance + epsilon) * gain + bias` over one row.
 ///
-/// `x`: any fixed unit, at most 2^23 in magnitude (beyond, the sum of squares may saturate and the row come out too large);
-/// `epsilon`: in squares of x's unit; `gain`: unit 2^-20; `bias` and `y`: activation units. Rows of up to 2^16 channels.
+/// `x`: any fixed unit, at most 2^23 in magnitude (beyond, the sum of squares may saturate and the row come
+/// out too large); `epsilon`: in squares of x's unit; `gain`: unit 2^-20; `bias` and `y`: activation units.
+/// Rows of up to 2^16 channels.
 pub fn layer_norm(x: &[i32], gain: &[i32], bias: &[i32], epsilon: u64, y: &mut [i32]) {
     let (mean, rs) = statistics(x, epsilon);
     for (((y, &x), &gain), &bias) in y.iter_mut().zip(x).zip(gain).zip(bias) {

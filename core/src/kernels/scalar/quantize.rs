@@ -4,7 +4,8 @@ use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, LIMB_BITS, row_len};
 use crate::kernels::rows::Rows;
 
-/// Quantizes rows: [`quantize_row`] for as many as there are whole rows, whole rows of codes ([`row_len`]) and scales.
+/// Quantizes rows: [`quantize_row`] for as many as there are whole rows, whole rows of codes ([`row_len`])
+/// and scales.
 pub fn quantize_rows(rows: Rows, outliers: &[u16], codes: &mut [i8], scales: &mut [TokenScale]) {
     let len = row_len(rows.width, outliers.len());
     for (row, (values, scale)) in rows.iter().zip(scales).enumerate() {
@@ -13,9 +14,9 @@ pub fn quantize_rows(rows: Rows, outliers: &[u16], codes: &mut [i8], scales: &mu
     }
 }
 
-/// Quantizes `values` (activation units) into `codes` (`[high limbs | one code per channel]`, each part padded with
-/// zeros to a multiple of four) and returns the row's scale. `outliers` are ascending channel indices; these
-/// channels get a second limb and so 15 bits, and do not stretch the scale of the others.
+/// Quantizes `values` (activation units) into `codes` (`[high limbs | one code per channel]`, each part
+/// padded with zeros to a multiple of four) and returns the row's scale. `outliers` are ascending channel
+/// indices; these channels get a second limb and so 15 bits, and do not stretch the scale of the others.
 pub fn quantize_row(values: &[i32], outliers: &[u16], codes: &mut [i8]) -> TokenScale {
     let outlier_max =
         outliers.iter().filter_map(|&c| values.get(usize::from(c))).map(|v| v.unsigned_abs()).max();

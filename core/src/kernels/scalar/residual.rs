@@ -2,8 +2,8 @@
 
 use crate::quant::{Codec, Site};
 
-/// Decodes rows of codes (u8, or little-endian i16 for 16-bit sites), one every `code_row` bytes, to stream units: `x` is
-/// `[rows, channels]`. Where the last rows are short, their first channels are decoded.
+/// Decodes rows of codes (u8, or little-endian i16 for 16-bit sites), one every `code_row` bytes, to stream
+/// units: `x` is `[rows, channels]`. Where the last rows are short, their first channels are decoded.
 #[inline(always)]
 pub fn decode(site: &Site, codes: &[u8], code_row: usize, x: &mut [i32]) {
     let rows = x.chunks_mut(site.exponents.len().max(1)).zip(codes.chunks(code_row.max(1)));

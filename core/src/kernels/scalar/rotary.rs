@@ -2,8 +2,8 @@
 
 use crate::fixed::saturate::to_i32;
 
-/// Rotates the pairs (c, c + width/2) of every whole head in a row (the "rotate half" convention of ESM-2) by the angles whose
-/// `[cos, sin]` (Q1.30) are given, one for each pair of a head. Rounded once, saturating.
+/// Rotates the pairs (c, c + width/2) of every whole head in a row (the "rotate half" convention of ESM-2) by
+/// the angles whose `[cos, sin]` (Q1.30) are given, one for each pair of a head. Rounded once, saturating.
 pub fn rotary(row: &mut [i32], cos_sin: &[[i32; 2]]) {
     let half = cos_sin.len();
     for head in row.chunks_exact_mut((2 * half).max(1)) {

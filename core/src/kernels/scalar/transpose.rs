@@ -4,8 +4,8 @@ use super::activation::gate;
 use crate::kernels::rows::Rows;
 use core::slice;
 
-/// Writes the first `count` rows as columns of `out`, whose rows start every `stride` values: `out[c * stride + r] = rows[r][c]`, where both
-/// exist.
+/// Writes the first `count` rows as columns of `out`, whose rows start every `stride` values: `out[c * stride
+/// + r] = rows[r][c]`, where both exist.
 pub fn transpose(rows: Rows, count: usize, out: &mut [i32], stride: usize) {
     transpose_from(rows, 0, count, out, stride);
 }
@@ -19,7 +19,8 @@ pub fn transpose_from(rows: Rows, first: usize, count: usize, out: &mut [i32], s
     }
 }
 
-/// [`transpose`] for values times the sigmoids of their gates, as [`gate`] says; as far as both have rows and values.
+/// [`transpose`] for values times the sigmoids of their gates, as [`gate`] says; as far as both have rows and
+/// values.
 pub fn transpose_gated(rows: Rows, gates: Rows, count: usize, out: &mut [i32], stride: usize) {
     transpose_gated_from(rows, gates, 0, count, out, stride);
 }

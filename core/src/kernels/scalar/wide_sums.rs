@@ -1,5 +1,5 @@
-//! Sums of 64 bits over values of 32, of attention that must not be coarse. They wrap, which sums over values that are small enough never
-//! do.
+//! Sums of 64 bits over values of 32, of attention that must not be coarse. They wrap, which sums over values
+//! that are small enough never do.
 
 use crate::kernels::rows::Rows;
 

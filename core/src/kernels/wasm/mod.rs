@@ -1,4 +1,5 @@
-//! WebAssembly: a backend for its 128-bit SIMD. There is nothing to ask at run time: a program with such instructions is valid or not.
+//! WebAssembly: a backend for its 128-bit SIMD. There is nothing to ask at run time: a program with such
+//! instructions is valid or not.
 
 mod simd128;
 

@@ -1,5 +1,6 @@
-//! Pairs of 16-bit products (`i32x4.dot_i16x8_s`), as in portable SIMD, but with the columns' pairs brought together before they are
-//! multiplied: a row then has four accumulators, not eight, and four rows fit the registers of the machines that run it.
+//! Pairs of 16-bit products (`i32x4.dot_i16x8_s`), as in portable SIMD, but with the columns' pairs brought
+//! together before they are multiplied: a row then has four accumulators, not eight, and four rows fit the
+//! registers of the machines that run it.
 
 use crate::fixed::TokenScale;
 use crate::kernels::linear::{GROUP, LIMB_BITS, PANEL, Panel};
@@ -78,7 +79,8 @@ fn widen(codes: &[i8; GROUP]) -> v128 {
     i16x8_extend_low_i8x16(i32x4_splat(bytemuck::cast(*codes)))
 }
 
-/// Dot products of `R` rows with the sixteen columns of a packed part: `codes(row, group)`, twice, up to a row's end.
+/// Dot products of `R` rows with the sixteen columns of a packed part: `codes(row, group)`, twice, up to a
+/// row's end.
 #[inline(always)]
 fn add<const R: usize>(weight: &[i8], codes: impl Fn(usize, usize) -> Option<v128>) -> [[i32; PANEL]; R] {
     let mut sums = [[i32x4_splat(0); PANEL / 4]; R];

@@ -14,7 +14,8 @@ const LANES: usize = 8;
 /// Query rows that are worked on at a time.
 const ROWS: usize = 4;
 
-/// Vectors of channels that are summed at a time: with four rows, as many sums as hide the latency of an addition.
+/// Vectors of channels that are summed at a time: with four rows, as many sums as hide the latency of an
+/// addition.
 const VECTORS: usize = 2;
 
 /// Pairs of keys whose products a 32-bit sum holds: 128 * 2 * 32767 * 128 < 2^31.
@@ -89,7 +90,8 @@ fn score<const R: usize>(head: &Head, queries: &[i8], stride: usize, scores: &mu
     }
 }
 
-/// `sum over keys of scaled weight * value` for `R` rows and the `V * 8` channels from `first` on, two keys at a time.
+/// `sum over keys of scaled weight * value` for `R` rows and the `V * 8` channels from `first` on, two keys
+/// at a time.
 fn sum_values<const R: usize, const V: usize>(
     head: &Head,
     first: usize,

@@ -60,7 +60,8 @@ fn dots_of_limbs<const R: usize>(high: [&[i8]; R], low: [&[i8]; R], weight: &[i8
     })
 }
 
-/// Dot products of `R` rows with the sixteen columns of a packed part: `codes(row, group)`, four times, up to a row's end.
+/// Dot products of `R` rows with the sixteen columns of a packed part: `codes(row, group)`, four times, up to
+/// a row's end.
 #[inline(always)]
 fn add<const R: usize>(weight: &[i8], codes: impl Fn(usize, usize) -> Option<i16x16>) -> [[i32; PANEL]; R] {
     // Every lane pair holds two halves of a column's sum.
@@ -94,8 +95,8 @@ fn sum_pairs(acc: [i32x8; PANEL / COLUMNS]) -> [i32; PANEL] {
     bytemuck::cast([sum_two(a, b), sum_two(c, d)])
 }
 
-/// The sums of the lane pairs of `a`, then those of `b`. With whole vectors to the end, because compilers gather pairs of i32
-/// one by one.
+/// The sums of the lane pairs of `a`, then those of `b`. With whole vectors to the end, because compilers
+/// gather pairs of i32 one by one.
 #[inline(always)]
 fn sum_two(a: i32x8, b: i32x8) -> [i32; 2 * COLUMNS] {
     let low = u64x4::splat(u32::MAX.into());

@@ -1,7 +1,8 @@
-//! Portable SIMD through the `wide` crate: whatever the target has at compile time (SSE2, AVX2, NEON, wasm simd128).
+//! Portable SIMD through the `wide` crate: whatever the target has at compile time (SSE2, AVX2, NEON, wasm
+//! simd128).
 //!
-//! Dot products are written for it; the other operations are `lanes` and the specification's loops, which the compiler
-//! vectorises.
+//! Dot products are written for it; the other operations are `lanes` and the specification's loops, which the
+//! compiler vectorises.
 
 mod attention;
 mod dot;

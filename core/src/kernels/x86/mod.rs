@@ -1,7 +1,8 @@
 //! x86-64: one backend for each instruction set that multiplies 8-bit or 16-bit integers faster than SSE2.
 //!
-//! `isa/` has the instruction sets, `generic/` the kernels that are written once for all of them, `steps/` what operations on rows, which are
-//! compiled from [`lanes`](super::lanes), take from an instruction set because compilers would not find it.
+//! `isa/` has the instruction sets, `generic/` the kernels that are written once for all of them, `steps/`
+//! what operations on rows, which are compiled from [`lanes`](super::lanes), take from an instruction set
+//! because compilers would not find it.
 
 mod generic;
 mod isa;
@@ -10,7 +11,8 @@ mod steps;
 use super::backend::Candidate;
 use isa::{avx_vnni, avx2, avx512_vnni};
 
-/// Whether the machine has all of these features: asked at run time where there is `std`, else known at compile time.
+/// Whether the machine has all of these features: asked at run time where there is `std`, else known at
+/// compile time.
 macro_rules! has {
     ($($feature:tt),*) => {{
         #[cfg(any(test, feature = "std"))]

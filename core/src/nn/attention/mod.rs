@@ -1,8 +1,9 @@
 //! Attention: rows that attend to each other, plain or with a bias, gated or not.
 //!
-//! Queries, keys, values and gates lie in *records* of a multiple of 16 rows ([`Record`]), so that an operation can make records in parallel:
-//! a block of tokens, a panel of residues, a whole row of pairs. Keys and values have a scale for each row and head; once all records are
-//! written, these are made relative to each head's largest ([`RelativeScales`]). Then any rows attend to all ([`Keys::attend`]).
+//! Queries, keys, values and gates lie in *records* of a multiple of 16 rows ([`Record`]), so that an
+//! operation can make records in parallel: a block of tokens, a panel of residues, a whole row of pairs. Keys
+//! and values have a scale for each row and head; once all records are written, these are made relative to
+//! each head's largest ([`RelativeScales`]). Then any rows attend to all ([`Keys::attend`]).
 
 mod record;
 mod scales;
@@ -30,7 +31,8 @@ pub struct Shape {
     pub stride: usize,
     /// Whether each channel of the outputs has a gate.
     pub gated: bool,
-    /// What a product of codes is worth: see [`Temperature::new`] (without a bias) and [`bias_factor`] (with one).
+    /// What a product of codes is worth: see [`Temperature::new`] (without a bias) and [`bias_factor`] (with
+    /// one).
     pub temperature: Multiplier,
 }
 
@@ -46,8 +48,8 @@ impl Shape {
     }
 }
 
-/// What is added to the logits: that of each query lies `row` values after that of the query before, `[heads, stride]` in units of
-/// 2^-16 log2.
+/// What is added to the logits: that of each query lies `row` values after that of the query before, `[heads,
+/// stride]` in units of 2^-16 log2.
 #[derive(Clone, Copy, Debug)]
 pub struct Biases<'b> {
     /// That of the first query, and all after it.
@@ -122,8 +124,8 @@ pub struct Keys<'s> {
 }
 
 impl Keys<'_> {
-    /// Attention of some rows: fills `out`, `[count, width]` in activation units; gated if there are gates. `biases` begin with the first
-    /// of them. `each` sees the attention weights tile by tile.
+    /// Attention of some rows: fills `out`, `[count, width]` in activation units; gated if there are gates.
+    /// `biases` begin with the first of them. `each` sees the attention weights tile by tile.
     ///
     /// # Errors
     /// The records are not as [`Record::take`] makes them.

@@ -50,8 +50,8 @@ impl<S: Source> Record<S> {
 }
 
 impl Record<Arena<'_>> {
-    /// Quantizes and stores the rows from `first` on: their queries, keys, values and gates, of all heads each,
-    /// `[rows, `[`projections`](Shape::projections)`]` in activation units.
+    /// Quantizes and stores the rows from `first` on: their queries, keys, values and gates, of all heads
+    /// each, `[rows, `[`projections`](Shape::projections)`]` in activation units.
     pub fn store(&mut self, backend: &Backend, shape: &Shape, first: usize, projections: &[i32]) {
         let Shape { heads, head_width: width, rows, .. } = *shape;
         let stride = shape.projections();
@@ -96,8 +96,8 @@ impl Record<Arena<'_>> {
 }
 
 impl Record<Reader<'_>> {
-    /// Multiplies the rows of `out`, which belong to the record's rows from `from` on, by the sigmoid of their gates. `wide` has room for a
-    /// row.
+    /// Multiplies the rows of `out`, which belong to the record's rows from `from` on, by the sigmoid of
+    /// their gates. `wide` has room for a row.
     pub fn gate(&self, backend: &Backend, shape: &Shape, from: usize, wide: &mut [i32], out: &mut [i32]) {
         let width = shape.width();
         let gates = self.gates.get(from * width..).unwrap_or_default();
@@ -113,7 +113,8 @@ fn nth<T>(all: &mut [T], head: usize, len: usize) -> &mut [T] {
     all.chunks_exact_mut(len.max(1)).nth(head).unwrap_or_default()
 }
 
-/// Quantizes rows as rows `first` on, and calls `store` for some at a time: the number of their first, and their codes. `codes` is memory.
+/// Quantizes rows as rows `first` on, and calls `store` for some at a time: the number of their first, and
+/// their codes. `codes` is memory.
 fn quantize(
     backend: &Backend,
     rows: Rows,

@@ -59,7 +59,8 @@ const OTHER_KINDS: [(&str, &str); 11] = [
     ("megatron_config", "LoRA of Megatron"),
 ];
 
-/// Initialisations that take the adapter's first values out of the base weights: it belongs to what is left of them.
+/// Initialisations that take the adapter's first values out of the base weights: it belongs to what is left
+/// of them.
 const OTHER_STARTS: [&str; 5] = ["pissa", "olora", "corda", "loftq", "lora_ga"];
 
 const MERGE_FIRST: &str = "merge it with PEFT (`model.merge_and_unload().save_pretrained(DIR)`) and give DIR";

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An adapter's tensors, each by its name in the file. Modules go by their names in the model that was trained.
+/// An adapter's tensors, each by its name in the file. Modules go by their names in the model that was
+/// trained.
 #[derive(Debug, Default)]
 pub struct Keys {
     /// Factors of Linears and embeddings by module.
     pub pairs: BTreeMap<String, Factors>,
-    /// Whole tensors that were trained beside: biases and `modules_to_save`, by the names that they may have in the model.
+    /// Whole tensors that were trained beside: biases and `modules_to_save`, by the names that they may have
+    /// in the model.
     pub whole: Vec<(String, Vec<String>)>,
     /// Names of adapters; PEFT leaves them out of the files that it saves itself.
     pub adapters: BTreeSet<String>,

@@ -32,8 +32,8 @@ pub enum Addition {
     Scaled { bias: Location, scale: f64 },
 }
 
-/// Whether `folder` holds an adapter. What is there by name counts, a link to nothing too: without it the folder's weights
-/// would be taken for the whole model.
+/// Whether `folder` holds an adapter. What is there by name counts, a link to nothing too: without it the
+/// folder's weights would be taken for the whole model.
 pub fn is_in(folder: &Path) -> bool {
     folder.join(CONFIG_FILE).symlink_metadata().is_ok()
 }
@@ -122,7 +122,8 @@ impl Addition {
     }
 }
 
-/// Merges the adapter in `folder` into `checkpoint`; it is called `name`, unless it lies beside the checkpoint's weights.
+/// Merges the adapter in `folder` into `checkpoint`; it is called `name`, unless it lies beside the
+/// checkpoint's weights.
 ///
 /// # Errors
 /// An adapter of another kind, one that doesn't fit the checkpoint, or an incomplete one.

@@ -17,8 +17,8 @@ pub struct AlignedError {
 }
 
 impl AlignedError {
-    /// From logits over bins of equal width, 0 to 31 angstroms and one beyond. pTM is that of AlphaFold: the best alignment's
-    /// mean of 1 / (1 + (error / d0)^2).
+    /// From logits over bins of equal width, 0 to 31 angstroms and one beyond. pTM is that of AlphaFold: the
+    /// best alignment's mean of 1 / (1 + (error / d0)^2).
     pub fn from_logits(logits: Vec<f32>, residues: usize) -> Self {
         let width = LAST_EDGE / (PAIR_BINS - 2) as f64;
         let center = |bin: usize| (bin as f64 + 0.5) * width;

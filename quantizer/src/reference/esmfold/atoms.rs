@@ -4,8 +4,8 @@ use super::residues::{ATOM14, GROUPS, Residue, atom37, default_frames, position}
 use super::rigid::Rigid;
 use crate::table::{ATOM_TYPES, TORSIONS};
 
-/// The frames of a residue's eight rigid groups in the world, in angstroms. `backbone` is the residue's frame; `torsions`
-/// are (sine, cosine) of omega, phi, psi and chi1 to chi4.
+/// The frames of a residue's eight rigid groups in the world, in angstroms. `backbone` is the residue's
+/// frame; `torsions` are (sine, cosine) of omega, phi, psi and chi1 to chi4.
 pub fn torsion_frames(
     backbone: &Rigid,
     torsions: &[[f64; 2]; TORSIONS],
@@ -23,7 +23,8 @@ pub fn torsion_frames(
     frames.map(|frame| backbone.compose(&frame))
 }
 
-/// The positions of a residue's atoms in the `atom14` layout, in angstroms; places without an atom are at the origin.
+/// The positions of a residue's atoms in the `atom14` layout, in angstroms; places without an atom are at the
+/// origin.
 pub fn atom14_positions(frames: &[Rigid; GROUPS], residue: Residue) -> [[f64; 3]; ATOM14] {
     let mut positions = [[0.0; 3]; ATOM14];
     for (place, atom) in positions.iter_mut().zip(residue.atoms()) {

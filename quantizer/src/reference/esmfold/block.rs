@@ -61,8 +61,8 @@ impl Block {
         })
     }
 
-    /// `sequence` is `[residues, sequence width]`, `pair` is `[residues * residues, pair width]`; returns both after this
-    /// block.
+    /// `sequence` is `[residues, sequence width]`, `pair` is `[residues * residues, pair width]`; returns
+    /// both after this block.
     ///
     /// # Errors
     /// The shapes don't fit.

@@ -10,8 +10,8 @@ pub fn virtual_cb([n, ca, c]: [[f64; 3]; 3]) -> [f64; 3] {
     add(add(scaled(a, -0.58273431), scaled(b, 0.56802827)), add(scaled(c, -0.54067466), ca))
 }
 
-/// The bin of the distance between the virtual CBs of each pair: how many of 14 edges, 3.375 to 21.375 angstroms in equal
-/// steps, are shorter. `backbone` is N, CA and C of each residue.
+/// The bin of the distance between the virtual CBs of each pair: how many of 14 edges, 3.375 to 21.375
+/// angstroms in equal steps, are shorter. `backbone` is N, CA and C of each residue.
 pub fn distance_bins(backbone: &[[[f64; 3]; 3]]) -> Vec<u32> {
     let last = (DISTANCE_BINS - 2) as f64;
     let edges: Vec<f64> = (0..DISTANCE_BINS - 1).map(|i| (3.375 + 18.0 * i as f64 / last).powi(2)).collect();

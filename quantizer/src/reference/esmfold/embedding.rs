@@ -11,7 +11,8 @@ use crate::reference::{Observer, Outputs, Reference, ReferenceError, Tap, Want, 
 
 /// Mixes the hidden states and embeds the residues.
 pub struct Embedding {
-    /// Share of each hidden state, 0 being the embedding and the last what comes out of the final LayerNorm; they sum to 1.
+    /// Share of each hidden state, 0 being the embedding and the last what comes out of the final LayerNorm;
+    /// they sum to 1.
     pub shares: Vec<f64>,
     /// On the mix.
     pub norm: LayerNorm,
@@ -40,8 +41,9 @@ impl Embedding {
         })
     }
 
-    /// Runs the language model over `sequences`, `<cls>` and `<eos>` included, and mixes the hidden states of each:
-    /// `[residues, language model width]`. The states are summed layer by layer, so that none has to be kept.
+    /// Runs the language model over `sequences`, `<cls>` and `<eos>` included, and mixes the hidden states of
+    /// each: `[residues, language model width]`. The states are summed layer by layer, so that none has to be
+    /// kept.
     ///
     /// # Errors
     /// As [`Reference::run_batch`].

@@ -13,7 +13,8 @@ use crate::table::{PAIR_BINS, PLDDT_BINS};
 pub struct Heads {
     /// On the structure module's state.
     pub plddt_norm: LayerNorm,
-    /// `[hidden, width]`, `[hidden, hidden]` and `[37 * 50, hidden]`, one after the other with nothing between them.
+    /// `[hidden, width]`, `[hidden, hidden]` and `[37 * 50, hidden]`, one after the other with nothing
+    /// between them.
     pub plddt: [Linear; 3],
     /// `[64, pair width]`: logits of the distance between two residues.
     pub distogram: Linear,
@@ -36,7 +37,8 @@ impl Heads {
         })
     }
 
-    /// pLDDT of every atom, 0 to 1, in the `atom37` layout: `[residues, 37]`. The value of a residue is that of its CA, at
+    /// pLDDT of every atom, 0 to 1, in the `atom37` layout: `[residues, 37]`. The value of a residue is that
+    /// of its CA, at
     /// 1. `state` is `[residues, width]`.
     ///
     /// # Errors
@@ -60,8 +62,8 @@ impl Heads {
         })
     }
 
-    /// Logits of the distance between two residues, `[residues * residues, 64]`, the same for (i, j) and (j, i), and the
-    /// predicted aligned error. `pair` is `[residues * residues, pair width]`.
+    /// Logits of the distance between two residues, `[residues * residues, 64]`, the same for (i, j) and (j,
+    /// i), and the predicted aligned error. `pair` is `[residues * residues, pair width]`.
     ///
     /// # Errors
     /// The shapes don't fit.

@@ -1,5 +1,5 @@
-//! Attention between residues over channels, pairs and points in space, which does not change when all frames are moved
-//! together (Jumper et al. 2021, supplement, algorithm 22).
+//! Attention between residues over channels, pairs and points in space, which does not change when all frames
+//! are moved together (Jumper et al. 2021, supplement, algorithm 22).
 
 use candle_core::{Device, Tensor};
 
@@ -9,7 +9,8 @@ use crate::checkpoint::StructureConfig;
 use crate::reference::ops::{Linear, to_vec, with_values};
 use crate::reference::{ReferenceError, Tap, Weights};
 
-/// Invariant point attention. Points lie in the output of a Linear as the x of all points of all heads, then y, then z.
+/// Invariant point attention. Points lie in the output of a Linear as the x of all points of all heads, then
+/// y, then z.
 pub struct InvariantPointAttention {
     heads: usize,
     head_width: usize,
@@ -22,13 +23,15 @@ pub struct InvariantPointAttention {
     pub kv: Linear,
     /// Query points: `[3 * heads * query points, width]`.
     pub q_points: Linear,
-    /// Key and value points: `[3 * heads * (query points + value points), width]`, for each head the keys first.
+    /// Key and value points: `[3 * heads * (query points + value points), width]`, for each head the keys
+    /// first.
     pub kv_points: Linear,
     /// From pairs to logits: `[heads, pair width]`.
     pub pair_bias: Linear,
     /// What a squared distance between points counts in each head, before softplus.
     pub point_weights: Vec<f32>,
-    /// `[width, heads * (head width + 4 * value points + pair width)]`: reads values, x, y, z and norm of points, pairs.
+    /// `[width, heads * (head width + 4 * value points + pair width)]`: reads values, x, y, z and norm of
+    /// points, pairs.
     pub output: Linear,
 }
 
@@ -57,8 +60,8 @@ impl InvariantPointAttention {
         })
     }
 
-    /// What is added to `sequence`, `[residues, width]`. `pair` is `[residues * residues, pair width]`; `frames` are the
-    /// residues', in units of the structure module.
+    /// What is added to `sequence`, `[residues, width]`. `pair` is `[residues * residues, pair width]`;
+    /// `frames` are the residues', in units of the structure module.
     ///
     /// # Errors
     /// The shapes don't fit.
@@ -98,7 +101,8 @@ impl InvariantPointAttention {
         self.output.forward(&y)
     }
 
-    /// The points in a Linear's output, moved from their residue's frame into the world: residue by residue, head by head.
+    /// The points in a Linear's output, moved from their residue's frame into the world: residue by residue,
+    /// head by head.
     fn points(&self, output: &Tensor, frames: &[Rigid]) -> Result<Vec<[f64; 3]>, ReferenceError> {
         let (_, channels) = output.dims2()?;
         let count = channels / 3;
@@ -136,7 +140,8 @@ impl InvariantPointAttention {
         Ok(Tensor::from_vec(logits, (heads, residues, residues), &Device::Cpu)?)
     }
 
-    /// The mean value points of each residue in its own frame: `[residues, 4 * heads * value points]`, x, y, z and norm.
+    /// The mean value points of each residue in its own frame: `[residues, 4 * heads * value points]`, x, y,
+    /// z and norm.
     fn value_points(
         &self,
         weights: &[f32],

@@ -1,21 +1,22 @@
 //! The float forward pass of ESMFold.
 //!
-//! As `EsmForProteinFolding` of HuggingFace `transformers` (`models/esm/modeling_esmfold.py` and `openfold_utils`), in f32,
-//! geometry in f64. A model that keeps its language model in half precision (`fp16_esm`) runs in f32 here too. One
-//! operation, one file:
+//! As `EsmForProteinFolding` of HuggingFace `transformers` (`models/esm/modeling_esmfold.py` and
+//! `openfold_utils`), in f32, geometry in f64. A model that keeps its language model in half precision
+//! (`fp16_esm`) runs in f32 here too. One operation, one file:
 //!
 //! - [`embedding`]: hidden states of the language model to the sequence representation;
 //! - [`recycling`], [`distances`]: what a pass starts from;
-//! - [`block`]: a trunk block, made of [`pair_bias`], [`sequence_attention`], [`transition`], [`sequence_to_pair`],
-//!   [`triangle_multiplication`] and [`triangle_attention`];
-//! - [`structure_module`], made of [`invariant_point_attention`], [`structure_transition`], [`backbone_update`],
-//!   [`angle_resnet`], and without weights [`rigid`], [`residues`] and [`atoms`];
+//! - [`block`]: a trunk block, made of [`pair_bias`], [`sequence_attention`], [`transition`],
+//!   [`sequence_to_pair`], [`triangle_multiplication`] and [`triangle_attention`];
+//! - [`structure_module`], made of [`invariant_point_attention`], [`structure_transition`],
+//!   [`backbone_update`], [`angle_resnet`], and without weights [`rigid`], [`residues`] and [`atoms`];
 //! - [`heads`], [`aligned_error`]: pLDDT, distogram, predicted aligned error, pTM.
 //!
 //! # Sites
-//! A [`Site`](super::Site) is named after the weights that read it: the operation, then `norm` for the input of its LayerNorm, or
-//! its Linear's name for the input of that Linear. Linears that read the same values share a site, named in the plural or
-//! after the first. `R` is residues, `P` is pairs of residues (residues squared), rows in each case:
+//! A [`Site`](super::Site) is named after the weights that read it: the operation, then `norm` for the input
+//! of its LayerNorm, or its Linear's name for the input of that Linear. Linears that read the same values
+//! share a site, named in the plural or after the first. `R` is residues, `P` is pairs of residues (residues
+//! squared), rows in each case:
 //!
 //! | site below `fold.` | rows | read by |
 //! |---|---|---|
@@ -46,8 +47,9 @@
 //! | `heads.plddt.norm`, `.linear` | R | LayerNorm; the first of three Linears |
 //! | `heads.pair` | P | distogram and aligned error |
 //!
-//! So the representations after block N are what `trunk.N+1.sequence_attention.norm` and `trunk.N+1.pair_bias.norm` see,
-//! or after the last block `structure.sequence_input` and `structure.pair_input`.
+//! So the representations after block N are what `trunk.N+1.sequence_attention.norm` and
+//! `trunk.N+1.pair_bias.norm` see, or after the last block `structure.sequence_input` and
+//! `structure.pair_input`.
 
 pub mod aligned_error;
 pub mod angle_resnet;

@@ -16,7 +16,8 @@ pub struct Recycling {
     pub pair_norm: LayerNorm,
     /// `[15, pair width]`: a row per bin of the distance between two residues in the pass before.
     pub distances: Tensor,
-    /// `[2 * bins + 2, pair width]`: row 0 is for masked pairs, row `bins + 1` for distance 0 along the sequence.
+    /// `[2 * bins + 2, pair width]`: row 0 is for masked pairs, row `bins + 1` for distance 0 along the
+    /// sequence.
     pub positions: Tensor,
     /// Largest sequence distance with a row of its own.
     pub position_bins: usize,
@@ -49,8 +50,8 @@ impl Recycling {
     }
 
     /// The sequence and pair representation that a pass starts from: `[residues, sequence width]` and
-    /// `[residues * residues, pair width]`. In the first pass, without a `previous` one, the LayerNorms read zeros and all
-    /// distances are in bin 0. `residue_index` numbers the residues along the sequence.
+    /// `[residues * residues, pair width]`. In the first pass, without a `previous` one, the LayerNorms read
+    /// zeros and all distances are in bin 0. `residue_index` numbers the residues along the sequence.
     ///
     /// # Errors
     /// The shapes don't fit.

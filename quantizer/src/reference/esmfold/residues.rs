@@ -1,7 +1,7 @@
 //! What the float reference needs of each residue's geometry.
 //!
-//! Residues and the table of their atoms are core's. No second table is needed to hold it: PyTorch's own is in the
-//! positions of `tests/golden/esmfold-tiny`, which has all 21 residue types.
+//! Residues and the table of their atoms are core's. No second table is needed to hold it: PyTorch's own is
+//! in the positions of `tests/golden/esmfold-tiny`, which has all 21 residue types.
 
 use std::sync::LazyLock;
 
@@ -10,9 +10,9 @@ pub use foldpoint_core::geometry::{ATOM14, GROUPS, Residue};
 
 use super::rigid::{Rigid, cross, dot, minus, scaled, squared_norm};
 
-/// For each rigid group of a residue, its frame in that of the group it hangs on, with its torsion at 0: the backbone for
-/// groups 1 to 4, the group before for 5 to 7. Groups that the residue has no atoms in and no torsion for map everything
-/// to the origin, as in AlphaFold's tables.
+/// For each rigid group of a residue, its frame in that of the group it hangs on, with its torsion at 0: the
+/// backbone for groups 1 to 4, the group before for 5 to 7. Groups that the residue has no atoms in and no
+/// torsion for map everything to the origin, as in AlphaFold's tables.
 pub fn default_frames(residue: Residue) -> &'static [Rigid; GROUPS] {
     static FRAMES: LazyLock<Vec<[Rigid; GROUPS]>> =
         LazyLock::new(|| (0..).map_while(Residue::from_index).map(make_default_frames).collect());

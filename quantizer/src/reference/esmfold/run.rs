@@ -44,7 +44,8 @@ pub struct FoldWant {
 pub struct FoldOutputs {
     /// Of the language model.
     pub language_model: Outputs,
-    /// Each residue's frame after each iteration of the last pass, translations in angstroms: iterations times L.
+    /// Each residue's frame after each iteration of the last pass, translations in angstroms: iterations
+    /// times L.
     pub frames: Vec<Vec<Frame>>,
     /// (sine, cosine) of each residue's torsions after each iteration of the last pass: iterations times L.
     pub torsions: Vec<Vec<[[f64; 2]; TORSIONS]>>,
@@ -64,7 +65,8 @@ pub struct FoldOutputs {
     pub distogram: Vec<f32>,
 }
 
-/// The float folding model of a checkpoint. Holds everything but layers and trunk blocks, which are read when they run.
+/// The float folding model of a checkpoint. Holds everything but layers and trunk blocks, which are read when
+/// they run.
 pub struct FoldReference<'c> {
     checkpoint: &'c Checkpoint,
     config: &'c FoldConfig,
@@ -118,9 +120,9 @@ impl<'c> FoldReference<'c> {
         &self.language_model
     }
 
-    /// Folds each sequence in `recycles + 1` passes. All sequences go through one layer or block before the next is read, so
-    /// that memory holds one block's weights and the representations. Each sequence gives what it gives alone. `observer`
-    /// is shown the values inside.
+    /// Folds each sequence in `recycles + 1` passes. All sequences go through one layer or block before the
+    /// next is read, so that memory holds one block's weights and the representations. Each sequence gives
+    /// what it gives alone. `observer` is shown the values inside.
     ///
     /// # Errors
     /// As [`Reference::run_batch`]; also no residues, or a token that is no residue.

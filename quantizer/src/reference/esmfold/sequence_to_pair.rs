@@ -28,8 +28,8 @@ impl SequenceToPair {
         })
     }
 
-    /// What is added to the pair representation, `[residues * residues, pair width]`: for the pair (i, j) from q of j and
-    /// k of i. `sequence` is `[residues, sequence width]`.
+    /// What is added to the pair representation, `[residues * residues, pair width]`: for the pair (i, j)
+    /// from q of j and k of i. `sequence` is `[residues, sequence width]`.
     ///
     /// # Errors
     /// The shapes don't fit.

@@ -76,7 +76,8 @@ impl StructureModule {
         })
     }
 
-    /// `sequence` is the trunk's `[residues, sequence width]`, `pair` its `[residues * residues, pair width]`.
+    /// `sequence` is the trunk's `[residues, sequence width]`, `pair` its `[residues * residues, pair
+    /// width]`.
     ///
     /// # Errors
     /// The shapes don't fit.

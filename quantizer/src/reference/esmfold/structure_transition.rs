@@ -1,4 +1,5 @@
-//! The transition of the structure module: layers of three Linears with ReLU between, each added to what it reads.
+//! The transition of the structure module: layers of three Linears with ReLU between, each added to what it
+//! reads.
 
 use candle_core::Tensor;
 

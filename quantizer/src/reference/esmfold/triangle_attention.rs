@@ -49,7 +49,8 @@ impl TriangleAttention {
         Ok(Self { node, heads, norm, bias, q, k, v, gate, output })
     }
 
-    /// What is added to `pair`, `[residues * residues, width]`. At an ending node, all sites see pair (i, j) in row (j, i).
+    /// What is added to `pair`, `[residues * residues, width]`. At an ending node, all sites see pair (i, j)
+    /// in row (j, i).
     ///
     /// # Errors
     /// The shapes don't fit.

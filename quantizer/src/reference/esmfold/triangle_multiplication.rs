@@ -1,4 +1,5 @@
-//! Triangle multiplication: a pair (i, j) is updated from the pairs that i and j form with all other residues.
+//! Triangle multiplication: a pair (i, j) is updated from the pairs that i and j form with all other
+//! residues.
 
 use candle_core::Tensor;
 

@@ -45,8 +45,8 @@ struct Group {
     copy: usize,
 }
 
-/// The atoms by residues, in the order of their first atoms. Where a residue that others have followed begins once more, another copy of
-/// its chain does: programs write those with the same name and numbers.
+/// The atoms by residues, in the order of their first atoms. Where a residue that others have followed begins
+/// once more, another copy of its chain does: programs write those with the same name and numbers.
 fn residues(atoms: Vec<AtomRecord>) -> Vec<Group> {
     type Part = (String, Option<String>, usize);
     type Key = (Part, usize, isize, String, Option<isize>, Option<String>);
@@ -95,8 +95,8 @@ impl Group {
         self.atoms.iter().any(same)
     }
 
-    /// Is it a residue of a polymer, not a molecule beside it? ATOM records are; of HETATM records, what the format or the residue's name
-    /// says, or that it has a backbone and stands before its chain's TER.
+    /// Is it a residue of a polymer, not a molecule beside it? ATOM records are; of HETATM records, what the
+    /// format or the residue's name says, or that it has a backbone and stands before its chain's TER.
     fn is_polymer(&self) -> bool {
         let first = self.first();
         if let Some(polymer) = first.polymer {
@@ -114,7 +114,8 @@ impl Group {
         }
     }
 
-    /// Where an atom is there both with an alternate location and without, the latter is an alternative, too: it gets a name of its own.
+    /// Where an atom is there both with an alternate location and without, the latter is an alternative, too:
+    /// it gets a name of its own.
     fn name_blank_alternatives(&mut self) {
         let labelled: Vec<String> =
             self.atoms.iter().filter(|a| !a.alternate.is_empty()).map(|a| a.name.clone()).collect();
@@ -123,8 +124,8 @@ impl Group {
         }
     }
 
-    /// One alternative for the whole residue: that of the highest mean occupancy, the first of equals; atoms that it lacks come from the
-    /// next ones, if those are the same amino acid.
+    /// One alternative for the whole residue: that of the highest mean occupancy, the first of equals; atoms
+    /// that it lacks come from the next ones, if those are the same amino acid.
     fn resolve(mut self) -> Residue {
         self.name_blank_alternatives();
         let mut alternatives: Vec<(&str, &str, f64, usize)> = Vec::new();

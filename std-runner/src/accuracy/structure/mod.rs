@@ -10,7 +10,8 @@
 //! | waters, ligands, nucleic acids | no residues of a polypeptide chain |
 //! | mmCIF chains and numbers | chains by both names; places in the sequence by `label_seq_id`, else the author's numbers |
 //!
-//! Coordinates only: `ATOM`, `HETATM`, `TER`, `MODEL`, `ENDMDL` and `END` of a PDB file, the `_atom_site` loop of an mmCIF file. Errors name the line.
+//! Coordinates only: `ATOM`, `HETATM`, `TER`, `MODEL`, `ENDMDL` and `END` of a PDB file, the `_atom_site`
+//! loop of an mmCIF file. Errors name the line.
 
 mod chains;
 mod mmcif;

@@ -7,8 +7,9 @@ const NAMES: [&str; STANDARD.len()] = [
     "SER", "THR", "VAL", "TRP", "TYR",
 ];
 
-/// Modified residues, in rows by their parents in the order of [`STANDARD`]: the components of wwPDB's chemical component dictionary
-/// (CC0) that it calls peptide-linking and gives the one-letter code of one of the 20.
+/// Modified residues, in rows by their parents in the order of [`STANDARD`]: the components of wwPDB's
+/// chemical component dictionary (CC0) that it calls peptide-linking and gives the one-letter code of one of
+/// the 20.
 #[rustfmt::skip]
 const MODIFIED: [&str; STANDARD.len()] = [
     "02K 02O 02Y 0CS 0FL 0NC 1AC 1L1 1PI 23P 2AG 2RA 33W 3GA 3WS 4U7 4WQ 5AB 5FQ 5OH 5XU 6CV 6GL 7O5 7OZ 8AY \
@@ -62,7 +63,8 @@ const MODIFIED: [&str; STANDARD.len()] = [
      TCQ TPQ TTS TXY TY1 TY2 TY3 TY5 TY8 TY9 TYB TYC TYE TYI TYJ TYN TYO TYQ TYS TYT TYW TYY U2X YOF YPZ ZDJ",
 ];
 
-/// Names of protonation states that programs for molecular dynamics write and the dictionary doesn't have, with their residues' codes.
+/// Names of protonation states that programs for molecular dynamics write and the dictionary doesn't have,
+/// with their residues' codes.
 const PROTONATED: [(&str, u8); 6] =
     [("HID", b'H'), ("HIE", b'H'), ("HSD", b'H'), ("HSP", b'H'), ("CYX", b'C'), ("ASH", b'D')];
 

@@ -2,7 +2,8 @@
 
 use super::record::{AtomRecord, Malformed, Records};
 
-/// Reads the first model's ATOM and HETATM records; all else but the ends of chains and models is passed over.
+/// Reads the first model's ATOM and HETATM records; all else but the ends of chains and models is passed
+/// over.
 pub(super) fn records(bytes: &[u8]) -> Result<Records, Malformed> {
     let mut reader = Reader::default();
     for (number, line) in (1..).zip(bytes.split(|&b| b == b'\n' || b == b'\r')) {

@@ -2,7 +2,8 @@
 
 use super::*;
 
-/// A line of a PDB file: group, atom, alternate location, residue, chain, number, insertion code, x, occupancy.
+/// A line of a PDB file: group, atom, alternate location, residue, chain, number, insertion code, x,
+/// occupancy.
 #[rustfmt::skip]
 #[expect(clippy::too_many_arguments, reason = "the columns of a line, in order")]
 fn pdb_line(group: &str, atom: &str, alternate: char, residue: &str, chain: char, number: isize, insertion: char, x: f64, occupancy: f64) -> String {
@@ -231,7 +232,8 @@ fn chains_without_names_end_at_their_ter() {
     assert_eq!(parsed(&text).chains.len(), 2);
 }
 
-/// Rows of atoms: group, element, atom, alternate, residue, label chain, label number, insertion, x, occupancy, author's number, author's chain, model.
+/// Rows of atoms: group, element, atom, alternate, residue, label chain, label number, insertion, x,
+/// occupancy, author's number, author's chain, model.
 const COLUMNS: &str = "data_1ABC\n#\nloop_\n_atom_site.group_PDB\n_atom_site.id\n_atom_site.type_symbol\n_atom_site.label_atom_id\n\
     _atom_site.label_alt_id\n_atom_site.label_comp_id\n_atom_site.label_asym_id\n_atom_site.label_seq_id\n\
     _atom_site.pdbx_PDB_ins_code\n_atom_site.Cartn_x\n_atom_site.Cartn_y\n_atom_site.Cartn_z\n_atom_site.occupancy\n\

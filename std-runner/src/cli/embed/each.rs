@@ -58,7 +58,8 @@ pub fn write(
     Ok(files)
 }
 
-/// All names of files that an earlier run may have left for a sequence, or, for `embeddings`, of all sequences.
+/// All names of files that an earlier run may have left for a sequence, or, for `embeddings`, of all
+/// sequences.
 pub fn possible(stem: &str, layers: usize) -> impl Iterator<Item = String> {
     let of_layer = move |layer| ["", ".mean", ".cls"].map(|kind| format!("{stem}.layer{layer}{kind}.npy"));
     (0..=layers).flat_map(of_layer).chain([format!("{stem}.embeddings.safetensors")])

@@ -12,8 +12,8 @@ use super::each::possible;
 use super::{Args, Format, Vector};
 use crate::cli::console::Console;
 
-/// An array for each layer and vector that is wanted. Rows are in the order of the sequences, which were read from files that
-/// may hold more of them than memory holds rows.
+/// An array for each layer and vector that is wanted. Rows are in the order of the sequences, which were read
+/// from files that may hold more of them than memory holds rows.
 pub struct Matrices {
     arrays: Vec<(usize, Vector, Rows)>,
     ids: Vec<String>,

@@ -29,8 +29,8 @@ pub struct Args {
     /// Folder for the results; created where needed
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// Hidden states to write: `last`, `all`, or numbers such as 0,6,12 (0 is the embedding; the last one is after the
-    /// final LayerNorm); -1 is the last, -2 the one before it. Files are named by the number from 0
+    /// Hidden states to write: `last`, `all`, or numbers such as 0,6,12 (0 is the embedding; the last one is
+    /// after the final LayerNorm); -1 is the last, -2 the one before it. Files are named by the number from 0
     #[arg(long, value_name = "LAYERS", default_value = "last", allow_hyphen_values = true)]
     layers: String,
     /// npy: ID.layerN.npy (L x width), ID.layerN.mean.npy and ID.layerN.cls.npy (width); safetensors:
@@ -47,9 +47,9 @@ pub struct Args {
     #[arg(long, requires = "vectors")]
     no_residues: bool,
     /// Write one array for all sequences (N x width) instead of files for each: embeddings.npy or
-    /// embeddings.safetensors, of the means over residues, or of what --mean and --cls ask for; the identifiers of the
-    /// rows, one a line, are in embeddings.ids.txt. Sequences that fail have no row. Several layers or both vectors:
-    /// embeddings.layerN.mean.npy, embeddings.layerN.cls.npy
+    /// embeddings.safetensors, of the means over residues, or of what --mean and --cls ask for; the
+    /// identifiers of the rows, one a line, are in embeddings.ids.txt. Sequences that fail have no row.
+    /// Several layers or both vectors: embeddings.layerN.mean.npy, embeddings.layerN.cls.npy
     #[arg(long, group = "vectors")]
     matrix: bool,
     /// Write 16-bit floats

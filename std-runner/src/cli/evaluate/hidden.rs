@@ -20,7 +20,8 @@ pub struct Args {
     /// Sequences
     #[arg(long, value_name = "FILE")]
     fasta: PathBuf,
-    /// Folder of float reference outputs: ID.safetensors with ID.hidden and, where there is such a head, ID.logits
+    /// Folder of float reference outputs: ID.safetensors with ID.hidden and, where there is such a head,
+    /// ID.logits
     #[arg(long, value_name = "DIR")]
     reference: PathBuf,
     /// Refuse longer sequences (in residues)

@@ -240,7 +240,8 @@ impl Logits {
         self.residues += 1;
     }
 
-    /// Share of residues with the same most probable token; pseudo-perplexities of the model and of the reference.
+    /// Share of residues with the same most probable token; pseudo-perplexities of the model and of the
+    /// reference.
     fn summary(&self) -> Option<[f64; 3]> {
         let n = self.residues as f64;
         let perplexity = |nll: f64| (nll / n).exp();

@@ -18,7 +18,8 @@ pub enum Command {
     Contacts(contacts::Args),
     /// Hidden states and logits against the float reference
     Hidden(hidden::Args),
-    /// Accuracy of predicted structures: lDDT and TM-score against experimental ones, and against the float reference
+    /// Accuracy of predicted structures: lDDT and TM-score against experimental ones, and against the float
+    /// reference
     Structures(structures::Args),
 }
 

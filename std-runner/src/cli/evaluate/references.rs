@@ -8,8 +8,8 @@ use fasta::Sequence;
 
 use crate::cli::console::Console;
 
-/// Checks the references in `dir` before anything is computed: returns why sequences cannot be compared, after saying so. What should be
-/// known about the others is a warning.
+/// Checks the references in `dir` before anything is computed: returns why sequences cannot be compared,
+/// after saying so. What should be known about the others is a warning.
 pub fn check<'s>(
     console: &mut Console,
     dir: &Path,

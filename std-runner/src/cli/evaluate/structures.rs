@@ -23,16 +23,19 @@ use crate::cli::options::Options;
 pub struct Args {
     #[command(flatten)]
     structures: Structures,
-    /// Folder of ready predictions, ID.pdb or ID.cif, also gzipped, with the pLDDT (0 to 100) as B-factor, instead of folding the sequences
+    /// Folder of ready predictions, ID.pdb or ID.cif, also gzipped, with the pLDDT (0 to 100) as B-factor,
+    /// instead of folding the sequences
     #[arg(long, value_name = "DIR")]
     predictions: Option<PathBuf>,
     /// How often the model's output goes through it again [default: as often as it was trained for]
     #[arg(long, value_name = "N", conflicts_with = "predictions")]
     recycles: Option<usize>,
-    /// Folder of float reference outputs, ID.safetensors with ID.atom37, ID.atom37_mask and ID.plddt; their accuracy is printed beside
+    /// Folder of float reference outputs, ID.safetensors with ID.atom37, ID.atom37_mask and ID.plddt; their
+    /// accuracy is printed beside
     #[arg(long, value_name = "DIR")]
     reference: Option<PathBuf>,
-    /// Also print TM-scores by this program (TM-align, usually called `TMalign`), normalised by the structure's length
+    /// Also print TM-scores by this program (TM-align, usually called `TMalign`), normalised by the
+    /// structure's length
     #[arg(long, value_name = "PROGRAM")]
     tm_align: Option<PathBuf>,
     /// Leave out longer sequences (in residues)

@@ -16,7 +16,8 @@ use crate::cli::input;
 /// Structures to evaluate against.
 #[derive(clap::Args)]
 pub struct Structures {
-    /// Folder of structures, NAME.pdb, NAME.ent or NAME.cif, also gzipped; NAME is a sequence's identifier, or what is before its first `_`
+    /// Folder of structures, NAME.pdb, NAME.ent or NAME.cif, also gzipped; NAME is a sequence's identifier,
+    /// or what is before its first `_`
     #[arg(long, value_name = "DIR")]
     pdb_dir: PathBuf,
     /// Full sequences of the structures
@@ -94,7 +95,8 @@ impl<T> Targets<T> {
 }
 
 impl Structures {
-    /// Structures in order of their names, each with its sequence and what `make` makes of both. What does not fit is named with the reason.
+    /// Structures in order of their names, each with its sequence and what `make` makes of both. What does
+    /// not fit is named with the reason.
     ///
     /// # Errors
     /// The folder can't be read.
@@ -167,7 +169,8 @@ impl Structures {
 }
 
 impl<T> Targets<T> {
-    /// An error, if no structure can be evaluated against; it has the first reason, which a quiet console hasn't shown.
+    /// An error, if no structure can be evaluated against; it has the first reason, which a quiet console
+    /// hasn't shown.
     pub fn ensure_some(&self, structures: &Structures) -> anyhow::Result<()> {
         if !self.list.is_empty() {
             return Ok(());
@@ -237,7 +240,8 @@ impl LeftOut {
     }
 }
 
-/// The sequences of each file: those that its name fits best; and each sequence has one file, the first of those that fit best.
+/// The sequences of each file: those that its name fits best; and each sequence has one file, the first of
+/// those that fit best.
 fn owners<'s>(files: &[(String, PathBuf)], sequences: &'s [Sequence]) -> Vec<Vec<&'s Sequence>> {
     let mut owners = vec![Vec::new(); files.len()];
     for sequence in sequences {

@@ -20,18 +20,20 @@ use super::{Outcome, usage_error};
 pub struct Args {
     #[command(flatten)]
     input: Input,
-    /// Folder for the results; created where needed. Each record gets ID.pdb (or ID.cif), ID.confidence.json and
-    /// ID.residues.tsv, and a line in results.jsonl and summary.tsv
+    /// Folder for the results; created where needed. Each record gets ID.pdb (or ID.cif), ID.confidence.json
+    /// and ID.residues.tsv, and a line in results.jsonl and summary.tsv
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Format of structures: pdb (ID.pdb) or cif (ID.cif, mmCIF). The pLDDT, 0 to 100, is in the B-factors
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Write predicted aligned errors in angstrom too: json (ID.pae.json, as the AlphaFold database), npy (ID.pae.npy,
-    /// f32 [N, N]) or cif (in ID.cif; means --format cif); of the residues that have atoms, the aligned one first
+    /// Write predicted aligned errors in angstrom too: json (ID.pae.json, as the AlphaFold database), npy
+    /// (ID.pae.npy, f32 [N, N]) or cif (in ID.cif; means --format cif); of the residues that have atoms, the
+    /// aligned one first
     #[arg(long, value_enum)]
     pae: Option<Pae>,
-    /// Times that a structure goes through the model again [default: as the model was trained; `info` says it]
+    /// Times that a structure goes through the model again [default: as the model was trained; `info` says
+    /// it]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=10_000))]
     recycles: Option<u16>,
     #[command(flatten)]

@@ -32,7 +32,8 @@ const PAE_JSON: &str = ".pae.json";
 const PAE_NPY: &str = ".pae.npy";
 const CONFIDENCE: &str = ".confidence.json";
 const RESIDUES: &str = ".residues.tsv";
-/// What the names of a record's files end in. None is the end of another, so that none can be the file of another record.
+/// What the names of a record's files end in. None is the end of another, so that none can be the file of
+/// another record.
 const ENDINGS: [&str; 6] = [PDB, CIF, PAE_JSON, PAE_NPY, CONFIDENCE, RESIDUES];
 
 const COLUMNS: &[Column] =
@@ -159,7 +160,8 @@ impl Files<'_> {
         format!("{}{ending}", self.stem)
     }
 
-    /// Writes the structure and what is said about it; aligned errors, if they are wanted, into the structure's file or beside it.
+    /// Writes the structure and what is said about it; aligned errors, if they are wanted, into the
+    /// structure's file or beside it.
     fn write(
         &self,
         model: &structure::Model,

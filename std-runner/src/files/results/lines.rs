@@ -20,7 +20,8 @@ pub struct OrderedLines {
 }
 
 impl OrderedLines {
-    /// Begins the file `name` with `head`, which is empty or whole lines. An older file of that name is emptied.
+    /// Begins the file `name` with `head`, which is empty or whole lines. An older file of that name is
+    /// emptied.
     ///
     /// # Errors
     /// [`OutputError`] with the file's name.

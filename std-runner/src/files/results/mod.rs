@@ -16,8 +16,8 @@ pub const SUMMARY: &str = "summary.tsv";
 
 /// Both files of a run, in its output folder. They begin anew with every run.
 ///
-/// A record is in them as soon as it is known, in the order of arrival, so that a run that is killed leaves a line for each
-/// record that it finished; when all are known, the lines are put in the input's order.
+/// A record is in them as soon as it is known, in the order of arrival, so that a run that is killed leaves a
+/// line for each record that it finished; when all are known, the lines are put in the input's order.
 pub struct Results {
     results: OrderedLines,
     summary: OrderedLines,

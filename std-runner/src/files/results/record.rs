@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 /// A line of `results.jsonl`. Every field is in every line; what does not exist is `null`, or empty.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
-    /// As in tables: the header's first word, or the stem of its files where that is missing or not its alone.
+    /// As in tables: the header's first word, or the stem of its files where that is missing or not its
+    /// alone.
     pub id: String,
     /// The whole header without the `>`.
     pub header: String,
@@ -102,7 +103,8 @@ impl Record {
         Self { status: Status::Failed, error: Some(error.to_string()), ..self }
     }
 
-    /// One line of JSON, without its end. What terminals would obey is escaped in it, also where JSON does not ask for that.
+    /// One line of JSON, without its end. What terminals would obey is escaped in it, also where JSON does
+    /// not ask for that.
     pub fn json(&self) -> String {
         // Nothing that is in a record can fail to be JSON: all keys are text.
         let json = serde_json::to_string(self).unwrap_or_default();

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::Record;
 
-/// Names of the columns. The scores are those of the same names in `results.jsonl`; a cell is empty where there is none.
+/// Names of the columns. The scores are those of the same names in `results.jsonl`; a cell is empty where
+/// there is none.
 const COLUMNS: [&str; 13] = [
     "id",
     "file",

@@ -1,7 +1,7 @@
 //! Predicted structures as PDB and mmCIF files.
 //!
-//! The records are written here, not by `pdbtbx`, which the tests read them back with: that writes numbers and atom names at
-//! the left of their columns, has no TITLE, and panics when the disk is full.
+//! The records are written here, not by `pdbtbx`, which the tests read them back with: that writes numbers
+//! and atom names at the left of their columns, has no TITLE, and panics when the disk is full.
 
 mod entity;
 mod mmcif;

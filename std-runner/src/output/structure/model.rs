@@ -129,8 +129,8 @@ impl Atom {
 /// Names of as many chains as a PDB file has names for.
 pub(super) const NAMES: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// The name of the chain at a place, the same in PDB and mmCIF files: A to Z, a to z, 0 to 9; then, where only mmCIF has room, AA, AB, and
-/// so on to ZZ, AAA, ...
+/// The name of the chain at a place, the same in PDB and mmCIF files: A to Z, a to z, 0 to 9; then, where
+/// only mmCIF has room, AA, AB, and so on to ZZ, AAA, ...
 pub fn chain_name(index: usize) -> String {
     let Some(mut rest) = index.checked_sub(NAMES.len()) else { return char::from(NAMES[index]).into() };
     // 26 names of one letter are among the 62.
@@ -145,23 +145,26 @@ pub fn chain_name(index: usize) -> String {
     }
 }
 
-/// The date in every file, in the form of mmCIF and of PDB: that of this form of the files, not of the prediction, so that the same prediction is
-/// the same file whenever it is made.
+/// The date in every file, in the form of mmCIF and of PDB: that of this form of the files, not of the
+/// prediction, so that the same prediction is the same file whenever it is made.
 pub(super) const DATE: (&str, &str) = ("2026-11-28", "28-NOV-26");
 
-/// Text as structure files may hold it: printable ASCII, `?` for any other character, one blank for any number of them.
+/// Text as structure files may hold it: printable ASCII, `?` for any other character, one blank for any
+/// number of them.
 pub(super) fn ascii(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     words.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
 }
 
-/// What the structure is of: the header or, without one, the identifier, cut to `longest` characters; nothing if nobody said.
+/// What the structure is of: the header or, without one, the identifier, cut to `longest` characters; nothing
+/// if nobody said.
 pub(super) fn subject(model: &Model, longest: usize) -> String {
     let text = ascii(if model.header.trim().is_empty() { &model.id } else { &model.header });
     if text.len() > longest { format!("{}...", text[..longest - 3].trim_end()) } else { text }
 }
 
-/// The title of the structure. A header may be a page; a PDB file has 99 lines for it, and a line of mmCIF 2,048 characters.
+/// The title of the structure. A header may be a page; a PDB file has 99 lines for it, and a line of mmCIF
+/// 2,048 characters.
 pub(super) fn title(model: &Model) -> String {
     let subject = subject(model, 1000);
     if subject.is_empty() {

@@ -36,7 +36,8 @@ pub enum PdbLimit {
     Coordinate(f64),
 }
 
-/// Whether chains of these residues and atoms (OXT included) have room in a PDB file; all but the coordinates is known before folding.
+/// Whether chains of these residues and atoms (OXT included) have room in a PDB file; all but the coordinates
+/// is known before folding.
 ///
 /// # Errors
 /// [`PdbLimit`] with the number that is too large.
@@ -51,8 +52,8 @@ pub fn fits_pdb(chains: &[usize], atoms: usize) -> Result<(), PdbLimit> {
     if serials > MAX_SERIAL { Err(PdbLimit::Serials(serials)) } else { Ok(()) }
 }
 
-/// Writes a PDB file. The B-factor column holds the pLDDT, 0 to 100. Residues without atoms (X) are in SEQRES and REMARK 465, and leave
-/// a gap in the numbers.
+/// Writes a PDB file. The B-factor column holds the pLDDT, 0 to 100. Residues without atoms (X) are in SEQRES
+/// and REMARK 465, and leave a gap in the numbers.
 ///
 /// # Errors
 /// The writer's, or a [`PdbLimit`] as [`io::ErrorKind::InvalidInput`].

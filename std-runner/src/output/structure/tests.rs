@@ -48,7 +48,8 @@ fn read(text: &str, format: Format) -> (PDB, Vec<PDBError>) {
     ReadOptions::default()
         .set_format(format)
         .set_level(StrictnessLevel::Strict)
-        // pdbtbx numbers SEQRES from 0 where there is no DBREF, and knows no free remarks: scripts/check-readers has other readers.
+        // pdbtbx numbers SEQRES from 0 where there is no DBREF, and knows no free remarks:
+        // scripts/check-readers has other readers.
         .set_only_atomic_coords(true)
         .read_raw(std::io::BufReader::new(Cursor::new(text.as_bytes())))
         .expect("a strict reader takes it")

@@ -138,10 +138,10 @@ impl Sequence {
     }
 }
 
-/// Standard deviation of the scores (rows differ in size, so that single scores are far larger); the worst error over 1000
-/// sequences, relative to the largest value: against softmax over the keys with their rounded relative scales, and with
-/// their own. The first is what exponents, weights and sums cost; the second grows with the scores because a
-/// scale that is rounded moves a score by a share of itself.
+/// Standard deviation of the scores (rows differ in size, so that single scores are far larger); the worst
+/// error over 1000 sequences, relative to the largest value: against softmax over the keys with their rounded
+/// relative scales, and with their own. The first is what exponents, weights and sums cost; the second grows
+/// with the scores because a scale that is rounded moves a score by a share of itself.
 const WORST: [[f64; 3]; 3] = [[0.5, 2.0e-4, 3.0e-4], [2.0, 4.0e-4, 3.0e-3], [8.0, 2.0e-4, 1.0e-2]];
 
 #[test]

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
-/// What a score is worth, for heads of this width: in units of 2^-16, where a temperature's constant is in 2^-11.
+/// What a score is worth, for heads of this width: in units of 2^-16, where a temperature's constant is in
+/// 2^-11.
 fn constant(width: usize) -> Multiplier {
     temperature_constant(width).scaled(5)
 }
@@ -29,8 +30,8 @@ fn attend(sequence: &Sequence, width: usize, bias: &[i32]) -> Attended {
     })
 }
 
-/// Standard deviations of the scores and of the bias; the worst error over 500 sequences, relative to the largest value,
-/// against softmax over the keys with their rounded relative scales.
+/// Standard deviations of the scores and of the bias; the worst error over 500 sequences, relative to the
+/// largest value, against softmax over the keys with their rounded relative scales.
 const WORST: [[f64; 3]; 4] = [[0.5, 0.5, 2.5e-4], [0.5, 8.0, 2.5e-4], [8.0, 0.5, 2.3e-4], [8.0, 8.0, 1.1e-4]];
 
 #[test]
@@ -54,7 +55,8 @@ fn biased_attention_is_near_softmax() {
     assert!(found.iter().zip(WORST).all(within), "{found:?}");
 }
 
-/// The weights of one query over keys of 8 channels that are each one code, all channels the same, by the definition.
+/// The weights of one query over keys of 8 channels that are each one code, all channels the same, by the
+/// definition.
 fn defined(query: i8, keys: &[i8], key_scale: &[i16], factor: Multiplier, bias: &[i32]) -> Vec<i16> {
     let logits: Vec<i128> = keys
         .iter()

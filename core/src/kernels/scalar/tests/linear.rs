@@ -90,7 +90,8 @@ proptest! {
         }
     }
 
-    /// Half a step for every channel, outlier or not, times its weight, and half a unit for the result's rounding.
+    /// Half a step for every channel, outlier or not, times its weight, and half a unit for the result's
+    /// rounding.
     #[test]
     fn a_linear_layer_is_within_half_a_step_of_the_real_product(
         seed: u64,

@@ -1,5 +1,5 @@
-//! The specification against independent definitions: exact integers where it is exact, f64 with a stated bound where it
-//! rounds.
+//! The specification against independent definitions: exact integers where it is exact, f64 with a stated
+//! bound where it rounds.
 
 mod activation;
 mod attention;

@@ -21,8 +21,8 @@ fn normalized(x: &[i32], gain: &[i32], bias: &[i32], epsilon: u64) -> Vec<(f64, 
         .map(|((&x, &gain), &bias)| {
             let normal = (f64::from(x) - mean) / deviation * one;
             let gain = libm::ldexp(f64::from(gain), -20);
-            // Half a unit of the mean, half a squared unit of the variance and a quarter for its centre, 2^-30 of the
-            // reciprocal root, half a unit of each of two roundings.
+            // Half a unit of the mean, half a squared unit of the variance and a quarter for its centre,
+            // 2^-30 of the reciprocal root, half a unit of each of two roundings.
             let of_normal =
                 one * 0.5 / deviation + normal.abs() * (0.375 / variance + libm::exp2(-30.0)) + 0.5;
             (normal * gain + f64::from(bias), of_normal * gain.abs() * 1.001 + 0.5)

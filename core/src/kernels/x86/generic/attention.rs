@@ -76,15 +76,16 @@ fn attend<V: Loops, const R: usize>(v: V, head: &Head, tile: RowTile) -> usize {
     R
 }
 
-/// The specification's [`softmax`](scalar::attention::softmax) for `R` rows, and their weights times the keys' value scales where the scores were;
-/// returns the sums.
+/// The specification's [`softmax`](scalar::attention::softmax) for `R` rows, and their weights times the
+/// keys' value scales where the scores were; returns the sums.
 #[inline(always)]
 fn softmax<V: Loops, const R: usize>(v: V, logits: Logits, mut rows: SoftmaxRows) -> [u32; R] {
     let temperatures = match logits {
         Logits::Plain(temperatures) => temperatures.first_chunk::<R>(),
         Logits::Biased { .. } => None,
     };
-    // A difference that isn't shifted may be above 2^31: not in models, whose scores are finer than exponents.
+    // A difference that isn't shifted may be above 2^31: not in models, whose scores are finer than
+    // exponents.
     if temperatures.is_some_and(|all| all.iter().any(|temperature| temperature.shift == 0)) {
         let mut sums = [0; R];
         for ((sum, logits), row) in sums.iter_mut().zip(logits.each()).zip(0..) {
@@ -107,8 +108,8 @@ fn softmax<V: Loops, const R: usize>(v: V, logits: Logits, mut rows: SoftmaxRows
     v.softmax(rows, temperatures)
 }
 
-/// [`Multiplier::apply`] to every score. Shifts of a model are 32 to 62: nothing saturates, and only the upper half of a product is
-/// left, so that 32-bit lanes do the shift.
+/// [`Multiplier::apply`] to every score. Shifts of a model are 32 to 62: nothing saturates, and only the
+/// upper half of a product is left, so that 32-bit lanes do the shift.
 #[inline(always)]
 fn scale_scores(scores: &mut [i32], factor: Multiplier) {
     if !(32..=62).contains(&factor.shift) {
@@ -121,7 +122,8 @@ fn scale_scores(scores: &mut [i32], factor: Multiplier) {
     }
 }
 
-/// The context of `R` rows in the `W * 16` channels from `first` on, as far as the head has them; returns how many that are.
+/// The context of `R` rows in the `W * 16` channels from `first` on, as far as the head has them; returns how
+/// many that are.
 #[inline(always)]
 fn contexts<'o, V: Loops, const R: usize, const W: usize>(
     v: V,
@@ -133,8 +135,8 @@ fn contexts<'o, V: Loops, const R: usize, const W: usize>(
     rows: impl Iterator<Item = &'o mut [i32]>,
 ) -> usize {
     let mut sums = [[v.no_values(); W]; R];
-    // No sum of products exceeds 128 times that of the weights: where none of these has more than 24 bits, so that nothing is reduced, 32 bits
-    // are enough.
+    // No sum of products exceeds 128 times that of the weights: where none of these has more than 24 bits, so
+    // that nothing is reduced, 32 bits are enough.
     let narrow = head.keys <= KEYS_MAX && scales.iter().all(|&(_, _, reduce)| reduce == 0);
     let totals = if narrow {
         for block in head.blocks() {

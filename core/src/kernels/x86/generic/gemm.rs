@@ -11,8 +11,8 @@ use crate::kernels::scalar::gemm::{finish, gemm as defined};
 /// Most panels whose requantizers are at hand.
 const PANELS_MAX: usize = 4;
 
-/// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm). `put` is [`put`](crate::kernels::lanes::activation::put)
-/// with these instructions' tables.
+/// The specification's [`gemm`](crate::kernels::scalar::gemm::gemm). `put` is
+/// [`put`](crate::kernels::lanes::activation::put) with these instructions' tables.
 #[inline(always)]
 pub fn gemm<V: Loops>(
     v: V,
@@ -160,8 +160,8 @@ impl Tile<'_> {
     }
 }
 
-/// [`Vectors::requantize`](super::vectors::Vectors::requantize) for each row, given with its sums and their excess; its outputs are `stride` from those of the one before.
-/// False if it is for any.
+/// [`Vectors::requantize`](super::vectors::Vectors::requantize) for each row, given with its sums and their
+/// excess; its outputs are `stride` from those of the one before. False if it is for any.
 #[inline(always)]
 fn requantize_rows<'r, V: Loops, const RIGHT: bool>(
     v: V,

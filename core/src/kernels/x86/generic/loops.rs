@@ -15,17 +15,19 @@ pub trait Loops: Vectors {
         products(self, rows, panels, output);
     }
 
-    /// The scores of `R` queries, `[R, head.width]`, with all keys: products times the key's scale, `[R, stride]`.
+    /// The scores of `R` queries, `[R, head.width]`, with all keys: products times the key's scale, `[R,
+    /// stride]`.
     fn score<const R: usize>(self, head: &Head, queries: &[i8], stride: usize, scores: &mut [i32]);
 
-    /// Adds the products of some pairs of keys with the weights of `R` rows, for `W` vectors of sixteen channels.
+    /// Adds the products of some pairs of keys with the weights of `R` rows, for `W` vectors of sixteen
+    /// channels.
     #[inline(always)]
     fn add_pairs<const R: usize, const W: usize>(self, pairs: Pairs, sums: &mut [[Self::Context; W]; R]) {
         pairs.add(self, sums);
     }
 
-    /// The weights of `R` rows of scores (or, without temperatures, of logits), of which those that are no key's are the least there is; returns
-    /// their sums. A temperature's shift is at least 1.
+    /// The weights of `R` rows of scores (or, without temperatures, of logits), of which those that are no
+    /// key's are the least there is; returns their sums. A temperature's shift is at least 1.
     fn softmax<const R: usize>(self, rows: SoftmaxRows, temperatures: Option<&[Temperature; R]>) -> [u32; R];
 }
 
@@ -34,7 +36,8 @@ pub trait Dots: Vectors {
     /// Sums of one row with the sixteen columns of a panel.
     type Dots: Copy;
 
-    /// The products of `R` rows, all of them low limbs, with as many groups of `P` panels, less each row's excess. Groups are an even number.
+    /// The products of `R` rows, all of them low limbs, with as many groups of `P` panels, less each row's
+    /// excess. Groups are an even number.
     fn dots<const R: usize, const P: usize>(
         self,
         rows: Rows,

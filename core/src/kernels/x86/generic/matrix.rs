@@ -8,7 +8,8 @@ use core::ops::Range;
 /// Most sums of a tile, in rows by panels.
 const SUMS_MAX: usize = 28;
 
-/// Most rows that are few: they are multiplied with more panels at a time, so that sums don't wait for each other.
+/// Most rows that are few: they are multiplied with more panels at a time, so that sums don't wait for each
+/// other.
 const FEW_ROWS: usize = 3;
 
 /// Most rows that one pass over the panels is for: whole tiles.
@@ -45,7 +46,8 @@ pub trait Output {
     /// Sees the panels `first..first + count` before their sums.
     fn panels(&mut self, first: usize, count: usize);
 
-    /// Takes the sums of the rows from `row` on, at most [`TAKEN_ROWS`], with one of the panels that it saw last; each row's are too large by its excess.
+    /// Takes the sums of the rows from `row` on, at most [`TAKEN_ROWS`], with one of the panels that it saw
+    /// last; each row's are too large by its excess.
     fn take(&mut self, row: usize, panel: usize, sums: &[[i32; PANEL]], excess: &[i32]);
 }
 
@@ -154,8 +156,8 @@ fn multiply_tile<V: Vectors, const R: usize, const P: usize>(
     }
 }
 
-/// `acc`, and the products of some groups of `R` rows and as many groups, from `first` on, of `P` panels. As many groups at `ahead` are
-/// prefetched meanwhile: prefetchers of hardware stop at the end of a page.
+/// `acc`, and the products of some groups of `R` rows and as many groups, from `first` on, of `P` panels. As
+/// many groups at `ahead` are prefetched meanwhile: prefetchers of hardware stop at the end of a page.
 #[inline(always)]
 fn add_groups<V: Vectors, const R: usize, const P: usize>(
     v: V,
@@ -173,8 +175,8 @@ fn add_groups<V: Vectors, const R: usize, const P: usize>(
         return acc;
     }
     for (group, column) in range.zip(first..) {
-        // SAFETY: a row has as many groups as `range` is in, a panel those that are as far from `first` as `group` is from the
-        // range's start, and there are R rows and P panels.
+        // SAFETY: a row has as many groups as `range` is in, a panel those that are as far from `first` as
+        // `group` is from the range's start, and there are R rows and P panels.
         let (codes, panel) = unsafe { (rows.codes.as_ptr().add(group), panels.as_ptr().add(column)) };
         if let Some(ahead) = ahead {
             for index in P * column..P * (column + 1) {

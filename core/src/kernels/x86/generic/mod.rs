@@ -1,4 +1,5 @@
-//! Kernels over any instruction set, given by its primitives, [`Vectors`](vectors::Vectors), and its [`Loops`](loops::Loops).
+//! Kernels over any instruction set, given by its primitives, [`Vectors`](vectors::Vectors), and its
+//! [`Loops`](loops::Loops).
 
 pub mod attention;
 pub mod gemm;

@@ -11,7 +11,8 @@ pub type Weights = [i16; KEYS];
 
 /// Rows of scores and what is made of them.
 pub struct SoftmaxRows<'w> {
-    /// `[rows, stride]`: scores, or logits; then two scaled weights to a score, up to the end of the last [`KEYS`].
+    /// `[rows, stride]`: scores, or logits; then two scaled weights to a score, up to the end of the last
+    /// [`KEYS`].
     pub scores: &'w mut [i32],
     /// Out: weights, `[rows, stride]`. Beyond the keys nothing is meant.
     pub weights: &'w mut [i16],

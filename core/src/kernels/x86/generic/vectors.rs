@@ -7,7 +7,8 @@ use core::ops::RangeInclusive;
 /// A group of four inputs of a packed panel: `[16, 4]`.
 pub type Group = [i8; GROUP * PANEL];
 
-/// An instruction set, as a value that exists only where the machine has it: its functions need no further proof.
+/// An instruction set, as a value that exists only where the machine has it: its functions need no further
+/// proof.
 ///
 /// All of them are inlined into a function that enables the features.
 pub trait Vectors: Copy {
@@ -43,10 +44,12 @@ pub trait Vectors: Copy {
     /// Makes four codes ready.
     fn codes(self, codes: [i8; GROUP]) -> Self::Codes;
 
-    /// Adds the products of four codes with sixteen columns, and what [`excess`](Self::excess) says for these codes.
+    /// Adds the products of four codes with sixteen columns, and what [`excess`](Self::excess) says for these
+    /// codes.
     fn add(self, sums: Self::Sums, columns: Self::Columns, codes: Self::Codes) -> Self::Sums;
 
-    /// [`add`](Self::add) for two panels. Where registers are just enough, it sees to it that few are taken for codes.
+    /// [`add`](Self::add) for two panels. Where registers are just enough, it sees to it that few are taken
+    /// for codes.
     #[inline(always)]
     fn add_to_both(
         self,
@@ -58,7 +61,8 @@ pub trait Vectors: Copy {
         [self.add(sums[0], columns[0], codes), self.add(sums[1], columns[1], codes)]
     }
 
-    /// What products with these codes are too large by: 128 times the codes' sum where columns are taken as unsigned.
+    /// What products with these codes are too large by: 128 times the codes' sum where columns are taken as
+    /// unsigned.
     fn excess(self, codes: &[i8]) -> i32;
 
     /// Sums times 128, the unit of the high limbs.
@@ -67,11 +71,12 @@ pub trait Vectors: Copy {
     /// The sums of the columns, [`excess`](Self::excess) included.
     fn finish(self, sums: Self::Sums) -> [i32; PANEL];
 
-    /// `requantize(acc - excess, mantissa, shift) + bias` for sixteen columns, for shifts of 2 to 62. False where a column exceeds its lanes; its
-    /// output is another then.
+    /// `requantize(acc - excess, mantissa, shift) + bias` for sixteen columns, for shifts of 2 to 62. False
+    /// where a column exceeds its lanes; its output is another then.
     ///
-    /// As in [`lanes`](crate::kernels::lanes), sums are shifted left by up to 31 places, and the upper halves of their products
-    /// right by what is left of the shift, for which `RIGHT` says that there may be one above 33.
+    /// As in [`lanes`](crate::kernels::lanes), sums are shifted left by up to 31 places, and the upper halves
+    /// of their products right by what is left of the shift, for which `RIGHT` says that there may be one
+    /// above 33.
     fn requantize<const RIGHT: bool>(
         self,
         acc: &[i32; PANEL],
@@ -97,7 +102,8 @@ pub trait Vectors: Copy {
 /// The shifts that [`Vectors::requantize`] does.
 pub const SHIFTS: RangeInclusive<i32> = 2..=62;
 
-/// Places of a product that its upper half is without, and one that rounds: up to here, nothing is shifted right.
+/// Places of a product that its upper half is without, and one that rounds: up to here, nothing is shifted
+/// right.
 pub const UPPER: i32 = 33;
 
 /// A [`TokenScale`], ready for vectors.

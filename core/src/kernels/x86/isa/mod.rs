@@ -1,4 +1,5 @@
-//! A backend for each instruction set: its [`Vectors`](super::generic::vectors::Vectors), and its table of functions.
+//! A backend for each instruction set: its [`Vectors`](super::generic::vectors::Vectors), and its table of
+//! functions.
 
 /// Safe functions that are compiled for features that the crate isn't.
 macro_rules! with_features {
@@ -12,7 +13,8 @@ macro_rules! with_features {
     };
 }
 
-/// The operations on rows of a backend, made for its features: [`lanes`](crate::kernels::lanes), with its [`steps`](super::steps).
+/// The operations on rows of a backend, made for its features: [`lanes`](crate::kernels::lanes), with its
+/// [`steps`](super::steps).
 macro_rules! rows {
     ($width:ident, $features:literal) => {{
         use crate::fixed::TokenScale;
@@ -75,8 +77,9 @@ macro_rules! rows {
     }};
 }
 
-/// The table of a backend, made for its features: matrix kernels are those of a [`Vectors`](super::generic::vectors::Vectors), attention with so many
-/// queries at a time; operations on rows are [`rows`].
+/// The table of a backend, made for its features: matrix kernels are those of a
+/// [`Vectors`](super::generic::vectors::Vectors), attention with so many queries at a time; operations on
+/// rows are [`rows`].
 macro_rules! backend {
     ($name:literal, $vectors:ident, $queries:literal, $width:ident, $features:literal) => {{
         use crate::fixed::TokenScale;

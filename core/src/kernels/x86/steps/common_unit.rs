@@ -8,7 +8,8 @@ use core::mem::MaybeUninit;
 /// Values of a vector.
 const N: usize = 8;
 
-/// The specification's [`common_unit`](scalar::common_unit::common_unit): written out for 64 and 128 channels.
+/// The specification's [`common_unit`](scalar::common_unit::common_unit): written out for 64 and 128
+/// channels.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub fn avx2(rows: &[u32], columns: &[u32], product: &[i32], out: &mut [i32]) -> i32 {
@@ -59,8 +60,8 @@ macro_rules! fold_lanes {
     }};
 }
 
-/// For so many vectors of channels; `None` where there are other scales or outputs than so many, where a mantissa is 0, and where all channels
-/// vanish in the coarsest unit.
+/// For so many vectors of channels; `None` where there are other scales or outputs than so many, where a
+/// mantissa is 0, and where all channels vanish in the coarsest unit.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn common_unit<const VECTORS: usize>(
@@ -110,8 +111,8 @@ fn common_unit<const VECTORS: usize>(
     let unit = 64 - any.leading_zeros().cast_signed() + coarsest - PRODUCT_BITS;
     for ((out, channels), product) in out.iter_mut().zip(&channels).zip(product) {
         let product = bytemuck::cast(*product);
-        // All places but the last, which rounds. Where the specification shifts by less than one place or by more than 62, so it does by as
-        // many: the magnitudes are 0 then, or vanish.
+        // All places but the last, which rounds. Where the specification shifts by less than one place or by
+        // more than 62, so it does by as many: the magnitudes are 0 then, or vanish.
         let places = _mm256_sub_epi32(_mm256_set1_epi32(unit - 1), channels.exponents);
         let [even, odd] = apart(_mm256_max_epi32(places, _mm256_setzero_si256()));
         // Half a unit is rounded up: that of a negative number's magnitude down. Its product isn't 0.

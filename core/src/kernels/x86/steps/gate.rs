@@ -79,7 +79,8 @@ impl Sigmoid {
     #[target_feature(enable = "avx2")]
     fn of(&self, gates: __m256i) -> __m256i {
         const OFFSET: i32 = OFFSET_BITS as i32;
-        // A coarse segment is twice as wide: halved and moved, its arguments are those of a fine one, and less than they were.
+        // A coarse segment is twice as wide: halved and moved, its arguments are those of a fine one, and
+        // less than they were.
         let magnitudes = _mm256_abs_epi32(gates);
         let halved =
             _mm256_add_epi32(_mm256_srli_epi32::<1>(magnitudes), _mm256_set1_epi32((FINE / 2) << OFFSET));

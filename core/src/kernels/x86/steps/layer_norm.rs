@@ -9,7 +9,8 @@ use core::arch::asm;
 use core::arch::x86_64::*;
 use core::ops::Range;
 
-/// LayerNorm of rows: the specification's [`layer_norm_rows`](crate::kernels::scalar::layer_norm::layer_norm_rows).
+/// LayerNorm of rows: the specification's
+/// [`layer_norm_rows`](crate::kernels::scalar::layer_norm::layer_norm_rows).
 #[inline]
 #[target_feature(enable = "avx2")]
 pub fn avx2(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y: &mut [i32]) {
@@ -26,7 +27,8 @@ pub fn avx512(x: Rows, gain: &[i32], bias: &[i32], epsilons: &[u64], y: &mut [i3
 /// The proof that the machine has the features, for rows of one width.
 #[derive(Clone, Copy)]
 struct Avx2 {
-    /// What is added to normal values, so that none is negative: shifted logically, they are what they are. Beyond the magnitude of any.
+    /// What is added to normal values, so that none is negative: shifted logically, they are what they are.
+    /// Beyond the magnitude of any.
     raised: i64,
 }
 
@@ -71,8 +73,8 @@ impl Steps for Avx2 {
 }
 
 impl Avx2 {
-    /// With a variance of at least 1, rounded, no value is further from the mean than `sqrt(3/2 width)` deviations: its normal value has fewer
-    /// than 17 bits and those of `sqrt(2 width)`.
+    /// With a variance of at least 1, rounded, no value is further from the mean than `sqrt(3/2 width)`
+    /// deviations: its normal value has fewer than 17 bits and those of `sqrt(2 width)`.
     const fn new(width: usize) -> Self {
         let width = if width < 1 << 16 { width as u32 } else { 1 << 16 };
         let bits = u32::BITS - (2 * width).saturating_sub(1).leading_zeros();
@@ -127,7 +129,8 @@ fn sums_of_row(x: &[i32]) -> Sums {
     x.chunks(SUMMED).fold(Sums::default(), |all, part| all.and(sums_of_part(part)))
 }
 
-/// Sums of values in lanes, each raised by [`Sums::LARGEST`]: those that are not beyond it have 24 bits then, and no sign.
+/// Sums of values in lanes, each raised by [`Sums::LARGEST`]: those that are not beyond it have 24 bits then,
+/// and no sign.
 #[derive(Clone, Copy)]
 struct Lanes {
     raised: __m256i,
@@ -211,7 +214,8 @@ fn sums_of_part(x: &[i32]) -> Sums {
 struct Channels {
     /// Of even lanes, and of odd ones.
     gains: [__m256i; 2],
-    /// The same in units of the product, with half a unit of the result, less what the gain makes of [`Avx2::raised`].
+    /// The same in units of the product, with half a unit of the result, less what the gain makes of
+    /// [`Avx2::raised`].
     biases: [__m256i; 2],
 }
 
@@ -250,7 +254,8 @@ impl Row {
         }
     }
 
-    /// Results of the vector of channels of this number. Compilers would have the gain's share of what is raised in each product.
+    /// Results of the vector of channels of this number. Compilers would have the gain's share of what is
+    /// raised in each product.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn apply<const VECTOR: usize, const VALUES: usize, const VECTORS: usize>(
@@ -399,7 +404,8 @@ mod tests {
     #[test]
     fn the_largest_normal_value_is_raised_above_zero() {
         for width in (1..5000).chain([1 << 15, (1 << 16) - 1]) {
-            // One value as far from a mean of 0 as it can be, with a variance that is rounded down by as much as it can be.
+            // One value as far from a mean of 0 as it can be, with a variance that is rounded down by as much
+            // as it can be.
             let largest = 65_536.0 * libm::sqrt(1.5 * width as f64) + 1.0;
             assert!(largest < Avx2::new(width).raised as f64, "{width}");
         }

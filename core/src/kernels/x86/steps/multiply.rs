@@ -1,5 +1,5 @@
-//! Upper halves of products. Where compilers know that a factor is the same in all lanes, they widen what it is multiplied with, which takes
-//! twice as long.
+//! Upper halves of products. Where compilers know that a factor is the same in all lanes, they widen what it
+//! is multiplied with, which takes twice as long.
 
 use core::arch::x86_64::*;
 

@@ -3,8 +3,8 @@
 use core::arch::asm;
 use core::arch::x86_64::__m256i;
 
-/// The eight values from `AT` on times the even lanes of a factor: products of even values, then of odd ones. Each reads memory by itself, as
-/// compilers don't: an instruction less.
+/// The eight values from `AT` on times the even lanes of a factor: products of even values, then of odd ones.
+/// Each reads memory by itself, as compilers don't: an instruction less.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub fn products<const AT: usize, const COUNT: usize>(values: &[i32; COUNT], factor: __m256i) -> [__m256i; 2] {

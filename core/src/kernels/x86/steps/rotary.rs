@@ -17,7 +17,8 @@ pub fn turn_eight(pairs: Pairs<8>) -> [[i32; 8]; 2] {
     let second = |x, y, cos, sin| {
         _mm256_add_epi64(_mm256_add_epi64(_mm256_mul_epi32(y, cos), _mm256_mul_epi32(x, sin)), half)
     };
-    // From Q30: of every even lane the low half after a shift right, of every odd one the high half after a shift left.
+    // From Q30: of every even lane the low half after a shift right, of every odd one the high half after a
+    // shift left.
     let units = |even, odd| {
         let (even, odd) = (_mm256_srli_epi64::<30>(even), _mm256_slli_epi64::<2>(odd));
         _mm256_blend_epi32::<0b1010_1010>(even, odd)

@@ -3,7 +3,8 @@
 use crate::kernels::rows::Rows;
 use core::marker::PhantomData;
 
-/// The `COUNT` values from `from` on of each of the first `most` rows, as far as they are all there, whatever a row's width.
+/// The `COUNT` values from `from` on of each of the first `most` rows, as far as they are all there, whatever
+/// a row's width.
 #[inline(always)]
 pub fn row_parts<const COUNT: usize>(rows: Rows<'_>, from: usize, most: usize) -> Parts<'_, i32, COUNT> {
     parts(rows.values, rows.stride, from, most)
@@ -58,7 +59,8 @@ impl<'r, T, const COUNT: usize> Iterator for Parts<'r, T, COUNT> {
         self.left = self.left.checked_sub(1)?;
         let part = self.next;
         self.next = part.wrapping_add(self.stride);
-        // SAFETY: so many rows have their values; an array is aligned as these are. The hint spares a question in each loop.
+        // SAFETY: so many rows have their values; an array is aligned as these are. The hint spares a
+        // question in each loop.
         Some(unsafe {
             core::hint::assert_unchecked(!part.is_null());
             &*part.cast()

@@ -3,7 +3,8 @@
 use crate::kernels::lanes::transpose::Square;
 use core::arch::x86_64::*;
 
-/// A square whose rows are another's columns: pairs of rows are interleaved by values, then by pairs of values, then by halves.
+/// A square whose rows are another's columns: pairs of rows are interleaved by values, then by pairs of
+/// values, then by halves.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub fn transpose_square(square: Square) -> Square {

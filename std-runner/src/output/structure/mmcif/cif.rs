@@ -12,7 +12,8 @@ const RESERVED: [&str; 5] = ["data_", "save_", "loop_", "global_", "stop_"];
 
 /// Text of one or more lines as a value, in the quotes that it needs. Empty text is an unknown value.
 ///
-/// `?` and `.` stay what they mean; no line may be longer than 2,000 characters, and no character other than printable ASCII.
+/// `?` and `.` stay what they mean; no line may be longer than 2,000 characters, and no character other than
+/// printable ASCII.
 pub fn quoted(text: &str) -> String {
     if text.is_empty() {
         return UNKNOWN.into();

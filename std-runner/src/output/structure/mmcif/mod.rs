@@ -1,4 +1,5 @@
-//! mmCIF files under ModelCIF's dictionary (`mmcif_ma`), which is PDBx's and what a prediction is and how good it says it is.
+//! mmCIF files under ModelCIF's dictionary (`mmcif_ma`), which is PDBx's and what a prediction is and how
+//! good it says it is.
 
 mod chem_comp;
 mod cif;
@@ -17,9 +18,9 @@ use crate::output::AlignedErrors;
 /// Longest name of a data block, as CIF limits it.
 const BLOCK: usize = 75;
 
-/// Writes an mmCIF file. `B_iso_or_equiv` of an atom and `ma_qa_metric_local` of a residue hold the pLDDT, 0 to 100; `errors`, if given,
-/// are in `ma_qa_metric_local_pairwise`. Chains of the same sequence are one entity. Residues without atoms (X) are in the sequences and
-/// in `pdbx_unobs_or_zero_occ_residues`.
+/// Writes an mmCIF file. `B_iso_or_equiv` of an atom and `ma_qa_metric_local` of a residue hold the pLDDT, 0
+/// to 100; `errors`, if given, are in `ma_qa_metric_local_pairwise`. Chains of the same sequence are one
+/// entity. Residues without atoms (X) are in the sequences and in `pdbx_unobs_or_zero_occ_residues`.
 ///
 /// # Errors
 /// The writer's.

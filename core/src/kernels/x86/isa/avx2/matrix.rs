@@ -1,9 +1,9 @@
-//! Matrix products of 16-bit codes (`vpmaddwd`): weights are widened once for many rows, codes once for all weights, so that the inner
-//! loop only loads, multiplies and adds.
+//! Matrix products of 16-bit codes (`vpmaddwd`): weights are widened once for many rows, codes once for all
+//! weights, so that the inner loop only loads, multiplies and adds.
 //!
-//! Both limbs of an outlier channel become one code of 15 bits, since the column of its high limb is a copy of its own; where it isn't, the
-//! high limb is multiplied with the difference, too. Sums are exact in 32 bits (modulo 2^32, as the specification's), so that they are the same
-//! integers.
+//! Both limbs of an outlier channel become one code of 15 bits, since the column of its high limb is a copy
+//! of its own; where it isn't, the high limb is multiplied with the difference, too. Sums are exact in 32
+//! bits (modulo 2^32, as the specification's), so that they are the same integers.
 
 use super::outliers;
 use super::widen::{WideGroup, columns};
@@ -15,7 +15,8 @@ use core::arch::asm;
 use core::mem::MaybeUninit;
 use core::ops::Range;
 
-/// Rows of a tile: with two vectors of sums each, and the operands of their products, they fill the sixteen registers.
+/// Rows of a tile: with two vectors of sums each, and the operands of their products, they fill the sixteen
+/// registers.
 pub const TILE_ROWS: usize = 6;
 
 /// Groups of widened codes of a pass, which are read for every panel from a second level cache.
@@ -30,7 +31,8 @@ const PART: usize = (16 << 10) / size_of::<WideGroup>();
 /// Four codes of a row, widened.
 type WideCodes = [i16; GROUP];
 
-/// Products of all rows with all panels, `[panels, panel_groups, 16, 4]`. None are made where a row's codes have no room: false.
+/// Products of all rows with all panels, `[panels, panel_groups, 16, 4]`. None are made where a row's codes
+/// have no room: false.
 #[target_feature(enable = "avx2")]
 pub fn products(rows: Rows, panels: &[Group], output: &mut impl Output) -> bool {
     let stride = Shape::of(rows).codes();
@@ -78,8 +80,8 @@ fn multiply_all(
                 let part = widen_groups(groups, panel.len(), &mut part);
                 let codes = &codes[shape.high + from..];
                 let take = copied && from + groups.len() == low.len();
-                // SAFETY: all codes of these rows are widened, and as many groups of the part are; sums are read after those with the first part are
-                // written.
+                // SAFETY: all codes of these rows are widened, and as many groups of the part are; sums are
+                // read after those with the first part are written.
                 unsafe {
                     multiply_rows(
                         codes,
@@ -136,7 +138,8 @@ impl Shape {
     }
 }
 
-/// Multiplies a pass's rows, tile by tile, with a part of a panel, and hands their sums to `output`, if that was the last part.
+/// Multiplies a pass's rows, tile by tile, with a part of a panel, and hands their sums to `output`, if that
+/// was the last part.
 ///
 /// # Safety
 /// As for [`multiply`], for as many rows as `range` has.
@@ -220,7 +223,8 @@ fn flattened(wide: &mut [MaybeUninit<WideCodes>]) -> &mut [MaybeUninit<i16>] {
     unsafe { core::slice::from_raw_parts_mut(wide.as_mut_ptr().cast(), wide.len() * GROUP) }
 }
 
-/// Widens groups, all of which `part` has room for, and returns them. What lies `depth` groups on, in the next panel, is prefetched.
+/// Widens groups, all of which `part` has room for, and returns them. What lies `depth` groups on, in the
+/// next panel, is prefetched.
 #[target_feature(enable = "avx2")]
 fn widen_groups<'p>(
     groups: &[Group],
@@ -262,8 +266,8 @@ macro_rules! row {
 
 pub(super) use row;
 
-/// The loop for some rows, each with the registers of its sums and the place of its codes. In one piece, since compilers would keep sums in
-/// memory.
+/// The loop for some rows, each with the registers of its sums and the place of its codes. In one piece,
+/// since compilers would keep sums in memory.
 macro_rules! tile {
     ($codes:ident, $stride:ident, $panel:ident, $sums:ident, $zero:ident; $($index:literal $first:tt $second:tt $row:literal),*) => {{
         let mut acc = [$(start($zero, &$sums[$index])),*];
@@ -307,8 +311,9 @@ unsafe fn start(zero: bool, sums: &MaybeUninit<[i32; PANEL]>) -> Pair {
     if zero { ymm::zero() } else { ymm::load(unsafe { sums.assume_init_ref() }) }
 }
 
-/// The products of rows of codes, `depth` groups from one another, with the groups of a part of a panel, added to `sums` unless these begin
-/// at zero. There are at most [`TILE_ROWS`] rows, as many as sums, which it returns.
+/// The products of rows of codes, `depth` groups from one another, with the groups of a part of a panel,
+/// added to `sums` unless these begin at zero. There are at most [`TILE_ROWS`] rows, as many as sums, which
+/// it returns.
 ///
 /// # Safety
 /// `panel` is written, and as much of each row, and sums that do not begin at zero.

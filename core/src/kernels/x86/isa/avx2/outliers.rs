@@ -6,7 +6,8 @@ use crate::kernels::x86::generic::vectors::Group;
 use core::arch::x86_64::*;
 use core::mem::MaybeUninit;
 
-/// Whether the groups of high limbs are copies of their channels' columns among the `low` ones, and zeros where they have no channel.
+/// Whether the groups of high limbs are copies of their channels' columns among the `low` ones, and zeros
+/// where they have no channel.
 #[inline]
 #[target_feature(enable = "avx2")]
 pub fn are_copied(high: &[Group], low: &[Group], outliers: &[u16]) -> bool {
@@ -17,8 +18,8 @@ pub fn are_copied(high: &[Group], low: &[Group], outliers: &[u16]) -> bool {
     same
 }
 
-/// Widens the differences of groups of high limbs from what they would be as copies, times 128, which 16 bits hold, and returns them; `part` has
-/// room for all.
+/// Widens the differences of groups of high limbs from what they would be as copies, times 128, which 16 bits
+/// hold, and returns them; `part` has room for all.
 #[target_feature(enable = "avx2")]
 pub fn widen_differences<'p>(
     high: &[Group],

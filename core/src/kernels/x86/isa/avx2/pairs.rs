@@ -1,4 +1,5 @@
-//! Products of attention weights with values, in one piece of assembly, since compilers would keep sums in memory.
+//! Products of attention weights with values, in one piece of assembly, since compilers would keep sums in
+//! memory.
 
 use super::matrix::row;
 use crate::kernels::linear::PANEL;
@@ -27,8 +28,8 @@ macro_rules! pair {
     };
 }
 
-/// [`Loops::add_pairs`](crate::kernels::x86::generic::loops::Loops::add_pairs) for four rows and sixteen channels. Nothing is added
-/// where a pair has fewer: false.
+/// [`Loops::add_pairs`](crate::kernels::x86::generic::loops::Loops::add_pairs) for four rows and sixteen
+/// channels. Nothing is added where a pair has fewer: false.
 #[target_feature(enable = "avx2")]
 pub fn add_pairs(pairs: Pairs, sums: &mut [Pair; ROWS]) -> bool {
     let Pairs { count, values, row_len, at, weights, stride } = pairs;
@@ -37,7 +38,8 @@ pub fn add_pairs(pairs: Pairs, sums: &mut [Pair; ROWS]) -> bool {
         return false;
     }
     let [mut a, mut b, mut c, mut d] = *sums;
-    // SAFETY: there are so many pairs of values, with 32 from `at` on, and so many pairs of weights for each row.
+    // SAFETY: there are so many pairs of values, with 32 from `at` on, and so many pairs of weights for each
+    // row.
     unsafe {
         // Four pairs at a time, then one by one.
         asm!(

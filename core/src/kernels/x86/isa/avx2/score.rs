@@ -1,8 +1,9 @@
 //! Products of a few queries with all keys of a head.
 //!
-//! Eight keys are widened to 16 bits into eight registers, sixteen channels of them, and stay there for all queries. A query's codes are spread
-//! before: a pair of them in every lane of a vector, so that `vpmaddwd` takes them from memory and nothing else is loaded. The loop is one piece of
-//! assembly, since compilers would add products to one another first, and keep sums in memory.
+//! Eight keys are widened to 16 bits into eight registers, sixteen channels of them, and stay there for all
+//! queries. A query's codes are spread before: a pair of them in every lane of a vector, so that `vpmaddwd`
+//! takes them from memory and nothing else is loaded. The loop is one piece of assembly, since compilers
+//! would add products to one another first, and keep sums in memory.
 
 use crate::kernels::attention::{Head, QUERY_TILE};
 use crate::kernels::linear::{GROUP, PANEL};
@@ -26,7 +27,8 @@ type Spread = [__m256i; CHANNELS / 2];
 /// Room for the pairs of as many queries as there may be.
 type Room = [MaybeUninit<Spread>; QUERY_TILE * WIDTH_MAX / CHANNELS];
 
-/// [`Loops::score`](crate::kernels::x86::generic::loops::Loops::score), for up to eight queries; nothing where scores have no room.
+/// [`Loops::score`](crate::kernels::x86::generic::loops::Loops::score), for up to eight queries; nothing
+/// where scores have no room.
 #[target_feature(enable = "avx2")]
 pub fn score(head: &Head, queries: &[i8], stride: usize, scores: &mut [i32]) {
     let width = head.width;
@@ -69,7 +71,8 @@ fn score_rows<const R: usize>(
             return;
         }
         let mut keys = Keys { codes: block.keys.as_ptr(), width, at: 0, scales: whole };
-        // SAFETY: the queries are spread; there are as many keys, whose panels are whole, and as many scores in each row.
+        // SAFETY: the queries are spread; there are as many keys, whose panels are whole, and as many scores
+        // in each row.
         unsafe { all_channels::<R>(room, keys, stride, scores) };
         if !rest.is_empty() {
             let mut scales = [0; KEYS];
@@ -110,7 +113,8 @@ fn spread(query: &[i8]) -> Spread {
     all
 }
 
-/// Codes in pairs: of four neighbours the first and the third, then the second and the fourth, which is what shifts make of keys.
+/// Codes in pairs: of four neighbours the first and the third, then the second and the fourth, which is what
+/// shifts make of keys.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn pairs(codes: [i8; CHANNELS]) -> [i32; CHANNELS / 2] {
@@ -122,7 +126,8 @@ fn pairs(codes: [i8; CHANNELS]) -> [i32; CHANNELS / 2] {
 /// The scores of `R` queries with some keys.
 ///
 /// # Safety
-/// `R` queries are spread in `room`; there are as many keys as scales, the keys' panels whole, and as many scores in `R` rows.
+/// `R` queries are spread in `room`; there are as many keys as scales, the keys' panels whole, and as many
+/// scores in `R` rows.
 #[inline(never)]
 #[target_feature(enable = "avx2")]
 unsafe fn all_channels<const R: usize>(room: &Room, keys: Keys, stride: usize, scores: &mut [i32]) {
@@ -255,11 +260,13 @@ macro_rules! queries {
     };
 }
 
-/// What `PAIRS` pairs of channels, from the sixteen channels `part` on, give to the scores of `R` queries: the first of a head begin them, to the
-/// others they are added, and the last ones are followed by the keys' scales.
+/// What `PAIRS` pairs of channels, from the sixteen channels `part` on, give to the scores of `R` queries:
+/// the first of a head begin them, to the others they are added, and the last ones are followed by the keys'
+/// scales.
 ///
 /// # Safety
-/// There are as many pairs of each query; as many scales and scores in each row as keys, at least one; and the keys have these channels.
+/// There are as many pairs of each query; as many scales and scores in each row as keys, at least one; and
+/// the keys have these channels.
 #[inline]
 #[target_feature(enable = "avx2")]
 unsafe fn channels<const PAIRS: usize, const FIRST: bool, const LAST: bool, const R: usize>(

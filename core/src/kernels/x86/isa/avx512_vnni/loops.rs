@@ -31,7 +31,8 @@ impl Dots for Avx512Vnni {
         let whole =
             groups > 0 && panel_groups == groups && codes.len() >= R * groups && panels.len() >= P * groups;
         match <&mut [__m512i; 16]>::try_from(sums.as_flattened_mut()) {
-            // SAFETY: the machine has the features; there are eight rows and two panels of so many groups, at least one.
+            // SAFETY: the machine has the features; there are eight rows and two panels of so many groups, at
+            // least one.
             Ok(of_both) if R == 8 && P == 2 && whole => unsafe {
                 *of_both = add_rows(codes, panels, groups, *of_both);
             },
@@ -42,7 +43,8 @@ impl Dots for Avx512Vnni {
 
     #[inline(always)]
     fn scaled(self, dots: __m512i, scales: &[i32; PANEL]) -> [i32; PANEL] {
-        // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which are allowed.
+        // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which
+        // are allowed.
         unsafe {
             let scales = _mm512_loadu_si512(scales.as_ptr().cast());
             core::mem::transmute(_mm512_mullo_epi32(dots, scales))
@@ -64,7 +66,8 @@ impl Loops for Avx512Vnni {
             && values.len() >= count * row_len
             && pairs.have_weights(8);
         match <&mut [__m512i; 8]>::try_from(sums.as_flattened_mut()) {
-            // SAFETY: the machine has the features; there is a pair, each has 32 values from `at` on, and eight rows have weights for it.
+            // SAFETY: the machine has the features; there is a pair, each has 32 values from `at` on, and
+            // eight rows have weights for it.
             Ok(sums) if R == 8 && whole => unsafe { add_pairs(pairs, sums) },
             _ => pairs.add(self, sums),
         }
@@ -77,8 +80,8 @@ impl Loops for Avx512Vnni {
     }
 }
 
-/// Adds the products of eight rows with two panels of as many groups, at least one; each row's sums lie together. Compilers would compute each
-/// row's address and load its codes apart from its products.
+/// Adds the products of eight rows with two panels of as many groups, at least one; each row's sums lie
+/// together. Compilers would compute each row's address and load its codes apart from its products.
 ///
 /// # Safety
 /// There are so many groups of each.
@@ -149,8 +152,9 @@ unsafe fn add_rows(
     [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
 }
 
-/// Adds the products of at least one pair of keys, each with 32 values from `pairs.at` on, for eight rows with weights for all of them. Compilers
-/// would compute each weight's address and load it apart from its product.
+/// Adds the products of at least one pair of keys, each with 32 values from `pairs.at` on, for eight rows
+/// with weights for all of them. Compilers would compute each weight's address and load it apart from its
+/// product.
 ///
 /// # Safety
 /// The pairs are as above.
@@ -159,7 +163,8 @@ unsafe fn add_pairs(pairs: Pairs, sums: &mut [__m512i; 8]) {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *sums;
     let stride = pairs.stride * size_of::<i32>();
     let _both: __m512i;
-    // SAFETY: reads 32 values of each pair, and as many weights of each row as there are pairs; the features are enabled.
+    // SAFETY: reads 32 values of each pair, and as many weights of each row as there are pairs; the features
+    // are enabled.
     unsafe {
         asm!(
             ".p2align 5",

@@ -141,7 +141,8 @@ impl Vectors for Avx512Vnni {
         row: RowScale,
         out: &mut [i32; PANEL],
     ) -> bool {
-        // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which are allowed.
+        // SAFETY: the machine has the features; arrays of sixteen i32 and vectors have 64 bytes, any of which
+        // are allowed.
         unsafe {
             let load = |values: &[i32; PANEL]| _mm512_loadu_si512(values.as_ptr().cast());
             let acc = _mm512_sub_epi32(load(acc), _mm512_set1_epi32(excess));
@@ -166,7 +167,8 @@ impl Vectors for Avx512Vnni {
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn add_to_both([mut a, mut b]: [__m512i; 2], columns: [__m512i; 2], codes: &[i8; GROUP]) -> [__m512i; 2] {
     let _each: __m512i;
-    // SAFETY: the instructions read these registers and the four codes, and write these registers; the features are enabled.
+    // SAFETY: the instructions read these registers and the four codes, and write these registers; the
+    // features are enabled.
     unsafe {
         asm!(
             "vpbroadcastd {codes}, dword ptr [{at}]",

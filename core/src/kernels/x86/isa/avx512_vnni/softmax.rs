@@ -8,7 +8,8 @@ use crate::kernels::x86::generic::softmax::{KEYS, SoftmaxRows, Weights};
 use core::arch::asm;
 use core::arch::x86_64::*;
 
-/// [`Loops::softmax`](crate::kernels::x86::generic::loops::Loops::softmax). Largest scores are found for all rows first, and sums added up last, so that rows don't wait for their own.
+/// [`Loops::softmax`](crate::kernels::x86::generic::loops::Loops::softmax). Largest scores are found for all
+/// rows first, and sums added up last, so that rows don't wait for their own.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 pub fn softmax<const R: usize>(mut rows: SoftmaxRows, temperatures: Option<&[Temperature; R]>) -> [u32; R] {
@@ -58,8 +59,8 @@ fn softmax_row(
     let scores = scores.as_mut_ptr();
     let mut sums = _mm512_setzero_si512();
     let mut block = |at: usize, weights: &mut Weights, scales: &Weights, keys: __mmask32| {
-        // SAFETY: there are as many scores as weights, and both in their arrays and in the scales so many for each `at`; scaled weights go where
-        // scores have been read.
+        // SAFETY: there are as many scores as weights, and both in their arrays and in the scales so many for
+        // each `at`; scaled weights go where scores have been read.
         unsafe {
             let low = _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.add(at * KEYS).cast()));
             let high = _mm512_sub_epi32(largest, _mm512_loadu_si512(scores.add(at * KEYS + 16).cast()));
@@ -80,8 +81,8 @@ fn softmax_row(
     sums
 }
 
-/// What `of_two` makes of all lanes of each vector. Pairs of vectors become one by interleaving values, then pairs of values, then quarters: every
-/// step leaves half as many.
+/// What `of_two` makes of all lanes of each vector. Pairs of vectors become one by interleaving values, then
+/// pairs of values, then quarters: every step leaves half as many.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn of_each<const R: usize>(vectors: [__m512i; R], of_two: impl Fn(__m512i, __m512i) -> __m512i) -> [i32; R] {

@@ -11,7 +11,8 @@ use core::arch::x86_64::*;
 /// Sixteen lanes of 32 bits, or 32 of 16 bits.
 pub type Pair = [__m256i; 2];
 
-/// What [`Vectors`](crate::kernels::x86::generic::vectors::Vectors) asks for beside products, for a type that is the proof of AVX2.
+/// What [`Vectors`](crate::kernels::x86::generic::vectors::Vectors) asks for beside products, for a type that
+/// is the proof of AVX2.
 macro_rules! without_codes {
     () => {
         type Values = $crate::kernels::x86::isa::ymm::Pair;

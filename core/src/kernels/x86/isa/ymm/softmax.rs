@@ -20,7 +20,8 @@ pub fn softmax<const R: usize>(mut rows: SoftmaxRows, temperatures: Option<&[Tem
         // A loop for each, so that neither asks which it is.
         *sum = if let Some(temperatures) = temperatures {
             let Temperature { factor, shift } = temperatures[row];
-            // The 1 that is added to a difference once it is shifted is a power of two before that. Scores are not that large in models.
+            // The 1 that is added to a difference once it is shifted is a power of two before that. Scores
+            // are not that large in models.
             let Some(from) = largest.checked_add_unsigned(1 << shift.min(31)) else {
                 *sum = rows.softmax_as_specified(row, RowLogits::Plain(temperatures[row]));
                 continue;
@@ -39,7 +40,8 @@ pub fn softmax<const R: usize>(mut rows: SoftmaxRows, temperatures: Option<&[Tem
     sums
 }
 
-/// One row's weights, whose exponents `exponents` makes of the differences of `from` and the scores, and their sum.
+/// One row's weights, whose exponents `exponents` makes of the differences of `from` and the scores, and
+/// their sum.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn softmax_row(
@@ -56,8 +58,8 @@ fn softmax_row(
     let mut sums = _mm256_setzero_si256();
     let mut block = |at: usize, weights: &mut Weights, scales: &Weights| {
         for half in [0, 2 * LANES] {
-            // SAFETY: there are as many scores as weights, and both in their arrays and in the scales so many for each `at`; scaled weights go
-            // where scores have been read.
+            // SAFETY: there are as many scores as weights, and both in their arrays and in the scales so many
+            // for each `at`; scaled weights go where scores have been read.
             unsafe {
                 let scored = scores.add(at * KEYS + half);
                 let low = _mm256_sub_epi32(from, _mm256_loadu_si256(scored.cast()));
@@ -109,8 +111,9 @@ fn largest(scores: &[i32]) -> i32 {
 
 /// [`exp2_neg`](crate::fixed::exp2_neg) in every lane.
 ///
-/// `((mantissa >> n) + 1) >> 1` is `mantissa * 2^(14 - n) / 2^15`, rounded half up: `vpmulhrsw`, for `n` up to 14. It takes the mantissa, which is
-/// at least 2^15, for one that is 2^16 less, so that its result is `2^(15 - n)` less; and this power alone, 1, is the result for `n = 15`.
+/// `((mantissa >> n) + 1) >> 1` is `mantissa * 2^(14 - n) / 2^15`, rounded half up: `vpmulhrsw`, for `n` up
+/// to 14. It takes the mantissa, which is at least 2^15, for one that is 2^16 less, so that its result is
+/// `2^(15 - n)` less; and this power alone, 1, is the result for `n = 15`.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn exp2_neg(t: __m256i) -> __m256i {
@@ -125,8 +128,9 @@ fn exp2_neg(t: __m256i) -> __m256i {
 
 /// `2^(15 - n)` in every lane, whose `n` is at most 31; 0 from 16 on.
 ///
-/// Both bytes are looked up among powers up to 2^7, the lower one by `n - 8`, the upper one by `n`: `vpshufb` takes the last four bits, and 0 where
-/// the eighth is set. With 0x68 and 0x70 added to `n`, these are entries 0 to 7 exactly where a byte is not 0.
+/// Both bytes are looked up among powers up to 2^7, the lower one by `n - 8`, the upper one by `n`: `vpshufb`
+/// takes the last four bits, and 0 where the eighth is set. With 0x68 and 0x70 added to `n`, these are
+/// entries 0 to 7 exactly where a byte is not 0.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn power_of_two(n: __m256i) -> __m256i {

@@ -1,5 +1,5 @@
-//! Rows on their way to codes, sixteen values at a time, the last of them masked. Written out, since rows of one head are too short for
-//! what compilers make of loops.
+//! Rows on their way to codes, sixteen values at a time, the last of them masked. Written out, since rows of
+//! one head are too short for what compilers make of loops.
 
 use crate::kernels::lanes::multiply::Lanes;
 use crate::kernels::lanes::quantize::Steps;
@@ -136,8 +136,8 @@ fn largest_of_both_of_each(rows: Rows, count: usize, marks: &[i8]) -> [[u32; ROW
     largest.map(|largest| largest_lanes(largest))
 }
 
-/// The largest lane of each vector. Pairs of vectors become one by interleaving values, then pairs of values, then quarters: every step leaves half
-/// as many that may be the largest.
+/// The largest lane of each vector. Pairs of vectors become one by interleaving values, then pairs of values,
+/// then quarters: every step leaves half as many that may be the largest.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn largest_lanes(sixteen: [__m512i; ROWS]) -> [u32; ROWS] {

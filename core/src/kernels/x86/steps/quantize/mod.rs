@@ -1,6 +1,7 @@
 //! The steps of quantization in vectors.
 
-/// The proof that the machine has the features, whose [`Steps`](crate::kernels::lanes::quantize::Steps) are these functions of a module.
+/// The proof that the machine has the features, whose [`Steps`](crate::kernels::lanes::quantize::Steps) are
+/// these functions of a module.
 macro_rules! steps {
     ($(fn $name:ident($($argument:ident: $type:ty),*) $(-> $out:ty)?;)*) => {
         /// The proof that the machine has the features.

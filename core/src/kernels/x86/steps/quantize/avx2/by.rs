@@ -39,8 +39,9 @@ impl By {
         }
     }
 
-    /// [`Lanes::apply`] for the sixteen values from `A` and from `B` on, whose codes have at most 16 bits: in each half of the vector, four of
-    /// the first eight and four of the second. With `LEFT`, values are shifted left first, which few rows need.
+    /// [`Lanes::apply`] for the sixteen values from `A` and from `B` on, whose codes have at most 16 bits: in
+    /// each half of the vector, four of the first eight and four of the second. With `LEFT`, values are
+    /// shifted left first, which few rows need.
     #[inline]
     #[target_feature(enable = "avx2")]
     fn words<const LEFT: bool, const A: usize, const B: usize>(self, values: &[i32; CODES]) -> __m256i {

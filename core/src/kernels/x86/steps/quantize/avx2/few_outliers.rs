@@ -15,7 +15,8 @@ const OUTLIERS: usize = 16;
 /// Which codes of a vector are outliers.
 #[derive(Clone, Copy)]
 struct Outliers {
-    /// What is left of a code for its high limb, in the order of [`By::two_words`]: nothing where it has none.
+    /// What is left of a code for its high limb, in the order of [`By::two_words`]: nothing where it has
+    /// none.
     high: [[i16; 16]; 2],
     /// The shuffle that brings every high limb to its outlier's number, from either half of the vector.
     numbers: [[i8; OUTLIERS]; 2],

@@ -136,8 +136,8 @@ fn largest_lanes(vectors: [__m256i; ROWS], count: usize) -> [u32; ROWS] {
     bytemuck::cast(largest)
 }
 
-/// The largest lane of each vector. Pairs of vectors become one by interleaving values, then pairs of values, then halves: every step leaves half
-/// as many that may be the largest.
+/// The largest lane of each vector. Pairs of vectors become one by interleaving values, then pairs of values,
+/// then halves: every step leaves half as many that may be the largest.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn largest_of_eight([a, b, c, d, e, f, g, h]: [__m256i; N]) -> __m256i {

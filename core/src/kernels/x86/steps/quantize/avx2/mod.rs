@@ -1,5 +1,5 @@
-//! Rows on their way to codes, eight or 32 values at a time, the last of them one by one. Written out, since rows of one head are too short for
-//! what compilers make of loops.
+//! Rows on their way to codes, eight or 32 values at a time, the last of them one by one. Written out, since
+//! rows of one head are too short for what compilers make of loops.
 
 mod by;
 mod encode;
