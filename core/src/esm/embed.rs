@@ -30,11 +30,10 @@ impl Dropout {
 
 impl Pass<'_, '_> {
     /// Encodes one token's scaled embedding; a masked token is zero under token dropout.
-    pub(super) fn embed_token(&self, token: u8, factor: Dropout, codes: &mut [u8]) {
+    pub(super) fn embed_token(&self, token: u8, factor: Dropout, site: &Site, codes: &mut [u8]) {
         let config = &self.model.config;
         let from = usize::from(token) * config.width;
         let row = self.model.embedding.get(from..from + config.width).unwrap_or_default();
-        let site = &self.model.embedded;
         let zero = config.token_dropout && token == config.mask_token;
         let bytes = site.codec.bytes_per_value();
         let channels = row.chunks(CHANNELS).zip(site.exponents.chunks(CHANNELS));

@@ -2,18 +2,15 @@
 
 use super::memory::{Memory, Scratch};
 use super::pass::Pass;
+use super::request::RunError;
 use super::weights::LmHead;
-use crate::arena::{Arena, ArenaError};
+use crate::arena::Arena;
 use crate::kernels::linear::Epilogue;
 use crate::nn::stream::{Stream, StreamFormat};
 
 /// Fills `memory.logits`.
-pub fn run(
-    pass: &Pass,
-    head: &LmHead,
-    stored: &StreamFormat,
-    memory: &mut Memory<Arena>,
-) -> Result<(), ArenaError> {
+pub fn run(pass: &Pass, stored: &StreamFormat, memory: &mut Memory<Arena>) -> Result<(), RunError> {
+    let head = &pass.model.lm_head()?;
     let dims = &pass.dims;
     let Memory { states, logits, scratch, .. } = memory;
     let state_len = dims.state_bytes()?;
@@ -23,7 +20,8 @@ pub fn run(
         let stream = Stream { codes, format: *stored };
         block_logits(pass, head, &stream, logits, Scratch::take(&mut scratch, dims)?);
         Ok(())
-    })
+    })?;
+    Ok(())
 }
 
 fn block_logits(pass: &Pass, head: &LmHead, codes: &Stream, logits: &mut [i32], scratch: Scratch<Arena>) {

@@ -36,10 +36,10 @@ impl LanguageModel<'_> {
         if request.contacts && self.contact_head.is_none() {
             return Err(RunError::NoContactHead);
         }
-        if request.logits && self.lm_head.is_none() {
+        if request.logits && !self.has_lm_head() {
             return Err(RunError::NoLmHead);
         }
-        Dims::new(&self.config, self.code_bytes(), tokens, runtime.workers(), *request)
+        Dims::new(&self.config, self.code_bytes()?, tokens, runtime.workers(), *request)
     }
 
     /// Runs the model over one sequence.
@@ -93,41 +93,34 @@ impl Pass<'_, '_> {
     fn forward(&self, tokens: &[u8], memory: &mut Memory<Arena>, hook: &mut Hook) -> Result<(), RunError> {
         let (model, request) = (self.model, self.dims.request);
         rotary::rotary_table(model.rotary, memory.rotary);
-        self.embed(tokens, memory.states)?;
-        let mut stored = self.format(&model.embedded);
-        let mut next = Some(model.layer(0)?);
-        if let Some(first) = &next {
-            project::run(self, first, &stored, memory)?;
-        }
-        for index in 0.. {
-            let Some(layer) = next else { break };
+        let mut stored = self.format(&model.stored(0)?);
+        self.embed(tokens, &stored, memory.states)?;
+        project::run(self, 0, &stored, memory)?;
+        for layer in 0..model.config.layers {
             if request.hidden == HiddenLayers::All {
-                self.hand_out(index, &stored, memory, hook)?;
+                self.hand_out(layer, &stored, memory, hook)?;
             }
-            next = if index + 1 < model.config.layers { Some(model.layer(index + 1)?) } else { None };
             memory.scales.fill(&self.dims.attention(), memory.records)?;
-            let after = self.format(&layer.stored);
-            let ahead = next.as_ref().filter(|_| self.dims.projects_ahead());
-            transform::run(
-                self,
-                &transform::Step { index, layer: &layer, ahead, before: stored, after },
-                memory,
-            )?;
-            match &next {
+            let after = self.format(&model.stored(layer + 1)?);
+            let next = Some(layer + 1).filter(|&next| next < model.config.layers);
+            let ahead = next.filter(|_| self.dims.projects_ahead());
+            let step = transform::Step { layer, ahead, before: &stored, after: &after };
+            transform::run(self, &step, memory)?;
+            match next {
                 Some(next) if ahead.is_none() => project::run(self, next, &after, memory)?,
                 _ => mem::swap(&mut memory.records, &mut memory.next_records),
             }
             if request.contacts {
-                contacts::sum_maps(self, index, memory)?;
+                contacts::sum_maps(self, layer, memory)?;
             }
-            tell(hook, Event::Layer { layer: index })?;
+            tell(hook, Event::Layer { layer })?;
             stored = after;
         }
         if request.hidden != HiddenLayers::None {
             self.hand_out_last(&stored, memory, hook)?;
         }
-        if let (true, Some(head)) = (request.logits, &model.lm_head) {
-            lm_head::run(self, head, &stored, memory)?;
+        if request.logits {
+            lm_head::run(self, &stored, memory)?;
         }
         if let (true, Some(head)) = (request.contacts, &model.contact_head) {
             contacts::finish(self, head, memory)?;
@@ -181,7 +174,7 @@ impl Pass<'_, '_> {
     }
 
     /// Fills the states of all blocks with the embedded tokens and no contacts.
-    fn embed(&self, tokens: &[u8], states: &mut [u8]) -> Result<(), RunError> {
+    fn embed(&self, tokens: &[u8], stored: &StreamFormat, states: &mut [u8]) -> Result<(), RunError> {
         let dims = &self.dims;
         let scale = Dropout::new(tokens, &dims.config);
         let state_len = dims.state_bytes()?;
@@ -189,7 +182,7 @@ impl Pass<'_, '_> {
             let state = State::take(&mut Arena::new(state)?, dims)?;
             state.contact_rows.fill(0);
             for (codes, &token) in state.codes.chunks_exact_mut(dims.code_row()).zip(tokens) {
-                self.embed_token(token, scale, codes);
+                self.embed_token(token, scale, &stored.site, codes);
             }
         }
         Ok(())

@@ -1,27 +1,20 @@
 //! The tensors of a language model, read in place.
 
 use super::config::Config;
-use crate::format::{FormatError, ModelFile, numbered};
+use crate::format::{FormatError, ModelFile, join, numbered};
 use crate::kernels::attention::{CONTACT_WEIGHT_MAX, ContactWeight};
 use crate::kernels::linear::Linear;
 use crate::nn::Norm;
 use crate::nn::feed_forward::{Activation, FeedForward};
-use crate::quant::{Codec, STREAM_MAX, Site};
+use crate::quant::{STREAM_MAX, Site};
 
-/// One transformer layer.
+/// What a transformer layer begins with.
 #[derive(Clone, Copy, Debug)]
-pub struct Layer<'a> {
+pub struct ProjectionWeights<'a> {
     /// LayerNorm before attention.
-    pub attention_norm: Norm<'a>,
+    pub norm: Norm<'a>,
     /// Queries, keys and values: `3 * width` outputs.
     pub qkv: Linear<'a>,
-    /// Attention's output projection, in stream units.
-    pub attention_output: Linear<'a>,
-    /// The feed-forward network, in stream units.
-    pub feed_forward: FeedForward<'a>,
-    /// How the stream is stored after the layer. Between attention and the feed-forward network it isn't: both work on
-    /// the same rows.
-    pub stored: Site<'a>,
 }
 
 /// The masked language model head.
@@ -80,45 +73,49 @@ pub struct LanguageModel<'a> {
     pub(super) embedding: &'a [i32],
     /// Phase per position of each channel pair; 2^32 is a turn.
     pub(super) rotary: &'a [u32],
-    pub(super) embedded: Site<'a>,
     pub(super) final_norm: Norm<'a>,
-    pub(super) lm_head: Option<LmHead<'a>>,
     pub(super) contact_head: Option<ContactHead<'a>>,
 }
 
 impl<'a> LanguageModel<'a> {
     /// Finds and checks every tensor of the language model, so that a pass over it can't meet a bad one.
     pub fn load(file: &ModelFile<'a>) -> Result<Self, FormatError> {
+        let model = Self::open(file)?;
+        model.check()?;
+        Ok(model)
+    }
+
+    /// Reads what a model holds. The rest is for [`check`](Self::check).
+    #[inline(never)]
+    pub(crate) fn open(file: &ModelFile<'a>) -> Result<Self, FormatError> {
         let config = Config::load(file)?;
         let width = config.width;
         let embedding = file.i32s("lm.embedding", &[config.vocab, width])?;
         if embedding.iter().any(|v| v.unsigned_abs() > STREAM_MAX.unsigned_abs()) {
             return Err(FormatError::bad_value("lm.embedding", "a value exceeds 2^23 stream units"));
         }
-        let lm_head = config.lm_head.then(|| {
-            Ok(LmHead {
-                dense: Linear::load(file, "lm.head.dense", width, width)?,
-                norm: Norm::load(file, "lm.head.norm", width)?,
-                decoder: Linear::load(file, "lm.head.decoder", width, config.vocab)?,
-            })
-        });
-        let model = Self {
-            file: *file,
-            config,
-            embedding,
-            rotary: file.u32s("lm.rotary", &[config.head_width() / 2])?,
-            embedded: Site::load(file, "lm.residual.0", width)?,
-            final_norm: Norm::load(file, "lm.norm", width)?,
-            lm_head: lm_head.transpose()?,
-            contact_head: config
-                .contact_head
-                .then(|| ContactHead::load(file, config.layers * config.heads))
-                .transpose()?,
+        let contact_head = if config.contact_head {
+            Some(ContactHead::load(file, config.layers * config.heads)?)
+        } else {
+            None
         };
-        for index in 0..config.layers {
-            model.layer(index)?;
+        let rotary = file.u32s("lm.rotary", &[config.head_width() / 2])?;
+        let final_norm = Norm::load(file, "lm.norm", width)?;
+        Ok(Self { file: *file, config, embedding, rotary, final_norm, contact_head })
+    }
+
+    /// Checks what a pass reads where it is used, one after another: all of it at once would need too much of a small stack.
+    #[inline(never)]
+    pub(crate) fn check(&self) -> Result<(), FormatError> {
+        if self.config.lm_head {
+            self.lm_head()?;
         }
-        Ok(model)
+        for layer in 0..self.config.layers {
+            self.projection(layer)?;
+            self.attention_output(layer)?;
+            self.feed_forward(layer)?;
+        }
+        self.code_bytes().map(drop)
     }
 
     /// The shape.
@@ -133,27 +130,57 @@ impl<'a> LanguageModel<'a> {
 
     /// Whether logits can be had.
     pub fn has_lm_head(&self) -> bool {
-        self.lm_head.is_some()
+        self.config.lm_head
     }
 
-    /// The tensors of one layer.
-    pub(super) fn layer(&self, index: usize) -> Result<Layer<'a>, FormatError> {
-        let (width, ffn) = (self.config.width, self.config.ffn);
-        let name = |part: &str| numbered("lm.layers.", index, part);
-        let file = &self.file.under(&name(".")?);
-        Ok(Layer {
-            attention_norm: Norm::load(file, &name(".attention.norm")?, width)?,
-            qkv: Linear::load(file, &name(".attention.qkv")?, width, 3 * width)?,
-            attention_output: Linear::load(file, &name(".attention.output")?, width, width)?,
-            feed_forward: FeedForward::load(file, &name(".ffn")?, [width, ffn], Activation::Gelu)?,
-            stored: Site::load(&self.file, &numbered("lm.residual.", index + 1, "")?, width)?,
-        })
+    /// What layer `layer` begins with.
+    #[inline(never)]
+    pub(super) fn projection(&self, layer: usize) -> Result<ProjectionWeights<'a>, FormatError> {
+        let name = numbered("lm.layers.", layer, ".attention")?;
+        let file = self.file.parts_of(&name)?;
+        let width = self.config.width;
+        let norm = Norm::load(&file, &join(&name, "norm")?, width)?;
+        let qkv = Linear::load(&file, &join(&name, "qkv")?, width, 3 * width)?;
+        Ok(ProjectionWeights { norm, qkv })
+    }
+
+    /// Layer `layer`'s projection of what was attended to, in stream units.
+    #[inline(never)]
+    pub(super) fn attention_output(&self, layer: usize) -> Result<Linear<'a>, FormatError> {
+        let name = numbered("lm.layers.", layer, ".attention.output")?;
+        Linear::load(&self.file, &name, self.config.width, self.config.width)
+    }
+
+    /// Layer `layer`'s feed-forward network, in stream units.
+    #[inline(never)]
+    pub(super) fn feed_forward(&self, layer: usize) -> Result<FeedForward<'a>, FormatError> {
+        let name = numbered("lm.layers.", layer, ".ffn")?;
+        let file = self.file.parts_of(&name)?;
+        FeedForward::load(&file, &name, [self.config.width, self.config.ffn], Activation::Gelu)
+    }
+
+    /// How the stream is stored before layer `layer`; after the last one with the number of layers. Between attention and the
+    /// feed-forward network it isn't: both work on the same rows.
+    #[inline(never)]
+    pub(super) fn stored(&self, layer: usize) -> Result<Site<'a>, FormatError> {
+        Site::load(&self.file, &numbered("lm.residual.", layer, "")?, self.config.width)
+    }
+
+    /// The masked language model head, which only a model has whose configuration says so.
+    #[inline(never)]
+    pub(super) fn lm_head(&self) -> Result<LmHead<'a>, FormatError> {
+        let (file, Config { width, vocab, .. }) = (&self.file, self.config);
+        let dense = Linear::load(file, "lm.head.dense", width, width)?;
+        let norm = Norm::load(file, "lm.head.norm", width)?;
+        let decoder = Linear::load(file, "lm.head.decoder", width, vocab)?;
+        Ok(LmHead { dense, norm, decoder })
     }
 
     /// Bytes that the widest residual site takes for a value.
-    pub(super) fn code_bytes(&self) -> usize {
-        let wide = |codec: &Codec| codec.bytes_per_value();
-        let layers = (0..self.config.layers).filter_map(|index| self.layer(index).ok());
-        layers.map(|layer| wide(&layer.stored.codec)).fold(wide(&self.embedded.codec), usize::max)
+    pub(super) fn code_bytes(&self) -> Result<usize, FormatError> {
+        let sites = 0..=self.config.layers;
+        sites
+            .map(|layer| Ok(self.stored(layer)?.codec.bytes_per_value()))
+            .try_fold(0, |widest, bytes| Ok(bytes?.max(widest)))
     }
 }

@@ -49,15 +49,11 @@ impl<'a> Embedding<'a> {
         if residue.iter().any(|v| v.unsigned_abs() > STREAM_MAX.unsigned_abs()) {
             return Err(FormatError::bad_value("fold.embedding.residue", "a value exceeds 2^23 units"));
         }
-        Ok(Self {
-            mix: file.i32s("fold.embedding.mix", &[states])?,
-            mix_frac: config.mix_frac,
-            epsilon: config.epsilon_mix,
-            norm: Norm::load(file, "fold.embedding.norm", mix_width)?,
-            up: Linear::load(file, "fold.embedding.up", mix_width, width)?,
-            down: Linear::load(file, "fold.embedding.down", width, width)?,
-            residue,
-        })
+        let mix = file.i32s("fold.embedding.mix", &[states])?;
+        let norm = Norm::load(file, "fold.embedding.norm", mix_width)?;
+        let up = Linear::load(file, "fold.embedding.up", mix_width, width)?;
+        let down = Linear::load(file, "fold.embedding.down", width, width)?;
+        Ok(Self { mix, mix_frac: config.mix_frac, epsilon: config.epsilon_mix, norm, up, down, residue })
     }
 
     /// Adds a hidden state to `mix`, `[residues, mix_width]` in units of 2^-`mix_frac`. `<cls>` and `<eos>` are passed over.

@@ -1,11 +1,11 @@
 //! A folding model over the bytes of a model file.
 
-use super::block::{Block, pair_site, sequence_site};
+use super::block::{Block, PAIR_SITES};
 use super::config::Config;
 use super::embedding::Embedding;
 use super::recycling::Recycling;
 use crate::esm::LanguageModel;
-use crate::format::{FormatError, ModelFile};
+use crate::format::{FormatError, ModelFile, numbered};
 use crate::heads::{AlignedError, Distogram, Plddt};
 use crate::quant::Site;
 use crate::structure::{Representations, StructureModule};
@@ -16,15 +16,6 @@ pub struct FoldingModel<'a> {
     pub(super) file: ModelFile<'a>,
     pub(super) config: Config,
     pub(super) language_model: LanguageModel<'a>,
-    pub(super) embedding: Embedding<'a>,
-    pub(super) recycling: Recycling<'a>,
-    /// The representations at the start of a pass.
-    pub(super) sequence_start: Site<'a>,
-    pub(super) pair_start: Site<'a>,
-    pub(super) structure: StructureModule<'a>,
-    pub(super) plddt: Plddt<'a>,
-    pub(super) aligned_error: AlignedError<'a>,
-    pub(super) distogram: Distogram<'a>,
     /// Bytes of the widest stored value of the sequence and of the pair representation.
     pub(super) code_bytes: [usize; 2],
     /// Codes of the longest quantized pair that a block saves.
@@ -42,46 +33,118 @@ impl<'a> FoldingModel<'a> {
     /// # Errors
     /// A tensor is missing, or is not as a pass needs it.
     pub fn load(file: &ModelFile<'a>) -> Result<Self, FormatError> {
+        let mut model = Self::open(file)?;
+        model.language_model.check()?;
+        model.check_blocks()?;
+        model.check_sites()?;
+        model.check_rest()?;
+        Ok(model)
+    }
+
+    #[inline(never)]
+    fn open(file: &ModelFile<'a>) -> Result<Self, FormatError> {
         let config = Config::load(file)?;
-        let language_model = LanguageModel::load(file)?;
-        let lm = language_model.config();
-        let (sequence_start, pair_start) = (sequence_site(file, &config, 0)?, pair_site(file, &config, 0)?);
-        let bytes = |site: &Site| site.codec.bytes_per_value();
-        let mut code_bytes = [bytes(&sequence_start), bytes(&pair_start)];
-        let mut quantized_pair = 0;
-        for index in 0..config.blocks {
-            let block = Block::load(file, &config, index)?;
-            let [sequence, pair] = &mut code_bytes;
-            *sequence = (*sequence).max(bytes(&block.sequence));
-            *pair = block.pair.iter().map(bytes).fold(*pair, usize::max);
-            quantized_pair = quantized_pair.max(block.quantized_pair());
+        let language_model = LanguageModel::open(file)?;
+        Ok(Self { file: *file, config, language_model, code_bytes: [0; 2], quantized_pair: 0 })
+    }
+
+    /// Checks the trunk and finds its longest rows. As in [`check_rest`](Self::check_rest) nothing is kept: a pass reads it again where it is
+    /// used, and a small stack never holds more than one operation.
+    #[inline(never)]
+    fn check_blocks(&mut self) -> Result<(), FormatError> {
+        for index in 0..self.config.blocks {
+            self.quantized_pair = self.quantized_pair.max(self.block(index).check()?);
         }
-        let representations = Representations {
-            sequence_width: config.sequence_width,
-            sequence_frac: config.sequence_frac,
-            pair_width: config.pair_width,
-            pair_frac: config.pair_frac,
-        };
-        Ok(Self {
-            file: *file,
-            config,
-            embedding: Embedding::load(file, &config, lm.layers + 1, lm.width)?,
-            recycling: Recycling::load(file, &config)?,
-            sequence_start,
-            pair_start,
-            structure: StructureModule::load(
-                file,
-                &config.structure,
-                &representations,
-                config.epsilon_activation,
-            )?,
-            plddt: Plddt::load(file, config.structure.width, config.epsilon_activation)?,
-            aligned_error: AlignedError::load(file, config.pair_width, config.pair_frac)?,
-            distogram: Distogram::load(file, config.pair_width, config.pair_frac)?,
-            language_model,
-            code_bytes,
-            quantized_pair,
-        })
+        Ok(())
+    }
+
+    /// Checks how both representations are stored, and finds their widest values.
+    #[inline(never)]
+    fn check_sites(&mut self) -> Result<(), FormatError> {
+        let bytes = |site: Site| site.codec.bytes_per_value();
+        let [mut sequence, mut pair] = [0; 2];
+        for index in 0..=self.config.blocks {
+            sequence = sequence.max(bytes(self.sequence_site(index)?));
+        }
+        for index in 0..=PAIR_SITES * self.config.blocks {
+            pair = pair.max(bytes(self.pair_site(index)?));
+        }
+        self.code_bytes = [sequence, pair];
+        Ok(())
+    }
+
+    /// Checks everything beside the trunk.
+    #[inline(never)]
+    fn check_rest(&self) -> Result<(), FormatError> {
+        self.embedding()?;
+        self.recycling()?;
+        self.structure()?;
+        self.plddt()?;
+        self.aligned_error()?;
+        self.distogram()?;
+        Ok(())
+    }
+
+    /// Block `index` of the trunk.
+    pub(super) const fn block(&self, index: usize) -> Block<'_, 'a> {
+        Block { model: self, index }
+    }
+
+    /// The sequence representation's site number `index`: 0 at the start of a pass, b + 1 after block b.
+    #[inline(never)]
+    pub(super) fn sequence_site(&self, index: usize) -> Result<Site<'a>, FormatError> {
+        let name = numbered("fold.residual.sequence.", index, "")?;
+        Site::load(&self.file, &name, self.config.sequence_width)
+    }
+
+    /// The pair representation's site number `index`: 0 at the start of a pass, 6 b + 1 to 6 b + 6 in block b.
+    #[inline(never)]
+    pub(super) fn pair_site(&self, index: usize) -> Result<Site<'a>, FormatError> {
+        Site::load(&self.file, &numbered("fold.residual.pair.", index, "")?, self.config.pair_width)
+    }
+
+    /// What makes a sequence representation of the language model's hidden states.
+    #[inline(never)]
+    pub(super) fn embedding(&self) -> Result<Embedding<'a>, FormatError> {
+        let lm = self.language_model.config();
+        Embedding::load(&self.file, &self.config, lm.layers + 1, lm.width)
+    }
+
+    /// What a pass begins with.
+    #[inline(never)]
+    pub(super) fn recycling(&self) -> Result<Recycling<'a>, FormatError> {
+        Recycling::load(&self.file, &self.config)
+    }
+
+    /// The structure module.
+    #[inline(never)]
+    pub(super) fn structure(&self) -> Result<StructureModule<'a>, FormatError> {
+        let Config { sequence_width, sequence_frac, pair_width, pair_frac, .. } = self.config;
+        let representations = Representations { sequence_width, sequence_frac, pair_width, pair_frac };
+        StructureModule::load(
+            &self.file,
+            &self.config.structure,
+            &representations,
+            self.config.epsilon_activation,
+        )
+    }
+
+    /// The head of the pLDDT.
+    #[inline(never)]
+    pub(super) fn plddt(&self) -> Result<Plddt<'a>, FormatError> {
+        Plddt::load(&self.file, self.config.structure.width, self.config.epsilon_activation)
+    }
+
+    /// The head of the aligned errors.
+    #[inline(never)]
+    pub(super) fn aligned_error(&self) -> Result<AlignedError<'a>, FormatError> {
+        AlignedError::load(&self.file, self.config.pair_width, self.config.pair_frac)
+    }
+
+    /// The head of the distances.
+    #[inline(never)]
+    pub(super) fn distogram(&self) -> Result<Distogram<'a>, FormatError> {
+        Distogram::load(&self.file, self.config.pair_width, self.config.pair_frac)
     }
 
     /// The shape.

@@ -45,11 +45,15 @@ impl<'a> Recycling<'a> {
             }
             Ok(table)
         };
+        let sequence_norm = Norm::load(file, "fold.recycling.sequence_norm", config.sequence_width)?;
+        let pair_norm = Norm::load(file, "fold.recycling.pair_norm", config.pair_width)?;
+        let distance = table("fold.recycling.distance", DISTANCE_BINS)?;
+        let position = table("fold.recycling.position", config.positions())?;
         Ok(Self {
-            sequence_norm: Norm::load(file, "fold.recycling.sequence_norm", config.sequence_width)?,
-            pair_norm: Norm::load(file, "fold.recycling.pair_norm", config.pair_width)?,
-            distance: table("fold.recycling.distance", DISTANCE_BINS)?,
-            position: table("fold.recycling.position", config.positions())?,
+            sequence_norm,
+            pair_norm,
+            distance,
+            position,
             position_bins: config.position_bins,
             fracs: [config.sequence_frac, config.pair_frac],
         })

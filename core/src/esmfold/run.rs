@@ -1,6 +1,6 @@
 //! Folding one sequence: the language model, passes through trunk and structure module, the confidence heads.
 
-use super::block::{Block, PAIR_SITES};
+use super::block::{PAIR_SITES, Stored};
 use super::distances;
 use super::memory::{Dims, Memory};
 use super::model::FoldingModel;
@@ -14,9 +14,8 @@ use crate::geometry::Residue;
 use crate::heads::{Chains, PairScores, Pairs, TmScores};
 use crate::nn::Context;
 use crate::nn::stream::{Stream, StreamFormat};
-use crate::quant::Site;
 use crate::runtime::Runtime;
-use crate::trunk::shape::Setting;
+use crate::trunk::shape::{Setting, Shape};
 use crate::{structure, trunk};
 use core::ops::ControlFlow;
 
@@ -62,16 +61,16 @@ impl<'a> FoldingModel<'a> {
         let Dims { residues, request, .. } = *dims;
         let workers = runtime.workers();
         let language_model = self.language_model.arena_bytes(residues + 2, &HIDDEN, runtime)?;
-        let embedding = self.embedding.bytes(workers)?;
+        let embedding = self.embedding()?.bytes(workers)?;
         let mix = bytes_of(|counter| counter.take::<i32>(dims.mix_len()))?;
-        let needs = [
-            mix.saturating_add(language_model.max(embedding)),
-            bytes_of(|counter| trunk::memory::Memory::take(counter, &dims.trunk, workers))?,
-            self.structure.bytes(residues, workers)?,
-            self.plddt.bytes(workers)?,
-            self.aligned_error.bytes(residues, workers, request.aligned_error, request.chain_scores)?,
-            if request.distogram { self.distogram.bytes(residues, workers)? } else { 0 },
-        ];
+        let trunk = bytes_of(|counter| trunk::memory::Memory::take(counter, &dims.trunk, workers))?;
+        let structure = self.structure()?.bytes(residues, workers)?;
+        let plddt = self.plddt()?.bytes(workers)?;
+        let errors = request.aligned_error;
+        let errors = self.aligned_error()?.bytes(residues, workers, errors, request.chain_scores)?;
+        let distogram = if request.distogram { self.distogram()?.bytes(residues, workers)? } else { 0 };
+        let needs =
+            [mix.saturating_add(language_model.max(embedding)), trunk, structure, plddt, errors, distogram];
         Ok(needs.into_iter().fold(0, usize::max))
     }
 
@@ -114,14 +113,16 @@ impl<'a> FoldingModel<'a> {
         let needed = bytes_of(|counter| Memory::take(counter, &dims))?;
         let mut memory = Memory::take(&mut Arena::of_size(needed, arena)?, &dims)?;
         let pass = Pass { model: self, dims, runtime, context: runtime.context(), input };
-        pass.embed(&mut memory, hook)?;
+        pass.language_model(&mut memory, hook)?;
+        pass.embed(&mut memory)?;
         tell(hook, Step::LanguageModel)?;
         for index in 0..passes {
             pass.trunk(index, &mut memory, hook)?;
             pass.structure(&mut memory)?;
             tell(hook, Step::StructureModule { pass: index })?;
         }
-        let TmScores { ptm, iptm } = pass.heads(&mut memory)?;
+        pass.plddt(&mut memory)?;
+        let TmScores { ptm, iptm } = pass.pair_heads(&mut memory)?;
         Ok(Structure {
             atoms: memory.atoms,
             plddt: memory.plddt.as_chunks().0,
@@ -167,35 +168,35 @@ fn residue(input: &Input, index: usize) -> Residue {
 }
 
 impl Pass<'_, '_> {
-    /// How the sequence representation is stored at `site`.
-    fn sequence<'s>(&self, site: &Site<'s>) -> StreamFormat<'s> {
-        StreamFormat { site: *site, code_row: self.dims.trunk.sequence.code_row }
-    }
-
-    /// How the pair representation is stored at `site`.
-    fn pair<'s>(&self, site: &Site<'s>) -> StreamFormat<'s> {
-        StreamFormat { site: *site, code_row: self.dims.trunk.pair.code_row }
+    /// How both representations are stored after `blocks` blocks.
+    #[inline(never)]
+    fn stored(&self, blocks: usize) -> Result<Stored<'_>, FormatError> {
+        let Shape { sequence, pair, .. } = self.dims.trunk;
+        Ok(Stored {
+            sequence: StreamFormat { site: self.model.sequence_site(blocks)?, code_row: sequence.code_row },
+            pair: StreamFormat { site: self.model.pair_site(PAIR_SITES * blocks)?, code_row: pair.code_row },
+        })
     }
 
     /// How both representations are stored after the last block.
-    fn last(&self) -> Result<[StreamFormat<'_>; 2], FormatError> {
-        let config = &self.model.config;
-        let last = Block::load(&self.model.file, config, config.blocks - 1)?;
-        Ok([self.sequence(&last.sequence), self.pair(&last.pair[PAIR_SITES - 1])])
+    fn last(&self) -> Result<Stored<'_>, FormatError> {
+        self.stored(self.model.config.blocks)
     }
 
-    /// The language model, and what the sequence representation starts from.
-    fn embed(&self, memory: &mut Memory<Arena>, hook: &mut Hook) -> Result<(), RunError> {
+    /// The language model, whose hidden states are mixed as they arise.
+    #[inline(never)]
+    fn language_model(&self, memory: &mut Memory<Arena>, hook: &mut Hook) -> Result<(), RunError> {
         let Self { model, dims, input, .. } = self;
         let mut arena = Arena::new(memory.shared)?;
         let mix: &mut [i32] = arena.take(dims.mix_len())?;
         let needed = model.language_model.arena_bytes(input.tokens.len(), &HIDDEN, self.runtime)?;
+        let embedding = model.embedding()?;
         mix.fill(0);
         model
             .language_model
             .run_with(input.tokens, &HIDDEN, arena.take(needed)?, self.runtime, &mut |event| match event {
                 esm::Event::Hidden(row) => {
-                    model.embedding.add(&row, mix);
+                    embedding.add(&row, mix);
                     ControlFlow::Continue(())
                 }
                 esm::Event::Layer { layer } => hook(Step::Layer { layer }),
@@ -203,46 +204,80 @@ impl Pass<'_, '_> {
             .map_err(
                 |error| if error == esm::RunError::Stopped { RunError::Stopped } else { error.into() },
             )?;
+        Ok(())
+    }
+
+    /// What the sequence representation starts from, made of the mix.
+    #[inline(never)]
+    fn embed(&self, memory: &mut Memory<Arena>) -> Result<(), RunError> {
+        let Self { model, dims, input, .. } = self;
+        let embedding = model.embedding()?;
         let mut arena = Arena::new(memory.shared)?;
         let mix: &mut [i32] = arena.take(dims.mix_len())?;
-        let scratch = arena.take(model.embedding.bytes(self.runtime.workers())?)?;
-        model.embedding.run(&self.context, &|index| residue(input, index), mix, memory.embedded, scratch)?;
+        let scratch = arena.take(embedding.bytes(self.runtime.workers())?)?;
+        embedding.run(&self.context, &|index| residue(input, index), mix, memory.embedded, scratch)?;
         Ok(())
     }
 
     /// The trunk, from the embedded sequence and the pass before.
+    #[inline(never)]
     fn trunk(&self, index: usize, memory: &mut Memory<Arena>, hook: &mut Hook) -> Result<(), RunError> {
         let Self { model, dims, context, .. } = self;
         let shape = &dims.trunk;
         let on = &Setting { context: *context, shape };
         let mut work =
             trunk::memory::Memory::take(&mut Arena::new(memory.shared)?, shape, self.runtime.workers())?;
-        let last = self.last()?;
-        let previous = (index > 0).then_some(last);
         for (cb, atoms) in memory.cbs.iter_mut().zip(&*memory.atoms) {
             *cb = distances::virtual_cb([atoms[0], atoms[1], atoms[2]]);
         }
-        let (mut s, mut z) = (self.sequence(&model.sequence_start), self.pair(&model.pair_start));
-        let before = previous.as_ref().map(|[sequence, _]| sequence);
-        model.recycling.sequence(on, before, &s, (memory.embedded, memory.sequence), work.scratch)?;
-        let before = previous.as_ref().map(|[_, pair]| pair);
+        let mut stored = self.stored(0)?;
         let geometry = Geometry { cbs: memory.cbs, residue_index: self.input.residue_index };
-        model.recycling.pair(on, (before, &z), &geometry, memory.pair, work.scratch)?;
+        let representations = Representations {
+            embedded: memory.embedded,
+            sequence: &mut *memory.sequence,
+            pair: &mut *memory.pair,
+        };
+        self.recycle(on, index > 0, &stored, &geometry, representations, work.scratch)?;
         for number in 0..model.config.blocks {
-            let block = Block::load(&model.file, &model.config, number)?;
-            block.run(on, [&s, &z], [&mut *memory.sequence, &mut *memory.pair], &mut work)?;
-            (s, z) = (self.sequence(&block.sequence), self.pair(&block.pair[PAIR_SITES - 1]));
+            let codes = [&mut *memory.sequence, &mut *memory.pair];
+            model.block(number).run(on, &mut stored, codes, &mut work)?;
             tell(hook, Step::Block { pass: index, block: number })?;
         }
         Ok(())
     }
 
+    /// What a pass starts from, stored as `stored` says: the embedded sequence and, if there was one, the pass before.
+    #[inline(never)]
+    fn recycle(
+        &self,
+        on: &Setting,
+        again: bool,
+        stored: &Stored,
+        geometry: &Geometry,
+        Representations { embedded, sequence, pair }: Representations,
+        scratch: &mut [u8],
+    ) -> Result<(), RunError> {
+        let recycling = self.model.recycling()?;
+        let before = if again { Some(self.last()?) } else { None };
+        let before = before.as_ref();
+        recycling.sequence(
+            on,
+            before.map(|before| &before.sequence),
+            &stored.sequence,
+            (embedded, sequence),
+            scratch,
+        )?;
+        recycling.pair(on, (before.map(|before| &before.pair), &stored.pair), geometry, pair, scratch)?;
+        Ok(())
+    }
+
     /// Atoms and the structure module's state from the trunk's representations.
+    #[inline(never)]
     fn structure(&self, memory: &mut Memory<Arena>) -> Result<(), RunError> {
         let (residues, backend) = (self.dims.trunk.residues, self.context.backend);
-        let [s, z] = self.last()?;
-        let sequence = Stream { codes: memory.sequence, format: s };
-        let pair = Stream { codes: memory.pair, format: z };
+        let Stored { sequence, pair } = self.last()?;
+        let sequence = Stream { codes: memory.sequence, format: sequence };
+        let pair = Stream { codes: memory.pair, format: pair };
         let inputs = structure::Inputs {
             residues,
             residue: &|index| residue(self.input, index),
@@ -250,24 +285,36 @@ impl Pass<'_, '_> {
             pair: &|row, x| pair.decode(backend, row * residues, x),
         };
         let outputs = structure::Outputs { atoms: memory.atoms, state: memory.state };
-        Ok(self.model.structure.run(&inputs, outputs, memory.shared, &self.context)?)
+        Ok(self.model.structure()?.run(&inputs, outputs, memory.shared, &self.context)?)
     }
 
-    /// The confidence heads.
-    fn heads(&self, memory: &mut Memory<Arena>) -> Result<TmScores, RunError> {
+    /// The pLDDT.
+    #[inline(never)]
+    fn plddt(&self, memory: &mut Memory<Arena>) -> Result<(), RunError> {
+        let plddt = memory.plddt.as_chunks_mut().0;
+        Ok(self.model.plddt()?.run(memory.state, plddt, memory.shared, &self.context)?)
+    }
+
+    /// The heads on pairs.
+    #[inline(never)]
+    fn pair_heads(&self, memory: &mut Memory<Arena>) -> Result<TmScores, RunError> {
         let Self { model, context, dims, .. } = self;
         let (residues, request) = (dims.trunk.residues, dims.request);
-        let [_, z] = self.last()?;
-        let plddt = memory.plddt.as_chunks_mut().0;
-        model.plddt.run(memory.state, plddt, memory.shared, context)?;
-        let pair = Stream { codes: memory.pair, format: z };
+        let pair = Stream { codes: memory.pair, format: self.last()?.pair };
         let rows = |row: usize, x: &mut [i32]| pair.decode(context.backend, row * residues, x);
         let pairs = Pairs { residues, rows: &rows };
         if request.distogram {
-            model.distogram.run(&pairs, memory.distogram, memory.shared, context)?;
+            model.distogram()?.run(&pairs, memory.distogram, memory.shared, context)?;
         }
         let errors = request.aligned_error.then_some(&mut *memory.aligned_error);
         let wanted = PairScores { errors, chain_scores: &mut *memory.chain_scores };
-        Ok(model.aligned_error.run(&pairs, Chains(self.input.chains), wanted, memory.shared, context)?)
+        Ok(model.aligned_error()?.run(&pairs, Chains(self.input.chains), wanted, memory.shared, context)?)
     }
+}
+
+/// What a pass starts from, and where it is stored.
+struct Representations<'r> {
+    embedded: &'r [i32],
+    sequence: &'r mut [u8],
+    pair: &'r mut [u8],
 }

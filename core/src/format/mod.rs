@@ -157,8 +157,32 @@ impl<'a> ModelFile<'a> {
         self.required(name)?.values_of(shape)
     }
 
+    /// The elements of the tensor `name.part`. Never inlined, as [`part_list`](Self::part_list) isn't: the joined name and the ways in which it
+    /// may be refused are on the stack for one tensor at a time.
+    #[inline(never)]
+    pub(crate) fn part<T: Element>(
+        &self,
+        name: &str,
+        part: &str,
+        shape: &[usize],
+    ) -> Result<&'a [T], FormatError> {
+        self.values(&join(name, part)?, shape)
+    }
+
+    /// The elements of the tensor `name.part` of one dimension, however long.
+    #[inline(never)]
+    pub(crate) fn part_list<T: Element>(&self, name: &str, part: &str) -> Result<&'a [T], FormatError> {
+        self.list(&join(name, part)?)
+    }
+
+    /// The entries of the tensors `name.*` alone.
+    #[inline(never)]
+    pub(crate) fn parts_of(&self, name: &str) -> Result<Self, FormatError> {
+        Ok(self.under(&join(name, "")?))
+    }
+
     /// As [`values`](Self::values), for a tensor of one dimension, however long.
-    pub(crate) fn list<T: Element>(&self, name: &str) -> Result<&'a [T], FormatError> {
+    fn list<T: Element>(&self, name: &str) -> Result<&'a [T], FormatError> {
         let tensor = self.required(name)?;
         let length = tensor.shape().first().map_or(0, |&length| length as usize);
         tensor.values_of(&[length])

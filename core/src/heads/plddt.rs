@@ -44,11 +44,9 @@ impl<'a> Plddt<'a> {
     /// # Errors
     /// A tensor is missing or can't be used.
     pub fn load(file: &ModelFile<'a>, width: usize, epsilon: u64) -> Result<Self, FormatError> {
-        Ok(Self {
-            norm: Norm::load(file, "fold.heads.plddt.norm", width)?,
-            linear: Linear::load(file, "fold.heads.plddt.linear", width, OUTPUTS)?,
-            epsilon,
-        })
+        let norm = Norm::load(file, "fold.heads.plddt.norm", width)?;
+        let linear = Linear::load(file, "fold.heads.plddt.linear", width, OUTPUTS)?;
+        Ok(Self { norm, linear, epsilon })
     }
 
     /// Bytes of working memory.

@@ -37,12 +37,10 @@ impl<'a> FeedForward<'a> {
         [width, hidden]: [usize; 2],
         activation: Activation,
     ) -> Result<Self, FormatError> {
-        Ok(Self {
-            norm: Norm::load(file, &join(name, "norm")?, width)?,
-            activation,
-            up: Linear::load(file, &join(name, "up")?, width, hidden)?,
-            down: Linear::load(file, &join(name, "down")?, hidden, width)?,
-        })
+        let norm = Norm::load(file, &join(name, "norm")?, width)?;
+        let up = Linear::load(file, &join(name, "up")?, width, hidden)?;
+        let down = Linear::load(file, &join(name, "down")?, hidden, width)?;
+        Ok(Self { norm, activation, up, down })
     }
 
     /// Adds the network's outputs for the rows of `stream`, `[rows, width]` in the stream's units, to them, and stores the sums as `epilogue`

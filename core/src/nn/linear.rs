@@ -1,7 +1,7 @@
 //! Linear layers on their way from a model file to a product.
 
 use crate::fixed::TokenScale;
-use crate::format::{FormatError, ModelFile, join};
+use crate::format::{FormatError, ModelFile};
 use crate::kernels::Backend;
 use crate::kernels::linear::{Epilogue, GROUP, Linear, PANEL, panel_groups};
 use crate::kernels::rows::Rows;
@@ -17,14 +17,14 @@ impl<'a> Linear<'a> {
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, FormatError> {
-        let file = file.under(&join(name, "")?);
-        let outliers: &[u16] = file.list(&join(name, "outliers")?)?;
-        let bias = file.i32s(&join(name, "bias")?, &[outputs])?;
-        let mantissa = file.u16s(&join(name, "mantissa")?, &[outputs])?;
-        let shift = file.i8s(&join(name, "shift")?, &[outputs])?;
-        let row_sum = file.i32s(&join(name, "rowsum")?, &[outputs])?;
+        let file = file.parts_of(name)?;
+        let outliers: &[u16] = file.part_list(name, "outliers")?;
+        let bias = file.part(name, "bias", &[outputs])?;
+        let mantissa = file.part(name, "mantissa", &[outputs])?;
+        let shift = file.part(name, "shift", &[outputs])?;
+        let row_sum = file.part(name, "rowsum", &[outputs])?;
         let shape = [outputs.div_ceil(PANEL), panel_groups(inputs, outliers.len()), PANEL, GROUP];
-        let weight = file.i8s(&join(name, "weight")?, &shape)?;
+        let weight = file.part(name, "weight", &shape)?;
         Self::from_parts(weight, bias, mantissa, shift, row_sum, outliers, inputs)
             .map_err(|what| FormatError::bad_value(name, what))
     }

@@ -1,6 +1,6 @@
 //! LayerNorm.
 
-use crate::format::{FormatError, ModelFile, join};
+use crate::format::{FormatError, ModelFile};
 use crate::kernels::Backend;
 use crate::kernels::rows::Rows;
 
@@ -16,10 +16,9 @@ pub struct Norm<'a> {
 impl<'a> Norm<'a> {
     /// Reads `{name}.gain` and `{name}.bias` of `channels` channels.
     pub(crate) fn load(file: &ModelFile<'a>, name: &str, channels: usize) -> Result<Self, FormatError> {
-        Ok(Self {
-            gain: file.i32s(&join(name, "gain")?, &[channels])?,
-            bias: file.i32s(&join(name, "bias")?, &[channels])?,
-        })
+        let gain = file.part(name, "gain", &[channels])?;
+        let bias = file.part(name, "bias", &[channels])?;
+        Ok(Self { gain, bias })
     }
 
     /// LayerNorm of as many rows as `x` and `y` hold: `x` in any unit, `epsilon` in its squares, `y` in activation units.

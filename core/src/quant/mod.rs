@@ -123,7 +123,7 @@ impl<'a> Site<'a> {
     /// Reads `{name}` and `{name}.exponent` for a stream of `channels` channels.
     pub fn load(file: &ModelFile<'a>, name: &str, channels: usize) -> Result<Self, FormatError> {
         let record = file.i32s(name, &[Codec::RECORD_LEN])?;
-        let exponents = file.u8s(&crate::format::join(name, "exponent")?, &[channels])?;
+        let exponents = file.part::<u8>(name, "exponent", &[channels])?;
         let largest = exponents.iter().copied().max().unwrap_or(0);
         let mut fields = [0; Codec::RECORD_LEN];
         fields.iter_mut().zip(record).for_each(|(field, &value)| *field = value);

@@ -33,13 +33,16 @@ impl<'a> AngleResnet<'a> {
         let linear = |part: &str, inputs: usize, outputs: usize| {
             Linear::load(file, &join("fold.structure.angle_resnet", part)?, inputs, outputs)
         };
+        let input = linear("input", width, resnet_width)?;
+        let initial = linear("initial", width, resnet_width)?;
+        let output = linear("output", resnet_width, 2 * TORSIONS)?;
         let loaded = Self {
             file: *file,
             blocks: config.resnet_blocks,
             epsilon: config.epsilon,
-            input: linear("input", width, resnet_width)?,
-            initial: linear("initial", width, resnet_width)?,
-            output: linear("output", resnet_width, 2 * TORSIONS)?,
+            input,
+            initial,
+            output,
         };
         loaded.check()?;
         Ok(loaded)
@@ -58,7 +61,9 @@ impl<'a> AngleResnet<'a> {
         let width = self.output.inputs();
         let name = numbered("fold.structure.angle_resnet.", index, "")?;
         let part = |part: &str| Linear::load(&self.file, &join(&name, part)?, width, width);
-        Ok([part("first")?, part("second")?])
+        let first = part("first")?;
+        let second = part("second")?;
+        Ok([first, second])
     }
 
     /// (sine, cosine) of `rows` residues' torsions, Q1.30: omega, phi, psi, chi1 to chi4. `sequence` and `initial` are the rows of the two

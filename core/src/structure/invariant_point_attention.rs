@@ -51,11 +51,13 @@ impl<'a> InvariantPointAttention<'a> {
             return Err(FormatError::bad_value(weights_name, what));
         }
         let projections = "fold.structure.attention.projections";
+        let projections = Linear::load(file, projections, width, config.projections())?;
+        let pair_bias = Linear::load(file, "fold.structure.attention.pair_bias", pair_width, heads)?;
         let loaded = Self {
             file: *file,
             config: *config,
-            projections: Linear::load(file, projections, width, config.projections())?,
-            pair_bias: Linear::load(file, "fold.structure.attention.pair_bias", pair_width, heads)?,
+            projections,
+            pair_bias,
             scores: Scores { scalar_weight: config.scalar_weight, point_weights },
         };
         loaded.check()?;

@@ -39,7 +39,10 @@ impl<'a> Transition<'a> {
         let width = self.norm.gain.len();
         let name = numbered("fold.structure.transition.", index, "")?;
         let part = |part: &str| Linear::load(&self.file, &join(&name, part)?, width, width);
-        Ok([part("first")?, part("second")?, part("third")?])
+        let first = part("first")?;
+        let second = part("second")?;
+        let third = part("third")?;
+        Ok([first, second, third])
     }
 
     /// Replaces the rows of `x`, `[rows, width]`, activation units. `a` and `b` hold as many values each.

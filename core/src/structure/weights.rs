@@ -47,20 +47,31 @@ impl<'a> StructureModule<'a> {
     ) -> Result<Self, FormatError> {
         let file = &file.under("fold.structure.");
         let Config { width, pair_width, .. } = *config;
+        let sequence_input =
+            Linear::load(file, "fold.structure.sequence_input", trunk.sequence_width, width)?;
+        let sequence_norm = Norm::load(file, "fold.structure.sequence_norm", width)?;
+        let pair_input = Linear::load(file, "fold.structure.pair_input", trunk.pair_width, pair_width)?;
+        let pair_norm = Norm::load(file, "fold.structure.pair_norm", pair_width)?;
+        let initial = Linear::load(file, "fold.structure.initial", width, width)?;
+        let attention = InvariantPointAttention::load(file, config)?;
+        let attention_norm = Norm::load(file, "fold.structure.attention_norm", width)?;
+        let transition = Transition::load(file, config)?;
+        let backbone_update = BackboneUpdate::load(file, config)?;
+        let angle_resnet = AngleResnet::load(file, config)?;
         Ok(Self {
             config: *config,
             trunk: *trunk,
             epsilon,
-            sequence_input: Linear::load(file, "fold.structure.sequence_input", trunk.sequence_width, width)?,
-            sequence_norm: Norm::load(file, "fold.structure.sequence_norm", width)?,
-            pair_input: Linear::load(file, "fold.structure.pair_input", trunk.pair_width, pair_width)?,
-            pair_norm: Norm::load(file, "fold.structure.pair_norm", pair_width)?,
-            initial: Linear::load(file, "fold.structure.initial", width, width)?,
-            attention: InvariantPointAttention::load(file, config)?,
-            attention_norm: Norm::load(file, "fold.structure.attention_norm", width)?,
-            transition: Transition::load(file, config)?,
-            backbone_update: BackboneUpdate::load(file, config)?,
-            angle_resnet: AngleResnet::load(file, config)?,
+            sequence_input,
+            sequence_norm,
+            pair_input,
+            pair_norm,
+            initial,
+            attention,
+            attention_norm,
+            transition,
+            backbone_update,
+            angle_resnet,
         })
     }
 

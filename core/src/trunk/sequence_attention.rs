@@ -11,12 +11,12 @@ use crate::kernels::linear::{Epilogue, Linear, PANEL};
 use crate::kernels::rows::Rows;
 use crate::nn::Norm;
 use crate::nn::attention::{Keys, Queries, Record};
-use crate::nn::feed_forward::{Activation, FeedForward};
+use crate::nn::feed_forward::FeedForward;
 use crate::nn::stream::{Formats, Stream};
 
-/// The weights on the sequence representation.
+/// The weights of the attention.
 #[derive(Clone, Copy, Debug)]
-pub struct SequenceAttention<'a> {
+pub struct AttentionWeights<'a> {
     pair_norm: Norm<'a>,
     /// Pair width to heads.
     pair_bias: Linear<'a>,
@@ -25,10 +25,9 @@ pub struct SequenceAttention<'a> {
     projections: Linear<'a>,
     /// `width` to `width`, sequence units.
     output: Linear<'a>,
-    transition: FeedForward<'a>,
 }
 
-impl<'a> SequenceAttention<'a> {
+impl<'a> AttentionWeights<'a> {
     /// Reads the tensors of the block `name`, for `heads` heads and representations of so many channels.
     pub fn load(
         file: &ModelFile<'a>,
@@ -37,18 +36,26 @@ impl<'a> SequenceAttention<'a> {
         width: usize,
         pair_width: usize,
     ) -> Result<Self, FormatError> {
-        let attention = join(name, "sequence_attention")?;
-        let transition = join(name, "sequence_transition")?;
-        Ok(Self {
-            pair_norm: Norm::load(file, &join(name, "pair_bias.norm")?, pair_width)?,
-            pair_bias: Linear::load(file, &join(name, "pair_bias.linear")?, pair_width, heads)?,
-            norm: Norm::load(file, &join(&attention, "norm")?, width)?,
-            projections: Linear::load(file, &join(&attention, "projections")?, width, 4 * width)?,
-            output: Linear::load(file, &join(&attention, "output")?, width, width)?,
-            transition: FeedForward::load(file, &transition, [width, 4 * width], Activation::Relu)?,
-        })
+        let pair_norm = Norm::load(file, &join(name, "pair_bias.norm")?, pair_width)?;
+        let pair_bias = Linear::load(file, &join(name, "pair_bias.linear")?, pair_width, heads)?;
+        let norm = Norm::load(file, &join(name, "sequence_attention.norm")?, width)?;
+        let projections = join(name, "sequence_attention.projections")?;
+        let projections = Linear::load(file, &projections, width, 4 * width)?;
+        let output = Linear::load(file, &join(name, "sequence_attention.output")?, width, width)?;
+        Ok(Self { pair_norm, pair_bias, norm, projections, output })
     }
+}
 
+/// All weights on the sequence representation.
+#[derive(Clone, Copy, Debug)]
+pub struct SequenceAttention<'a> {
+    /// The attention's.
+    pub weights: AttentionWeights<'a>,
+    /// `width` to `4 * width` and back.
+    pub transition: FeedForward<'a>,
+}
+
+impl SequenceAttention<'_> {
     /// Updates the sequence representation. The pair representation is read as it enters the block.
     ///
     /// # Errors
@@ -63,7 +70,7 @@ impl<'a> SequenceAttention<'a> {
     ) -> Result<(), ArenaError> {
         let Setting { context, shape } = *on;
         let Memory { pair_records, records, scales, scratch, .. } = memory;
-        let weights = BiasWeights { norm: &self.pair_norm, linear: &self.pair_bias };
+        let weights = BiasWeights { norm: &self.weights.pair_norm, linear: &self.weights.pair_bias };
         let bias = pair_bias::Shape::of_sequence(shape);
         let biases = weights.run(on, bias, pair, pair_records, scratch)?;
         let attention = shape.sequence_attention();
@@ -99,8 +106,8 @@ impl<'a> SequenceAttention<'a> {
         let SequenceScratch { stream, mut tile, outputs, .. } = scratch;
         let stream = &mut stream[..rows * width];
         sequence.decode(backend, panel * PANEL, stream);
-        tile.make_norm(backend, &self.norm, epsilon, stream);
-        tile.apply_made(backend, &self.projections, rows, Epilogue::Store, outputs);
+        tile.make_norm(backend, &self.weights.norm, epsilon, stream);
+        tile.apply_made(backend, &self.weights.projections, rows, Epilogue::Store, outputs);
         record.store(backend, &shape.sequence_attention(), 0, &outputs[..rows * 4 * width]);
     }
 
@@ -122,7 +129,7 @@ impl<'a> SequenceAttention<'a> {
         let queries = Queries { record: panel, from: 0, count: rows };
         keys.attend(backend, queries, Some(biases.of(panel * PANEL)), &mut attention, attended, |_| ())?;
         formats.before.decode(backend, codes, stream);
-        tile.apply(backend, &self.output, rows, Rows::new(attended, width), Epilogue::Add, stream);
+        tile.apply(backend, &self.weights.output, rows, Rows::new(attended, width), Epilogue::Add, stream);
         let stored = formats.after.epilogue(codes);
         self.transition.add(backend, epsilon, stream, &mut tile, outputs, stored);
         Ok(())

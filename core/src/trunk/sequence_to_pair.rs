@@ -30,11 +30,10 @@ impl<'a> SequenceToPair<'a> {
         pair_width: usize,
     ) -> Result<Self, FormatError> {
         let name = join(name, "sequence_to_pair")?;
-        Ok(Self {
-            norm: Norm::load(file, &join(&name, "norm")?, width)?,
-            projection: Linear::load(file, &join(&name, "projection")?, width, pair_width)?,
-            output: Linear::load(file, &join(&name, "output")?, pair_width, pair_width)?,
-        })
+        let norm = Norm::load(file, &join(&name, "norm")?, width)?;
+        let projection = Linear::load(file, &join(&name, "projection")?, width, pair_width)?;
+        let output = Linear::load(file, &join(&name, "output")?, pair_width, pair_width)?;
+        Ok(Self { norm, projection, output })
     }
 
     /// Adds to the pair representation.

@@ -182,14 +182,12 @@ impl<'a> TriangleMultiplication<'a> {
         width: usize,
     ) -> Result<Self, FormatError> {
         let linear = |part, outputs| Linear::load(file, &join(name, part)?, width, outputs);
-        let loaded = Self {
-            direction,
-            norm_in: Norm::load(file, &join(name, "norm_in")?, width)?,
-            projections: linear("projections", 4 * width)?,
-            gate: linear("gate", width)?,
-            norm_out: Norm::load(file, &join(name, "norm_out")?, width)?,
-            output: linear("output", width)?,
-        };
+        let norm_in = Norm::load(file, &join(name, "norm_in")?, width)?;
+        let projections = linear("projections", 4 * width)?;
+        let gate = linear("gate", width)?;
+        let norm_out = Norm::load(file, &join(name, "norm_out")?, width)?;
+        let output = linear("output", width)?;
+        let loaded = Self { direction, norm_in, projections, gate, norm_out, output };
         if loaded.gate.outliers() != loaded.projections.outliers() {
             return Err(FormatError::bad_value(name, "gate and projections have other outliers"));
         }

@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 use core::fmt;
+use core::hint::black_box;
 
 use foldpoint_core::alphabet;
 use foldpoint_core::esm::{LanguageModel, Request, RunError};
@@ -60,6 +61,17 @@ pub enum Error {
     /// The sequence can't be folded.
     #[error(transparent)]
     Fold(#[from] esmfold::RunError),
+    /// What follows would overrun the stack.
+    #[error("the stack has {given} bytes, and the program takes up to {needed}")]
+    SmallStack {
+        /// Bytes that are needed.
+        needed: usize,
+        /// Bytes that the memory map has.
+        given: usize,
+    },
+    /// No [`Part`] has the name that was given.
+    #[error("no part is called so")]
+    NoPart,
 }
 
 /// Bytes of the model file.
@@ -67,32 +79,99 @@ pub fn model() -> &'static [u8] {
     MODEL
 }
 
+/// One entry point of core, with all that has to come before it: what it takes of the stack is measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Nothing but the program's own frames.
+    Nothing,
+    /// `LanguageModel::load`
+    LanguageModel,
+    /// `LanguageModel::run` for contacts.
+    Contacts,
+    /// `LanguageModel::run` for logits.
+    Logits,
+    /// `FoldingModel::load`
+    FoldingModel,
+    /// `FoldingModel::run`, two passes.
+    Fold,
+}
+
+impl Part {
+    /// The part that is called this, if there is one.
+    pub fn by_name(name: &str) -> Option<Self> {
+        match name {
+            "nothing" => Some(Self::Nothing),
+            "language-model" => Some(Self::LanguageModel),
+            "contacts" => Some(Self::Contacts),
+            "logits" => Some(Self::Logits),
+            "folding-model" => Some(Self::FoldingModel),
+            "fold" => Some(Self::Fold),
+            _ => None,
+        }
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// [`Error`], if the model file or the memory isn't what this example was built with.
+    pub fn run(self, arena: &mut Arena, isa: Isa) -> Result<(), Error> {
+        match self {
+            Self::Nothing => {}
+            Self::LanguageModel => load_language_model()?,
+            Self::Contacts => {
+                language_model(&Request::default().contacts(true), arena, isa)?;
+            }
+            Self::Logits => {
+                language_model(&Request::default().logits(true), arena, isa)?;
+            }
+            Self::FoldingModel => load_folding_model()?,
+            Self::Fold => {
+                fold(arena, isa)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Runs the model over the sequence.
 ///
 /// # Errors
 /// [`Error`], if the model file or the memory isn't what this example was built with.
 pub fn run(arena: &mut Arena, isa: Isa) -> Result<Checksums, Error> {
-    let file = ModelFile::parse(model())?;
-    file.verify()?;
-    let model = FoldingModel::load(&file)?;
-    let (contacts, logits) = predict(model.language_model(), arena, isa)?;
-    let (atoms, plddt) = fold(&model, arena, isa)?;
+    ModelFile::parse(model())?.verify()?;
+    let (contacts, logits) = language_model(&Request::default().contacts(true).logits(true), arena, isa)?;
+    let (atoms, plddt) = fold(arena, isa)?;
     #[cfg(feature = "float-canary")]
     canary::add_floats();
     Ok(Checksums { contacts, logits, atoms, plddt })
 }
 
-/// Contact map and logits.
-fn predict(model: &LanguageModel, arena: &mut Arena, isa: Isa) -> Result<(u32, u32), RunError> {
-    let request = Request::default().contacts(true).logits(true);
-    let outputs = model.run(&tokens(), &request, &mut arena.0, &Runtime::new(isa, &Serial))?;
+#[inline(never)]
+fn load_language_model() -> Result<(), FormatError> {
+    black_box(&LanguageModel::load(&ModelFile::parse(model())?)?);
+    Ok(())
+}
+
+#[inline(never)]
+fn load_folding_model() -> Result<(), FormatError> {
+    black_box(&FoldingModel::load(&ModelFile::parse(model())?)?);
+    Ok(())
+}
+
+/// Contact map and logits. Never inlined, so that it and [`fold`] are not on the stack at the same time.
+#[inline(never)]
+fn language_model(request: &Request, arena: &mut Arena, isa: Isa) -> Result<(u32, u32), Error> {
+    let model = LanguageModel::load(&ModelFile::parse(model())?)?;
+    let outputs = model.run(&tokens(), request, &mut arena.0, &Runtime::new(isa, &Serial))?;
     let contacts = bytemuck::cast_slice(outputs.contacts.unwrap_or_default());
     let logits = bytemuck::cast_slice(outputs.logits.unwrap_or_default());
     Ok((checksum(contacts), checksum(logits)))
 }
 
 /// Atoms and their pLDDT, after two passes.
-fn fold(model: &FoldingModel, arena: &mut Arena, isa: Isa) -> Result<(u32, u32), esmfold::RunError> {
+#[inline(never)]
+fn fold(arena: &mut Arena, isa: Isa) -> Result<(u32, u32), Error> {
+    let model = FoldingModel::load(&ModelFile::parse(model())?)?;
     let mut residue_index = [0; SEQUENCE.len()];
     residue_index.iter_mut().zip(0..).for_each(|(number, place)| *number = place);
     let chains = [0; SEQUENCE.len()];

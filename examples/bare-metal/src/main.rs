@@ -8,6 +8,17 @@ use static_cell::ConstStaticCell;
 
 static ARENA: ConstStaticCell<Arena> = ConstStaticCell::new(EMPTY);
 
+/// Bytes of stack that the program takes at most, rounded up; `scripts/check-stack` holds it.
+#[cfg(target_os = "none")]
+const STACK_NEEDED: usize = 11264;
+
+/// Bytes of stack that `build.rs` gave it.
+#[cfg(target_os = "none")]
+const STACK_BYTES: usize = match usize::from_str_radix(env!("STACK_BYTES"), 10) {
+    Ok(bytes) => bytes,
+    Err(_) => 0,
+};
+
 /// Runs every backend that this machine has; all give the same.
 fn run_all(print: impl Fn(&str, Checksums)) -> Result<(), Error> {
     let arena = ARENA.take();
@@ -19,13 +30,24 @@ fn run_all(print: impl Fn(&str, Checksums)) -> Result<(), Error> {
 
 #[cfg(target_os = "none")]
 mod board {
+    use super::{ARENA, STACK_BYTES, STACK_NEEDED};
+    use foldpoint_bare_metal::{Error, Part};
+    use foldpoint_core::Isa;
+    use semihosting::experimental::env;
     use semihosting::process::ExitCode;
     use semihosting::{eprintln, println};
 
     #[cfg_attr(target_arch = "arm", cortex_m_rt::entry)]
     #[cfg_attr(target_arch = "riscv32", riscv_rt::entry)]
     fn start() -> ! {
-        let code = match super::run_all(|isa, checksums| println!("{isa}: {checksums}")) {
+        // Whatever can't be read is no part.
+        let args = env::args::<64>();
+        let part = args.as_ref().ok().and_then(|mut args| args.nth(1)?.ok()).map(Part::by_name);
+        let done = match part {
+            None => all(),
+            Some(part) => one(part),
+        };
+        let code = match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{error}");
@@ -33,6 +55,24 @@ mod board {
             }
         };
         code.exit_process()
+    }
+
+    /// The program.
+    #[inline(never)]
+    fn all() -> Result<(), Error> {
+        if STACK_BYTES < STACK_NEEDED {
+            return Err(Error::SmallStack { needed: STACK_NEEDED, given: STACK_BYTES });
+        }
+        super::run_all(|isa, checksums| println!("{isa}: {checksums}"))
+    }
+
+    /// One part alone, for `scripts/check-stack`, on whatever stack there is.
+    #[inline(never)]
+    fn one(part: Option<Part>) -> Result<(), Error> {
+        let part = part.ok_or(Error::NoPart)?;
+        part.run(ARENA.take(), Isa::best())?;
+        println!("{part:?}: done");
+        Ok(())
     }
 }
 
