@@ -78,7 +78,7 @@ impl<'a> FoldingModel<'a> {
     fn check_rest(&self) -> Result<(), FormatError> {
         self.embedding()?;
         self.recycling()?;
-        self.structure()?;
+        self.structure().check()?;
         self.plddt()?;
         self.aligned_error()?;
         self.distogram()?;
@@ -117,11 +117,10 @@ impl<'a> FoldingModel<'a> {
     }
 
     /// The structure module.
-    #[inline(never)]
-    pub(super) fn structure(&self) -> Result<StructureModule<'a>, FormatError> {
+    pub(super) fn structure(&self) -> StructureModule<'a> {
         let Config { sequence_width, sequence_frac, pair_width, pair_frac, .. } = self.config;
         let representations = Representations { sequence_width, sequence_frac, pair_width, pair_frac };
-        StructureModule::load(
+        StructureModule::open(
             &self.file,
             &self.config.structure,
             &representations,

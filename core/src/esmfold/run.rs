@@ -64,7 +64,7 @@ impl<'a> FoldingModel<'a> {
         let embedding = self.embedding()?.bytes(workers)?;
         let mix = bytes_of(|counter| counter.take::<i32>(dims.mix_len()))?;
         let trunk = bytes_of(|counter| trunk::memory::Memory::take(counter, &dims.trunk, workers))?;
-        let structure = self.structure()?.bytes(residues, workers)?;
+        let structure = self.structure().bytes(residues, workers)?;
         let plddt = self.plddt()?.bytes(workers)?;
         let errors = request.aligned_error;
         let errors = self.aligned_error()?.bytes(residues, workers, errors, request.chain_scores)?;
@@ -285,7 +285,7 @@ impl Pass<'_, '_> {
             pair: &|row, x| pair.decode(backend, row * residues, x),
         };
         let outputs = structure::Outputs { atoms: memory.atoms, state: memory.state };
-        Ok(self.model.structure()?.run(&inputs, outputs, memory.shared, &self.context)?)
+        Ok(self.model.structure().run(&inputs, outputs, memory.shared, &self.context)?)
     }
 
     /// The pLDDT.

@@ -27,7 +27,7 @@ pub struct AngleResnet<'a> {
 }
 
 impl<'a> AngleResnet<'a> {
-    /// Reads `fold.structure.angle_resnet`, and checks every block.
+    /// Reads `fold.structure.angle_resnet` but the blocks, which are for [`check`](Self::check).
     pub fn load(file: &ModelFile<'a>, config: &Config) -> Result<Self, FormatError> {
         let Config { width, resnet_width, .. } = *config;
         let linear = |part: &str, inputs: usize, outputs: usize| {
@@ -36,16 +36,14 @@ impl<'a> AngleResnet<'a> {
         let input = linear("input", width, resnet_width)?;
         let initial = linear("initial", width, resnet_width)?;
         let output = linear("output", resnet_width, 2 * TORSIONS)?;
-        let loaded = Self {
+        Ok(Self {
             file: *file,
             blocks: config.resnet_blocks,
             epsilon: config.epsilon,
             input,
             initial,
             output,
-        };
-        loaded.check()?;
-        Ok(loaded)
+        })
     }
 
     /// Whether every block can be used.
@@ -53,24 +51,26 @@ impl<'a> AngleResnet<'a> {
     /// # Errors
     /// That of the first one that can't.
     pub fn check(&self) -> Result<(), FormatError> {
-        (0..self.blocks).try_for_each(|index| self.block(index).map(drop))
+        for index in 0..self.blocks {
+            self.linear(index, "first")?;
+            self.linear(index, "second")?;
+        }
+        Ok(())
     }
 
-    /// The two Linears of a block, `resnet_width` to `resnet_width` each.
-    fn block(&self, index: usize) -> Result<[Linear<'a>; 2], FormatError> {
+    /// A Linear of a block, `resnet_width` to `resnet_width`.
+    #[inline(never)]
+    fn linear(&self, index: usize, part: &str) -> Result<Linear<'a>, FormatError> {
         let width = self.output.inputs();
         let name = numbered("fold.structure.angle_resnet.", index, "")?;
-        let part = |part: &str| Linear::load(&self.file, &join(&name, part)?, width, width);
-        let first = part("first")?;
-        let second = part("second")?;
-        Ok([first, second])
+        Linear::load(&self.file, &join(&name, part)?, width, width)
     }
 
     /// (sine, cosine) of `rows` residues' torsions, Q1.30: omega, phi, psi, chi1 to chi4. `sequence` and `initial` are the rows of the two
     /// representations; the result is in the first of `outputs`, `[rows, 14]`.
     ///
     /// # Errors
-    /// A block can't be used, what [`load`](Self::load) would have said.
+    /// A block can't be used, what [`check`](Self::check) would have said.
     pub fn run<'o>(
         &self,
         backend: &Backend,
@@ -93,8 +93,9 @@ impl<'a> AngleResnet<'a> {
         apply(&self.input, sequence, Epilogue::Store, y);
         apply(&self.initial, initial, Epilogue::Add, y);
         for index in 0..self.blocks {
-            let [first, second] = self.block(index)?;
+            let first = self.linear(index, "first")?;
             apply(&first, Rows::new(y, width), Epilogue::Store, x);
+            let second = self.linear(index, "second")?;
             apply(&second, Rows::new(x, width), Epilogue::Add, y);
         }
         apply(&self.output, Rows::new(y, width), Epilogue::Store, torsions);

@@ -23,10 +23,6 @@ const SCORE_MAX: i64 = 1 << 60;
 pub struct InvariantPointAttention<'a> {
     file: ModelFile<'a>,
     config: Config,
-    /// `width` to queries, keys and values, query points, key and value points.
-    projections: Linear<'a>,
-    /// `pair_width` to heads, units of 2^-16 log2.
-    pair_bias: Linear<'a>,
     scores: Scores<'a>,
 }
 
@@ -40,28 +36,18 @@ pub(super) struct Scores<'a> {
 }
 
 impl<'a> InvariantPointAttention<'a> {
-    /// Reads `fold.structure.attention`, and checks every part of the output Linear.
+    /// Reads `fold.structure.attention` but the parts of the output Linear, which are for [`check`](Self::check), and what is made of every
+    /// residue before.
     pub fn load(file: &ModelFile<'a>, config: &Config) -> Result<Self, FormatError> {
-        let Config { width, heads, pair_width, .. } = *config;
         let weights_name = "fold.structure.attention.point_weights";
-        let point_weights = file.i32s(weights_name, &[heads, 2])?;
+        let point_weights = file.i32s(weights_name, &[config.heads, 2])?;
         let fits = |&[mantissa, shift]: &[i32; 2]| mantissa > 0 && (-64..=127).contains(&shift);
         if !point_weights.as_chunks().0.iter().all(fits) {
             let what = "a mantissa must be positive and its shift -64 to 127";
             return Err(FormatError::bad_value(weights_name, what));
         }
-        let projections = "fold.structure.attention.projections";
-        let projections = Linear::load(file, projections, width, config.projections())?;
-        let pair_bias = Linear::load(file, "fold.structure.attention.pair_bias", pair_width, heads)?;
-        let loaded = Self {
-            file: *file,
-            config: *config,
-            projections,
-            pair_bias,
-            scores: Scores { scalar_weight: config.scalar_weight, point_weights },
-        };
-        loaded.check()?;
-        Ok(loaded)
+        let scores = Scores { scalar_weight: config.scalar_weight, point_weights };
+        Ok(Self { file: *file, config: *config, scores })
     }
 
     /// Whether every part of the output Linear can be used.
@@ -78,21 +64,11 @@ impl<'a> InvariantPointAttention<'a> {
         Linear::load(&self.file, &name, self.config.output_part(part), self.config.width)
     }
 
-    /// From pairs to what they add to the scores.
-    pub const fn pair_bias(&self) -> &Linear<'a> {
-        &self.pair_bias
-    }
-
-    /// From the sequence representation to all that residues attend with.
-    pub const fn projections(&self) -> &Linear<'a> {
-        &self.projections
-    }
-
     /// What the attention of `rows` rows adds to the sequence representation, to `out`, `[rows, width]`. The rows lie in `scratch`, as
     /// [`attend`] left them.
     ///
     /// # Errors
-    /// A part can't be used, what [`load`](Self::load) would have said.
+    /// A part can't be used, what [`check`](Self::check) would have said.
     pub fn output(
         &self,
         backend: &Backend,

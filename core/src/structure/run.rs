@@ -4,7 +4,7 @@ use super::backbone_update::moved;
 use super::invariant_point_attention::{Query, attend};
 use super::memory::{Memory, PairRow, PairRows, PairScratch, ROWS, ResidueScratch, Shape, UPDATE};
 use super::projections::HeadShape;
-use super::weights::StructureModule;
+use super::weights::{StructureModule, UpdateWeights};
 use crate::arena::{Arena, ArenaError};
 use crate::fixed::{ACT_FRAC, Multiplier};
 use crate::format::FormatError;
@@ -98,12 +98,13 @@ impl StructureModule<'_> {
 impl Steps<'_, '_> {
     fn make_pairs(&self, inputs: &Inputs, memory: &mut Memory<Arena>) -> Result<(), RunError> {
         let shape = &self.shape;
+        let weights = self.model.pair_weights()?;
         let Memory { pairs, scratch, .. } = memory;
         self.context.for_each(pairs, shape.pair_row()?, scratch, |index, chunk, mut scratch| {
             let row = PairRow::take(&mut Arena::new(chunk)?, shape)?;
             let scratch = PairScratch::take(&mut scratch, shape)?;
             let decode = |row: &mut [i32]| (inputs.pair)(index, row);
-            self.model.make_pair_row(self.context.backend, shape, &decode, row, scratch);
+            weights.make_row(self.context.backend, shape, &decode, row, scratch);
             Ok(())
         })?;
         Ok(())
@@ -126,7 +127,7 @@ impl Steps<'_, '_> {
         });
         done.or_else(|error| {
             // A worker can't hand out which tensor it could not use: that is looked for once more.
-            self.model.check_layers()?;
+            self.model.check()?;
             Err(error.into())
         })
     }
@@ -134,6 +135,7 @@ impl Steps<'_, '_> {
     /// The sequence representation before the first iteration, and frames that have not moved.
     fn start(&self, inputs: &Inputs, memory: &mut Memory<Arena>) -> Result<(), RunError> {
         let (model, shape, backend) = (self.model, &self.shape, self.context.backend);
+        let weights = model.input_weights()?;
         let (width, len, trunk) = (shape.config.width, shape.state_len(), &shape.trunk);
         let Memory { states, frames, scratch, .. } = memory;
         frames.fill(Frame::IDENTITY.to_array());
@@ -144,9 +146,9 @@ impl Steps<'_, '_> {
                 (inputs.sequence)(first + row, x);
                 x.iter_mut().for_each(|x| *x = to_activation(*x, trunk.sequence_frac));
             });
-            tile.apply_made(backend, &model.sequence_input, rows, Epilogue::Store, x);
-            model.sequence_norm.apply(backend, model.epsilon, &x[..rows * width], y);
-            tile.apply(backend, &model.initial, rows, Rows::new(y, width), Epilogue::Store, x);
+            tile.apply_made(backend, &weights.linear, rows, Epilogue::Store, x);
+            weights.norm.apply(backend, model.epsilon, &x[..rows * width], y);
+            tile.apply(backend, &weights.initial, rows, Rows::new(y, width), Epilogue::Store, x);
             let made = y.chunks_exact(width).zip(x.chunks_exact(width));
             for (state, (initial, sequence)) in shape.states(states).zip(made) {
                 state.initial.copy_from_slice(initial);
@@ -159,7 +161,7 @@ impl Steps<'_, '_> {
     /// Fills the records of all residues.
     fn project(&self, memory: &mut Memory<Arena>) -> Result<(), RunError> {
         let (shape, backend) = (&self.shape, self.context.backend);
-        let linear = self.model.attention.projections();
+        let linear = &self.model.projections()?;
         let heads = HeadShape::new(&shape.config);
         let (len, state_len) = (shape.record_len(), shape.state_len());
         let Memory { states, records, frames, scratch, .. } = memory;
@@ -185,7 +187,8 @@ impl Steps<'_, '_> {
         let Memory { states, records, frames, pairs, scratch } = memory;
         let (records, pairs) = (&**records, PairRows::new(shape, pairs)?);
         let shared = &**frames;
-        let scores = self.model.attention.scores();
+        let weights = self.model.update_weights()?;
+        let scores = weights.attention.scores();
         self.for_rows(states, len, scratch, |first, states, mut scratch| {
             for (row, &frame) in shared[first..].iter().take(states.len() / len).enumerate() {
                 let residue = first + row;
@@ -194,7 +197,7 @@ impl Steps<'_, '_> {
                 let query = Query { records, residue, frame, codes, bias };
                 attend(self.context.backend, shape, scores, &query, row, &mut scratch.attention);
             }
-            Ok(self.update_rows(last, states, scratch)?)
+            Ok(self.update_rows(&weights, last, states, scratch)?)
         })?;
         for (frame, state) in frames.iter_mut().zip(shape.states(states)) {
             *frame = moved(&Frame::from_array(*frame), state.update).to_array();
@@ -205,22 +208,23 @@ impl Steps<'_, '_> {
     /// All that follows attention.
     fn update_rows(
         &self,
+        weights: &UpdateWeights,
         last: bool,
         states: &mut [i32],
         scratch: ResidueScratch<Arena>,
     ) -> Result<(), FormatError> {
-        let (model, shape, backend) = (self.model, &self.shape, self.context.backend);
-        let (len, width, epsilon) = (shape.state_len(), shape.config.width, model.epsilon);
+        let (shape, backend) = (&self.shape, self.context.backend);
+        let (len, width, epsilon) = (shape.state_len(), shape.config.width, self.model.epsilon);
         let rows = states.len() / len;
         let ResidueScratch { mut tile, sequence, outputs: [x, y, z], attention } = scratch;
         let sequence = &mut sequence[..rows * width];
-        model.attention.output(backend, rows, &attention, &mut tile, x)?;
+        weights.attention.output(backend, rows, &attention, &mut tile, x)?;
         for (state, x) in states.chunks_exact(len).zip(x.chunks_exact_mut(width)) {
             add(x, &state[..width]);
         }
-        model.attention_norm.apply(backend, epsilon, &x[..rows * width], sequence);
-        model.transition.run(backend, epsilon, sequence, &mut tile, [&mut *x, &mut *y])?;
-        model.backbone_update.run(backend, rows, sequence, &mut tile, x);
+        weights.attention_norm.apply(backend, epsilon, &x[..rows * width], sequence);
+        weights.transition.run(backend, epsilon, sequence, &mut tile, [&mut *x, &mut *y])?;
+        weights.backbone_update.run(backend, rows, sequence, &mut tile, x);
         let made = sequence.chunks_exact(width).zip(x.chunks_exact(UPDATE));
         for (state, (sequence, update)) in shape.states(states).zip(made) {
             state.sequence.copy_from_slice(sequence);
@@ -229,7 +233,7 @@ impl Steps<'_, '_> {
         if last {
             let initial = Rows { values: &states[width..], width, stride: len };
             let inputs = [Rows::new(sequence, width), initial];
-            let torsions = model.angle_resnet.run(backend, rows, inputs, &mut tile, [x, y, z])?;
+            let torsions = weights.angle_resnet.run(backend, rows, inputs, &mut tile, [x, y, z])?;
             for (state, torsions) in shape.states(states).zip(torsions.chunks_exact(2 * TORSIONS)) {
                 state.torsions.copy_from_slice(torsions);
             }

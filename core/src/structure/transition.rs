@@ -18,12 +18,10 @@ pub struct Transition<'a> {
 }
 
 impl<'a> Transition<'a> {
-    /// Reads `fold.structure.transition`, and checks every layer.
+    /// Reads `fold.structure.transition` but the layers, which are for [`check`](Self::check).
     pub fn load(file: &ModelFile<'a>, config: &Config) -> Result<Self, FormatError> {
         let norm = Norm::load(file, "fold.structure.transition.norm", config.width)?;
-        let loaded = Self { file: *file, layers: config.transition_layers, norm };
-        loaded.check()?;
-        Ok(loaded)
+        Ok(Self { file: *file, layers: config.transition_layers, norm })
     }
 
     /// Whether every layer can be used.
@@ -31,24 +29,26 @@ impl<'a> Transition<'a> {
     /// # Errors
     /// That of the first one that can't.
     pub fn check(&self) -> Result<(), FormatError> {
-        (0..self.layers).try_for_each(|index| self.layer(index).map(drop))
+        for index in 0..self.layers {
+            self.linear(index, "first")?;
+            self.linear(index, "second")?;
+            self.linear(index, "third")?;
+        }
+        Ok(())
     }
 
-    /// The three Linears of a layer, `width` to `width` each.
-    fn layer(&self, index: usize) -> Result<[Linear<'a>; 3], FormatError> {
+    /// A Linear of a layer, `width` to `width`.
+    #[inline(never)]
+    fn linear(&self, index: usize, part: &str) -> Result<Linear<'a>, FormatError> {
         let width = self.norm.gain.len();
         let name = numbered("fold.structure.transition.", index, "")?;
-        let part = |part: &str| Linear::load(&self.file, &join(&name, part)?, width, width);
-        let first = part("first")?;
-        let second = part("second")?;
-        let third = part("third")?;
-        Ok([first, second, third])
+        Linear::load(&self.file, &join(&name, part)?, width, width)
     }
 
     /// Replaces the rows of `x`, `[rows, width]`, activation units. `a` and `b` hold as many values each.
     ///
     /// # Errors
-    /// A layer can't be used, what [`load`](Self::load) would have said.
+    /// A layer can't be used, what [`check`](Self::check) would have said.
     pub fn run(
         &self,
         backend: &Backend,
@@ -61,9 +61,11 @@ impl<'a> Transition<'a> {
         let rows = x.len() / width;
         let (a, b) = (&mut a[..rows * width], &mut b[..rows * width]);
         for index in 0..self.layers {
-            let [first, second, third] = self.layer(index)?;
+            let first = self.linear(index, "first")?;
             tile.apply(backend, &first, rows, Rows::new(x, width), Epilogue::Relu, a);
+            let second = self.linear(index, "second")?;
             tile.apply(backend, &second, rows, Rows::new(a, width), Epilogue::Relu, b);
+            let third = self.linear(index, "third")?;
             tile.apply(backend, &third, rows, Rows::new(b, width), Epilogue::Add, x);
         }
         self.norm.apply(backend, epsilon, x, a);

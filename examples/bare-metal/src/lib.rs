@@ -148,13 +148,17 @@ pub fn run(arena: &mut Arena, isa: Isa) -> Result<Checksums, Error> {
 
 #[inline(never)]
 fn load_language_model() -> Result<(), FormatError> {
-    black_box(&LanguageModel::load(&ModelFile::parse(model())?)?);
+    let file = ModelFile::parse(model())?;
+    let model = LanguageModel::load(&file)?;
+    black_box(&model);
     Ok(())
 }
 
 #[inline(never)]
 fn load_folding_model() -> Result<(), FormatError> {
-    black_box(&FoldingModel::load(&ModelFile::parse(model())?)?);
+    let file = ModelFile::parse(model())?;
+    let model = FoldingModel::load(&file)?;
+    black_box(&model);
     Ok(())
 }
 
