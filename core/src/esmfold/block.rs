@@ -1,12 +1,12 @@
 //! One block of the trunk.
 
 use super::config::Config;
-use super::model::FoldingModel;
 use super::request::RunError;
 use crate::arena::Arena;
-use crate::format::{FormatError, MAX_NAME_BYTES, numbered};
+use crate::format::{FormatError, MAX_NAME_BYTES, ModelFile, numbered};
 use crate::nn::feed_forward::{Activation, FeedForward};
 use crate::nn::stream::{Formats, Stream, StreamFormat};
+use crate::quant::Site;
 use crate::trunk::memory::Memory;
 use crate::trunk::pair_transition;
 use crate::trunk::sequence_attention::{AttentionWeights, SequenceAttention};
@@ -33,8 +33,10 @@ enum Node {
 /// one operation's are gone when the next one's come.
 #[derive(Clone, Copy)]
 pub struct Block<'m, 'a> {
-    /// The model that it is of.
-    pub model: &'m FoldingModel<'a>,
+    /// The model's file.
+    pub file: ModelFile<'a>,
+    /// The model's shape.
+    pub config: &'m Config,
     /// Its number.
     pub index: usize,
 }
@@ -46,6 +48,22 @@ pub struct Stored<'a> {
     pub sequence: StreamFormat<'a>,
     /// One row for each pair of residues.
     pub pair: StreamFormat<'a>,
+}
+
+/// The sequence representation's site number `index`: 0 at the start of a pass, b + 1 after block b.
+#[inline(never)]
+pub fn sequence_site<'a>(
+    file: &ModelFile<'a>,
+    config: &Config,
+    index: usize,
+) -> Result<Site<'a>, FormatError> {
+    Site::load(file, &numbered("fold.residual.sequence.", index, "")?, config.sequence_width)
+}
+
+/// The pair representation's site number `index`: 0 at the start of a pass, 6 b + 1 to 6 b + 6 in block b.
+#[inline(never)]
+pub fn pair_site<'a>(file: &ModelFile<'a>, config: &Config, index: usize) -> Result<Site<'a>, FormatError> {
+    Site::load(file, &numbered("fold.residual.pair.", index, "")?, config.pair_width)
 }
 
 impl<'a> Block<'_, 'a> {
@@ -103,7 +121,7 @@ impl<'a> Block<'_, 'a> {
         memory: &mut Memory<Arena>,
     ) -> Result<(), RunError> {
         let shape = on.shape;
-        let site = self.model.sequence_site(self.index + 1)?;
+        let site = sequence_site(&self.file, self.config, self.index + 1)?;
         let after = StreamFormat { site, code_row: shape.sequence.code_row };
         let pairs = Stream { codes: pair, format: stored.pair };
         let formats = Formats { before: replace(&mut stored.sequence, after), after };
@@ -126,7 +144,7 @@ impl<'a> Block<'_, 'a> {
     /// How the pairs are stored before and after operation `number`, counted from 1.
     #[inline(never)]
     fn next(&self, on: &Setting, number: usize, stored: &mut Stored<'a>) -> Result<Formats<'a>, FormatError> {
-        let site = self.model.pair_site(PAIR_SITES * self.index + number)?;
+        let site = pair_site(&self.file, self.config, PAIR_SITES * self.index + number)?;
         let after = StreamFormat { site, code_row: on.shape.pair.code_row };
         Ok(Formats { before: replace(&mut stored.pair, after), after })
     }
@@ -194,19 +212,19 @@ impl<'a> Block<'_, 'a> {
 
     #[inline(never)]
     fn attention_weights(&self) -> Result<AttentionWeights<'a>, FormatError> {
-        let Config { sequence_width, sequence_heads, pair_width, .. } = *self.config();
-        AttentionWeights::load(&self.model.file, &self.name("")?, sequence_heads, sequence_width, pair_width)
+        let Config { sequence_width, sequence_heads, pair_width, .. } = *self.config;
+        AttentionWeights::load(&self.file, &self.name("")?, sequence_heads, sequence_width, pair_width)
     }
 
     #[inline(never)]
     fn sequence_transition(&self) -> Result<FeedForward<'a>, FormatError> {
-        self.transition(".sequence_transition", self.config().sequence_width)
+        self.transition(".sequence_transition", self.config.sequence_width)
     }
 
     #[inline(never)]
     fn sequence_to_pair(&self) -> Result<SequenceToPair<'a>, FormatError> {
-        let Config { sequence_width, pair_width, .. } = *self.config();
-        SequenceToPair::load(&self.model.file, &self.name("")?, sequence_width, pair_width)
+        let Config { sequence_width, pair_width, .. } = *self.config;
+        SequenceToPair::load(&self.file, &self.name("")?, sequence_width, pair_width)
     }
 
     #[inline(never)]
@@ -215,8 +233,8 @@ impl<'a> Block<'_, 'a> {
             Direction::Outgoing => ".triangle_multiplication_out",
             Direction::Incoming => ".triangle_multiplication_in",
         };
-        let width = self.config().pair_width;
-        TriangleMultiplication::load(&self.model.file, &self.name(part)?, direction, width)
+        let width = self.config.pair_width;
+        TriangleMultiplication::load(&self.file, &self.name(part)?, direction, width)
     }
 
     #[inline(never)]
@@ -225,24 +243,20 @@ impl<'a> Block<'_, 'a> {
             Node::Starting => ".triangle_attention_start",
             Node::Ending => ".triangle_attention_end",
         };
-        let Config { pair_heads, pair_width, .. } = *self.config();
-        TriangleAttention::load(&self.model.file, &self.name(part)?, pair_heads, pair_width)
+        let Config { pair_heads, pair_width, .. } = *self.config;
+        TriangleAttention::load(&self.file, &self.name(part)?, pair_heads, pair_width)
     }
 
     #[inline(never)]
     fn pair_transition(&self) -> Result<FeedForward<'a>, FormatError> {
-        self.transition(".pair_transition", self.config().pair_width)
+        self.transition(".pair_transition", self.config.pair_width)
     }
 
     fn transition(&self, part: &str, width: usize) -> Result<FeedForward<'a>, FormatError> {
-        FeedForward::load(&self.model.file, &self.name(part)?, [width, 4 * width], Activation::Relu)
+        FeedForward::load(&self.file, &self.name(part)?, [width, 4 * width], Activation::Relu)
     }
 
     fn name(&self, part: &str) -> Result<heapless::String<MAX_NAME_BYTES>, FormatError> {
         numbered("fold.trunk.", self.index, part)
-    }
-
-    const fn config(&self) -> &Config {
-        &self.model.config
     }
 }

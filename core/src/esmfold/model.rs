@@ -1,11 +1,11 @@
 //! A folding model over the bytes of a model file.
 
-use super::block::{Block, PAIR_SITES};
+use super::block::{Block, PAIR_SITES, pair_site, sequence_site};
 use super::config::Config;
 use super::embedding::Embedding;
 use super::recycling::Recycling;
 use crate::esm::LanguageModel;
-use crate::format::{FormatError, ModelFile, numbered};
+use crate::format::{FormatError, ModelFile};
 use crate::heads::{AlignedError, Distogram, Plddt};
 use crate::quant::Site;
 use crate::structure::{Representations, StructureModule};
@@ -87,20 +87,17 @@ impl<'a> FoldingModel<'a> {
 
     /// Block `index` of the trunk.
     pub(super) const fn block(&self, index: usize) -> Block<'_, 'a> {
-        Block { model: self, index }
+        Block { file: self.file, config: &self.config, index }
     }
 
-    /// The sequence representation's site number `index`: 0 at the start of a pass, b + 1 after block b.
-    #[inline(never)]
+    /// The sequence representation's site number `index`.
     pub(super) fn sequence_site(&self, index: usize) -> Result<Site<'a>, FormatError> {
-        let name = numbered("fold.residual.sequence.", index, "")?;
-        Site::load(&self.file, &name, self.config.sequence_width)
+        sequence_site(&self.file, &self.config, index)
     }
 
-    /// The pair representation's site number `index`: 0 at the start of a pass, 6 b + 1 to 6 b + 6 in block b.
-    #[inline(never)]
+    /// The pair representation's site number `index`.
     pub(super) fn pair_site(&self, index: usize) -> Result<Site<'a>, FormatError> {
-        Site::load(&self.file, &numbered("fold.residual.pair.", index, "")?, self.config.pair_width)
+        pair_site(&self.file, &self.config, index)
     }
 
     /// What makes a sequence representation of the language model's hidden states.

@@ -58,6 +58,7 @@ impl<'a> StructureModule<'a> {
     ///
     /// # Errors
     /// A tensor is missing or can't be used.
+    #[cfg(feature = "kernels")]
     pub fn load(
         file: &ModelFile<'a>,
         config: &Config,
