@@ -1,6 +1,6 @@
 //! The exponential of attention.
 
-pub use super::tables::EXP2_COEFFICIENTS;
+use super::tables::EXP2_COEFFICIENTS;
 
 /// `2^-t` in units of 1/32767: the attention exponent.
 ///

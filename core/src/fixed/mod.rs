@@ -23,7 +23,7 @@ mod wide;
 pub use cbrt::icbrt;
 pub(crate) use cubic::CubicColumns;
 pub use divide::{Divisor, div_round};
-pub use exp2::{EXP2_COEFFICIENTS, exp2_neg};
+pub use exp2::exp2_neg;
 pub use exp2_fine::exp2_fine;
 pub use gelu::gelu;
 pub(crate) use gelu::{gelu_of_tail, gelu_tail_at};

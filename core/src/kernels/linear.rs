@@ -159,6 +159,7 @@ impl<'a> Linear<'a> {
     }
 
     /// All panels of 16 output channels, each `[groups, 16, 4]`.
+    #[cfg(any(target_arch = "x86_64", feature = "kernels"))]
     pub const fn weight(&self) -> &'a [i8] {
         self.weight
     }

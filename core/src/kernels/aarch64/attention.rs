@@ -2,7 +2,8 @@
 
 use super::mix::{Mix, Weights};
 use super::vector::{Factor, load_i16, load_i32, mulhi, padded, store_i8, store_i16, store_i32};
-use crate::fixed::{EXP2_COEFFICIENTS, Multiplier};
+use crate::fixed::Multiplier;
+use crate::fixed::tables::EXP2_COEFFICIENTS;
 use crate::kernels::attention::{Head, KEYS_MAX, RowLogits, RowTile};
 use crate::kernels::linear::PANEL;
 use crate::kernels::portable::{Codes, Columns, PANELS};

@@ -1,7 +1,7 @@
 //! Scores to weights.
 
 use super::dpwssd;
-use crate::fixed::EXP2_COEFFICIENTS;
+use crate::fixed::tables::EXP2_COEFFICIENTS;
 use crate::kernels::attention::Temperature;
 use crate::kernels::linear::PANEL;
 use crate::kernels::x86::generic::softmax::{KEYS, SoftmaxRows, Weights};

@@ -1,6 +1,6 @@
 //! Scores to weights.
 
-use crate::fixed::EXP2_COEFFICIENTS;
+use crate::fixed::tables::EXP2_COEFFICIENTS;
 use crate::kernels::attention::{RowLogits, Temperature};
 use crate::kernels::x86::generic::softmax::{KEYS, SoftmaxRows, Weights};
 use core::arch::asm;
