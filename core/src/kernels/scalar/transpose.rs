@@ -4,8 +4,8 @@ use super::activation::gate;
 use crate::kernels::rows::Rows;
 use core::slice;
 
-/// Writes the first `count` rows as columns of `out`, whose rows start every `stride` values: `out[c * stride
-/// + r] = rows[r][c]`, where both exist.
+/// Writes the first `count` rows as columns of `out`, whose rows start every `stride` values:
+/// `out[c * stride + r] = rows[r][c]`, where both exist.
 pub fn transpose(rows: Rows, count: usize, out: &mut [i32], stride: usize) {
     transpose_from(rows, 0, count, out, stride);
 }
