@@ -1,5 +1,5 @@
-//! Gives the linker the memory map of the board, QEMU's `virt` for RISC-V, its `mps2-an386` for Cortex-M4, and the program the size of its
-//! stack: `STACK_BYTES`, if that is set.
+//! Gives the linker the memory map of the board, QEMU's `virt` for RISC-V, its `mps2-an386` for Cortex-M4,
+//! and the program the size of its stack: `STACK_BYTES`, if that is set.
 
 use std::env;
 use std::error::Error;

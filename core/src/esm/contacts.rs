@@ -105,8 +105,9 @@ impl Maps<'_> {
             let weight = i64::from(self.head.weight(index).weight);
             let share = div_round((weight * i64::from(map[i])) << SHARE_FRAC, total);
             for (correction, &sum) in corrections[i..].iter_mut().zip(&map[i..]) {
-                // |weight| <= 2^14 and neither row exceeds the total, so that one term is below 2^14 * 2^12 * 2^32; a sum
-                // over so many and such maps that it wraps has no meaning as a logit either.
+                // |weight| <= 2^14 and neither row exceeds the total, so that one term is below
+                // 2^14 * 2^12 * 2^32; a sum over so many and such maps that it wraps has no meaning as a logit
+                // either.
                 *correction = correction.wrapping_add(share * i64::from(sum));
             }
         }

@@ -21,7 +21,8 @@ impl LanguageModel<'_> {
     /// Bytes of working memory for a sequence of `tokens` tokens (`<cls>` and `<eos>` included).
     ///
     /// # Errors
-    /// There are too few or too many tokens, the model has no head for what is requested, or the bytes exceed the address width.
+    /// There are too few or too many tokens, the model has no head for what is requested, or the bytes exceed
+    /// the address width.
     pub fn arena_bytes(
         &self,
         tokens: usize,
@@ -44,10 +45,10 @@ impl LanguageModel<'_> {
 
     /// Runs the model over one sequence.
     ///
-    /// `tokens` are ESM alphabet numbers, `<cls>` first and `<eos>` last ([`Alphabet`](crate::alphabet)), masks allowed, no padding. `arena`
-    /// holds at least [`arena_bytes`](Self::arena_bytes) for the same request and runtime and starts at a multiple of
-    /// [`ALIGN`](crate::ALIGN) ([`Aligned`](crate::Aligned) does); its contents don't matter. The result depends on the model and the
-    /// tokens alone.
+    /// `tokens` are ESM alphabet numbers, `<cls>` first and `<eos>` last ([`Alphabet`](crate::alphabet)),
+    /// masks allowed, no padding. `arena` holds at least [`arena_bytes`](Self::arena_bytes) for the same
+    /// request and runtime and starts at a multiple of [`ALIGN`](crate::ALIGN) ([`Aligned`](crate::Aligned)
+    /// does); its contents don't matter. The result depends on the model and the tokens alone.
     ///
     /// # Errors
     /// Nothing is computed if the tokens, the request or the arena can't be used.
@@ -61,7 +62,8 @@ impl LanguageModel<'_> {
         self.run_with(tokens, request, arena, runtime, &mut |_| ControlFlow::Continue(()))
     }
 
-    /// As [`run`](Self::run); `hook` is told of every finished layer, gets the hidden states that are requested, and can break off the run.
+    /// As [`run`](Self::run); `hook` is told of every finished layer, gets the hidden states that are
+    /// requested, and can break off the run.
     ///
     /// # Errors
     /// As [`run`](Self::run), and [`RunError::Stopped`] if the hook breaks.

@@ -1,5 +1,6 @@
-//! The rest of a layer: attention, its projection, the feed-forward network, and the stream's two additions. If
-//! there are several workers, a block then begins with the next layer at once, so that they meet once a layer.
+//! The rest of a layer: attention, its projection, the feed-forward network, and the stream's two additions.
+//! If there are several workers, a block then begins with the next layer at once, so that they meet once a
+//! layer.
 
 use super::contacts;
 use super::memory::{Dims, Memory, Scratch, State};
@@ -31,7 +32,8 @@ pub struct Step<'s> {
     pub after: &'s StreamFormat<'s>,
 }
 
-/// Updates every block's stream (and contact rows), and fills its queries, keys and values of the layer [`ahead`](Step::ahead).
+/// Updates every block's stream (and contact rows), and fills its queries, keys and values of the layer
+/// [`ahead`](Step::ahead).
 pub fn run(pass: &Pass, step: &Step, memory: &mut Memory<Arena>) -> Result<(), RunError> {
     let (model, dims) = (pass.model, &pass.dims);
     let attention_output = model.attention_output(step.layer)?;

@@ -104,7 +104,8 @@ impl<'a> LanguageModel<'a> {
         Ok(Self { file: *file, config, embedding, rotary, final_norm, contact_head })
     }
 
-    /// Checks what a pass reads where it is used, one after another: all of it at once would need too much of a small stack.
+    /// Checks what a pass reads where it is used, one after another: all of it at once would need too much of
+    /// a small stack.
     #[inline(never)]
     pub(crate) fn check(&self) -> Result<(), FormatError> {
         if self.config.lm_head {
@@ -159,8 +160,8 @@ impl<'a> LanguageModel<'a> {
         FeedForward::load(&file, &name, [self.config.width, self.config.ffn], Activation::Gelu)
     }
 
-    /// How the stream is stored before layer `layer`; after the last one with the number of layers. Between attention and the
-    /// feed-forward network it isn't: both work on the same rows.
+    /// How the stream is stored before layer `layer`; after the last one with the number of layers. Between
+    /// attention and the feed-forward network it isn't: both work on the same rows.
     #[inline(never)]
     pub(super) fn stored(&self, layer: usize) -> Result<Site<'a>, FormatError> {
         Site::load(&self.file, &numbered("lm.residual.", layer, "")?, self.config.width)

@@ -29,8 +29,8 @@ enum Node {
     Ending,
 }
 
-/// A block's operations, whose weights are read where they are used: all at once would be some kilobytes of stack. None is inlined, so that
-/// one operation's are gone when the next one's come.
+/// A block's operations, whose weights are read where they are used: all at once would be some kilobytes of
+/// stack. None is inlined, so that one operation's are gone when the next one's come.
 #[derive(Clone, Copy)]
 pub struct Block<'m, 'a> {
     /// The model's file.
@@ -43,7 +43,7 @@ pub struct Block<'m, 'a> {
 
 /// How both representations are stored at some place, the sequence's and the pairs'.
 #[derive(Clone, Copy, Debug)]
-pub struct Stored<'a> {
+pub struct TrunkFormats<'a> {
     /// One row for each residue.
     pub sequence: StreamFormat<'a>,
     /// One row for each pair of residues.
@@ -67,7 +67,8 @@ pub fn pair_site<'a>(file: &ModelFile<'a>, config: &Config, index: usize) -> Res
 }
 
 impl<'a> Block<'_, 'a> {
-    /// Checks all tensors of the block. Returns the codes of the longest quantized pair that an operation saves.
+    /// Checks all tensors of the block. Returns the codes of the longest quantized pair that an operation
+    /// saves.
     ///
     /// # Errors
     /// That of the first tensor that can't be used.
@@ -108,15 +109,15 @@ impl<'a> Block<'_, 'a> {
         Ok(self.attention(node)?.quantized_pair())
     }
 
-    /// Updates both representations, the sequence's and the pairs', from how they are stored before the block, `stored`, which then says how
-    /// they are stored after it.
+    /// Updates both representations, the sequence's and the pairs', from how they are stored before the
+    /// block, `stored`, which then says how they are stored after it.
     ///
     /// # Errors
     /// The memory is not as the plan says.
     pub fn run(
         &self,
         on: &Setting,
-        stored: &mut Stored<'a>,
+        stored: &mut TrunkFormats<'a>,
         [sequence, pair]: [&mut [u8]; 2],
         memory: &mut Memory<Arena>,
     ) -> Result<(), RunError> {
@@ -143,7 +144,12 @@ impl<'a> Block<'_, 'a> {
 
     /// How the pairs are stored before and after operation `number`, counted from 1.
     #[inline(never)]
-    fn next(&self, on: &Setting, number: usize, stored: &mut Stored<'a>) -> Result<Formats<'a>, FormatError> {
+    fn next(
+        &self,
+        on: &Setting,
+        number: usize,
+        stored: &mut TrunkFormats<'a>,
+    ) -> Result<Formats<'a>, FormatError> {
         let site = pair_site(&self.file, self.config, PAIR_SITES * self.index + number)?;
         let after = StreamFormat { site, code_row: on.shape.pair.code_row };
         Ok(Formats { before: replace(&mut stored.pair, after), after })

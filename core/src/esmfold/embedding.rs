@@ -56,7 +56,8 @@ impl<'a> Embedding<'a> {
         Ok(Self { mix, mix_frac: config.mix_frac, epsilon: config.epsilon_mix, norm, up, down, residue })
     }
 
-    /// Adds a hidden state to `mix`, `[residues, mix_width]` in units of 2^-`mix_frac`. `<cls>` and `<eos>` are passed over.
+    /// Adds a hidden state to `mix`, `[residues, mix_width]` in units of 2^-`mix_frac`. `<cls>` and `<eos>`
+    /// are passed over.
     pub fn add(&self, row: &HiddenRow, mix: &mut [i32]) {
         let width = row.values.len();
         let weight = self.mix.get(row.layer).copied().unwrap_or(0);

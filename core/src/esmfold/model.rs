@@ -28,7 +28,8 @@ impl<'a> FoldingModel<'a> {
         file.tensor(super::CONFIG).is_some()
     }
 
-    /// Finds and checks every tensor of the language model and of the folding part, so that a pass over them can't meet a bad one.
+    /// Finds and checks every tensor of the language model and of the folding part, so that a pass over them
+    /// can't meet a bad one.
     ///
     /// # Errors
     /// A tensor is missing, or is not as a pass needs it.
@@ -48,8 +49,8 @@ impl<'a> FoldingModel<'a> {
         Ok(Self { file: *file, config, language_model, code_bytes: [0; 2], quantized_pair: 0 })
     }
 
-    /// Checks the trunk and finds its longest rows. As in [`check_rest`](Self::check_rest) nothing is kept: a pass reads it again where it is
-    /// used, and a small stack never holds more than one operation.
+    /// Checks the trunk and finds its longest rows. As in [`check_rest`](Self::check_rest) nothing is kept: a
+    /// pass reads it again where it is used, and a small stack never holds more than one operation.
     #[inline(never)]
     fn check_blocks(&mut self) -> Result<(), FormatError> {
         for index in 0..self.config.blocks {

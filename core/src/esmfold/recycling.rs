@@ -59,8 +59,8 @@ impl<'a> Recycling<'a> {
         })
     }
 
-    /// Stores the sequence representation as `next` says: the embedded one and the LayerNorm of the one before, which is stored as `previous`
-    /// says (zeros in the first pass). `scratch` holds two rows.
+    /// Stores the sequence representation as `next` says: the embedded one and the LayerNorm of the one
+    /// before, which is stored as `previous` says (zeros in the first pass). `scratch` holds two rows.
     ///
     /// # Errors
     /// `scratch` does not.
@@ -89,9 +89,10 @@ impl<'a> Recycling<'a> {
         Ok(())
     }
 
-    /// Stores the pair representation as `next` says: the LayerNorm of the one before, which is stored as `previous` says (zeros in the first
-    /// pass), the bin of the distance between the virtual CBs of the structure before (bin 0 in the first pass), and the difference of
-    /// residue numbers. Rows are computed in parallel.
+    /// Stores the pair representation as `next` says: the LayerNorm of the one before, which is stored as
+    /// `previous` says (zeros in the first pass), the bin of the distance between the virtual CBs of the
+    /// structure before (bin 0 in the first pass), and the difference of residue numbers. Rows are computed
+    /// in parallel.
     ///
     /// # Errors
     /// The memory is not as the plan says.

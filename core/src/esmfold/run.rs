@@ -1,6 +1,6 @@
 //! Folding one sequence: the language model, passes through trunk and structure module, the confidence heads.
 
-use super::block::{PAIR_SITES, Stored};
+use super::block::{PAIR_SITES, TrunkFormats};
 use super::distances;
 use super::memory::{Dims, Memory};
 use super::model::FoldingModel;
@@ -76,9 +76,9 @@ impl<'a> FoldingModel<'a> {
 
     /// Folds one sequence.
     ///
-    /// `arena` holds at least [`arena_bytes`](Self::arena_bytes) for the same request and runtime and starts at a multiple of
-    /// [`ALIGN`](crate::ALIGN) ([`Aligned`](crate::Aligned) does); its contents don't matter. The result depends on the model, the input
-    /// and the number of passes alone.
+    /// `arena` holds at least [`arena_bytes`](Self::arena_bytes) for the same request and runtime and starts
+    /// at a multiple of [`ALIGN`](crate::ALIGN) ([`Aligned`](crate::Aligned) does); its contents don't
+    /// matter. The result depends on the model, the input and the number of passes alone.
     ///
     /// # Errors
     /// Nothing is computed if the input, the request or the arena can't be used.
@@ -170,16 +170,16 @@ fn residue(input: &Input, index: usize) -> Residue {
 impl Pass<'_, '_> {
     /// How both representations are stored after `blocks` blocks.
     #[inline(never)]
-    fn stored(&self, blocks: usize) -> Result<Stored<'_>, FormatError> {
+    fn stored(&self, blocks: usize) -> Result<TrunkFormats<'_>, FormatError> {
         let Shape { sequence, pair, .. } = self.dims.trunk;
-        Ok(Stored {
+        Ok(TrunkFormats {
             sequence: StreamFormat { site: self.model.sequence_site(blocks)?, code_row: sequence.code_row },
             pair: StreamFormat { site: self.model.pair_site(PAIR_SITES * blocks)?, code_row: pair.code_row },
         })
     }
 
     /// How both representations are stored after the last block.
-    fn last(&self) -> Result<Stored<'_>, FormatError> {
+    fn last(&self) -> Result<TrunkFormats<'_>, FormatError> {
         self.stored(self.model.config.blocks)
     }
 
@@ -246,13 +246,14 @@ impl Pass<'_, '_> {
         Ok(())
     }
 
-    /// What a pass starts from, stored as `stored` says: the embedded sequence and, if there was one, the pass before.
+    /// What a pass starts from, stored as `stored` says: the embedded sequence and, if there was one, the
+    /// pass before.
     #[inline(never)]
     fn recycle(
         &self,
         on: &Setting,
         again: bool,
-        stored: &Stored,
+        stored: &TrunkFormats,
         geometry: &Geometry,
         Representations { embedded, sequence, pair }: Representations,
         scratch: &mut [u8],
@@ -275,7 +276,7 @@ impl Pass<'_, '_> {
     #[inline(never)]
     fn structure(&self, memory: &mut Memory<Arena>) -> Result<(), RunError> {
         let (residues, backend) = (self.dims.trunk.residues, self.context.backend);
-        let Stored { sequence, pair } = self.last()?;
+        let TrunkFormats { sequence, pair } = self.last()?;
         let sequence = Stream { codes: memory.sequence, format: sequence };
         let pair = Stream { codes: memory.pair, format: pair };
         let inputs = structure::Inputs {

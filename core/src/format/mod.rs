@@ -1,9 +1,9 @@
 //! The model file, read in place.
 //!
-//! A model file is a header, a directory sorted by name, and the tensors' bytes, each tensor at a multiple of 64
-//! bytes; `docs/FORMAT.md` has it byte by byte. [`ModelFile`] is a view over the caller's bytes (a memory map, an
-//! embedded file, flash): it copies nothing, and no bytes, however damaged or hostile, make it panic or read out of
-//! bounds.
+//! A model file is a header, a directory sorted by name, and the tensors' bytes, each tensor at a multiple of
+//! 64 bytes; `docs/FORMAT.md` has it byte by byte. [`ModelFile`] is a view over the caller's bytes (a memory
+//! map, an embedded file, flash): it copies nothing, and no bytes, however damaged or hostile, make it panic
+//! or read out of bounds.
 //!
 //! ```
 //! use foldpoint_core::format::{FormatError, Header, ModelFile, checksum};
@@ -59,8 +59,9 @@ pub struct Tensor<'a> {
 }
 
 impl<'a> ModelFile<'a> {
-    /// Checks magic, version, length, the checksums of header and directory, and every entry's name, order, type,
-    /// size and place. Reads no tensor, so that it is cheap on a mapped file: see [`verify`](Self::verify).
+    /// Checks magic, version, length, the checksums of header and directory, and every entry's name, order,
+    /// type, size and place. Reads no tensor, so that it is cheap on a mapped file: see
+    /// [`verify`](Self::verify).
     ///
     /// `bytes` must be the whole file and nothing else. It need not be aligned; but where it isn't, views of
     /// elements wider than a byte are [`FormatError::Misaligned`].
@@ -88,8 +89,8 @@ impl<'a> ModelFile<'a> {
         Ok(file)
     }
 
-    /// Length in bytes of the model file that begins `bytes`, read from its header alone: for a caller who has a
-    /// whole flash region and must hand [`parse`](Self::parse) the file in it.
+    /// Length in bytes of the model file that begins `bytes`, read from its header alone: for a caller who
+    /// has a whole flash region and must hand [`parse`](Self::parse) the file in it.
     ///
     /// # Errors
     /// Those of a header that can't be read.
@@ -97,8 +98,8 @@ impl<'a> ModelFile<'a> {
         Header::decode(bytes).map(|header| header.file_length)
     }
 
-    /// Reads every tensor and checks its checksum and the padding after it. With [`parse`](Self::parse) this covers
-    /// every byte of the file.
+    /// Reads every tensor and checks its checksum and the padding after it. With [`parse`](Self::parse) this
+    /// covers every byte of the file.
     ///
     /// # Errors
     /// [`FormatError::PayloadChecksum`] or [`FormatError::NonZeroPadding`] for the first bad tensor.
@@ -130,8 +131,8 @@ impl<'a> ModelFile<'a> {
         Tensor::locate(self.bytes, &Entry::decode(self.directory.get(place)?).ok()?)
     }
 
-    /// The tensors whose names begin so. Where many of them are wanted, this finds them among few, which lie together, not each one among
-    /// all: between layers the directory leaves the caches.
+    /// The tensors whose names begin so. Where many of them are wanted, this finds them among few, which lie
+    /// together, not each one among all: between layers the directory leaves the caches.
     pub(crate) fn under(&self, prefix: &str) -> Self {
         let prefix = prefix.as_bytes();
         let start = self.directory.partition_point(|block| directory::stored_name(block) < prefix);
@@ -152,13 +153,14 @@ impl<'a> ModelFile<'a> {
     ///
     /// # Errors
     /// [`MissingTensor`](FormatError::MissingTensor), [`WrongType`](FormatError::WrongType),
-    /// [`WrongShape`](FormatError::WrongShape) or [`Misaligned`](FormatError::Misaligned), each with the name.
+    /// [`WrongShape`](FormatError::WrongShape) or [`Misaligned`](FormatError::Misaligned), each with the
+    /// name.
     pub fn values<T: Element>(&self, name: &str, shape: &[usize]) -> Result<&'a [T], FormatError> {
         self.required(name)?.values_of(shape)
     }
 
-    /// The elements of the tensor `name.part`. Never inlined, as [`part_list`](Self::part_list) isn't: the joined name and the ways in which it
-    /// may be refused are on the stack for one tensor at a time.
+    /// The elements of the tensor `name.part`. Never inlined, as [`part_list`](Self::part_list) isn't: the
+    /// joined name and the ways in which it may be refused are on the stack for one tensor at a time.
     #[inline(never)]
     pub(crate) fn part<T: Element>(
         &self,
@@ -246,7 +248,8 @@ impl<'a> Tensor<'a> {
                 found: self.dtype,
             });
         }
-        // The length is a multiple of the element's size, or parse would have refused it: only the address is left.
+        // The length is a multiple of the element's size, or parse would have refused it: only the address is
+        // left.
         bytemuck::try_cast_slice(self.bytes)
             .map_err(|_| FormatError::Misaligned { tensor: self.name.into(), needed: align_of::<T>() })
     }

@@ -39,7 +39,8 @@ impl<S: Source> Scratch<S> {
 }
 
 impl<'a> Plddt<'a> {
-    /// Reads `fold.heads.plddt`, for a state of `width` channels; `epsilon` is LayerNorm's, in squares of the activation unit.
+    /// Reads `fold.heads.plddt`, for a state of `width` channels; `epsilon` is LayerNorm's, in squares of the
+    /// activation unit.
     ///
     /// # Errors
     /// A tensor is missing or can't be used.
@@ -58,13 +59,15 @@ impl<'a> Plddt<'a> {
         bytes_of(|counter| counter.take::<u8>(scratch.saturating_mul(workers.max(1))))
     }
 
-    /// pLDDT of every atom of every residue in units of 2^-16, 0 to 65535 for 1: `out` is `[residues]` in the `atom37` layout, `state`
-    /// `[residues, width]` in activation units.
+    /// pLDDT of every atom of every residue in units of 2^-16, 0 to 65535 for 1: `out` is `[residues]` in the
+    /// `atom37` layout, `state` `[residues, width]` in activation units.
     ///
-    /// The mean of the bins' centres (k + 0.5) / 50, rounded half up. From the same logits in f64 it differs by at most 0.9 units (1.4e-5).
+    /// The mean of the bins' centres (k + 0.5) / 50, rounded half up. From the same logits in f64 it differs
+    /// by at most 0.9 units (1.4e-5).
     ///
     /// # Errors
-    /// `memory` is misaligned or smaller than [`bytes`](Self::bytes) says, or `state` has fewer rows than `out`.
+    /// `memory` is misaligned or smaller than [`bytes`](Self::bytes) says, or `state` has fewer rows than
+    /// `out`.
     pub fn run(
         &self,
         state: &[i32],

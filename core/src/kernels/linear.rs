@@ -68,6 +68,8 @@ pub struct Linear<'a> {
     bias: &'a [i32],
     mantissa: &'a [u16],
     shift: &'a [i8],
+    /// For every output the sum over `128 * high-limb weights + weights`: what a product of u8 with i8 has too
+    /// much, 128 times. No kernel of today reads it.
     row_sum: &'a [i32],
     outliers: &'a [u16],
     inputs: usize,
@@ -188,13 +190,6 @@ impl<'a> Linear<'a> {
             mantissa: self.mantissa.get(channels.clone())?,
             shift: self.shift.get(channels)?,
         })
-    }
-
-    /// For every output channel the sum over `128 * high-limb weights + weights`: what `u8 x i8` instructions
-    /// subtract 128 times.
-    #[cfg(any(test, feature = "kernels"))]
-    pub const fn row_sum(&self) -> &'a [i32] {
-        self.row_sum
     }
 }
 

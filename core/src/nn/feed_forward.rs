@@ -1,5 +1,5 @@
-//! The feed-forward network of a transformer block, in folding models called transition: LayerNorm, two linear layers with an
-//! activation between, added.
+//! The feed-forward network of a transformer block, in folding models called transition: LayerNorm, two
+//! linear layers with an activation between, added.
 
 use super::norm::Norm;
 use super::quantized_tile::QuantizedTile;
@@ -43,8 +43,9 @@ impl<'a> FeedForward<'a> {
         Ok(Self { norm, activation, up, down })
     }
 
-    /// Adds the network's outputs for the rows of `stream`, `[rows, width]` in the stream's units, to them, and stores the sums as `epilogue`
-    /// says. `hidden` holds `[rows, hidden]`; `epsilon` is in squares of the stream's unit.
+    /// Adds the network's outputs for the rows of `stream`, `[rows, width]` in the stream's units, to them,
+    /// and stores the sums as `epilogue` says. `hidden` holds `[rows, hidden]`; `epsilon` is in squares of
+    /// the stream's unit.
     pub fn add(
         &self,
         backend: &Backend,

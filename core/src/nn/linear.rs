@@ -7,7 +7,8 @@ use crate::kernels::linear::{Epilogue, GROUP, Linear, PANEL, panel_groups};
 use crate::kernels::rows::Rows;
 
 impl<'a> Linear<'a> {
-    /// Reads layer `name` with the given numbers of inputs and outputs from a model file and checks all that the kernels rely on.
+    /// Reads layer `name` with the given numbers of inputs and outputs from a model file and checks all that
+    /// the kernels rely on.
     ///
     /// # Errors
     /// A tensor is missing, misshapen, or can't be used.
@@ -29,8 +30,9 @@ impl<'a> Linear<'a> {
             .map_err(|what| FormatError::bad_value(name, what))
     }
 
-    /// Quantizes the rows of `inputs`, activation units, and multiplies them; then the outputs go to `out`, `[rows, outputs]`. There is a
-    /// scale for each row, and `codes` has at least [`row_len`](Self::row_len) for each.
+    /// Quantizes the rows of `inputs`, activation units, and multiplies them; then the outputs go to `out`,
+    /// `[rows, outputs]`. There is a scale for each row, and `codes` has at least [`row_len`](Self::row_len)
+    /// for each.
     pub(crate) fn apply(
         &self,
         backend: &Backend,

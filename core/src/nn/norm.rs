@@ -21,7 +21,8 @@ impl<'a> Norm<'a> {
         Ok(Self { gain, bias })
     }
 
-    /// LayerNorm of as many rows as `x` and `y` hold: `x` in any unit, `epsilon` in its squares, `y` in activation units.
+    /// LayerNorm of as many rows as `x` and `y` hold: `x` in any unit, `epsilon` in its squares, `y` in
+    /// activation units.
     pub(crate) fn apply(&self, backend: &Backend, epsilon: u64, x: &[i32], y: &mut [i32]) {
         const ROWS: usize = 32;
         let width = self.gain.len().max(1);

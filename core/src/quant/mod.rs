@@ -1,8 +1,8 @@
 //! Codecs of the residual stream: how a value that LayerNorm will read is stored.
 //!
-//! A stream is stored in one code per value and decoded to an integer in stream units. [`Codec`] is one interface over
-//! the piecewise linear codec (8, 6 or 4 bits; uniform is the case without tails) and plain 16-bit codes.
-//! The channel exponent `e` of a value scales the whole codec by `2^e`.
+//! A stream is stored in one code per value and decoded to an integer in stream units. [`Codec`] is one
+//! interface over the piecewise linear codec (8, 6 or 4 bits; uniform is the case without tails) and plain
+//! 16-bit codes. The channel exponent `e` of a value scales the whole codec by `2^e`.
 
 mod piecewise;
 
@@ -68,13 +68,13 @@ impl Codec {
 
     /// The record that [`from_record`](Self::from_record) reads, storing `bits` (ignored for 16-bit codes).
     #[cfg(any(test, feature = "kernels"))]
-    pub fn to_record(&self, bits: i32) -> [i32; Self::RECORD_LEN] {
+    pub fn to_record(self, bits: i32) -> [i32; Self::RECORD_LEN] {
         match self {
             Self::Piecewise(p) => {
                 let ([n_neg, a, b, n_pos], [step_neg, step_mid, step_pos]) = (p.counts(), p.steps());
                 [bits, n_neg, a, b, n_pos, step_neg, step_mid, step_pos]
             }
-            Self::Wide { step } => [16, 0, 32767, 32767, 0, 0, *step, 0],
+            Self::Wide { step } => [16, 0, 32767, 32767, 0, 0, step, 0],
         }
     }
 

@@ -66,8 +66,9 @@ impl<'a> AngleResnet<'a> {
         Linear::load(&self.file, &join(&name, part)?, width, width)
     }
 
-    /// (sine, cosine) of `rows` residues' torsions, Q1.30: omega, phi, psi, chi1 to chi4. `sequence` and `initial` are the rows of the two
-    /// representations; the result is in the first of `outputs`, `[rows, 14]`.
+    /// (sine, cosine) of `rows` residues' torsions, Q1.30: omega, phi, psi, chi1 to chi4. `sequence` and
+    /// `initial` are the rows of the two representations; the result is in the first of `outputs`,
+    /// `[rows, 14]`.
     ///
     /// # Errors
     /// A block can't be used, what [`check`](Self::check) would have said.
@@ -106,7 +107,8 @@ impl<'a> AngleResnet<'a> {
     }
 }
 
-/// `pair` (any unit) over its norm, or over the root of `epsilon` where that is larger: Q1.30, at most 1 in magnitude.
+/// `pair` (any unit) over its norm, or over the root of `epsilon` where that is larger: Q1.30, at most 1 in
+/// magnitude.
 pub(super) fn unit(pair: [i32; 2], epsilon: u64) -> [i32; 2] {
     let [sin, cos] = pair.map(|v| u64::from(v.unsigned_abs()).pow(2));
     // Two squares of at most 2^62.

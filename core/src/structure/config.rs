@@ -124,11 +124,11 @@ pub struct Representations {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// esmfold_v1's.
-    const V1: Config = Config {
+    pub const V1: Config = Config {
         iterations: 8,
         width: 384,
         pair_width: 128,

@@ -1,5 +1,5 @@
-//! Attention between residues over channels, pairs and points in space, which does not change when all frames are moved
-//! together (algorithm 22).
+//! Attention between residues over channels, pairs and points in space, which does not change when all frames
+//! are moved together (algorithm 22).
 
 use super::config::{Config, HEADS_MAX};
 use super::memory::{AttentionScratch, ROWS, Shape};
@@ -17,8 +17,8 @@ use crate::nn::quantized_tile::QuantizedTile;
 /// Parts of a score are cut to this, so that their sum and the distance of two sums fit 64 bits.
 const SCORE_MAX: i64 = 1 << 60;
 
-/// The attention's weights. The output Linear's parts, of values and points, then of pairs, to `width`, are read where they are used: there
-/// may be many.
+/// The attention's weights. The output Linear's parts, of values and points, then of pairs, to `width`, are
+/// read where they are used: there may be many.
 #[derive(Clone, Copy, Debug)]
 pub struct InvariantPointAttention<'a> {
     file: ModelFile<'a>,
@@ -36,8 +36,8 @@ pub(super) struct Scores<'a> {
 }
 
 impl<'a> InvariantPointAttention<'a> {
-    /// Reads `fold.structure.attention` but the parts of the output Linear, which are for [`check`](Self::check), and what is made of every
-    /// residue before.
+    /// Reads `fold.structure.attention` but the parts of the output Linear, which are for
+    /// [`check`](Self::check), and what is made of every residue before.
     pub fn load(file: &ModelFile<'a>, config: &Config) -> Result<Self, FormatError> {
         let weights_name = "fold.structure.attention.point_weights";
         let point_weights = file.i32s(weights_name, &[config.heads, 2])?;
@@ -64,8 +64,8 @@ impl<'a> InvariantPointAttention<'a> {
         Linear::load(&self.file, &name, self.config.output_part(part), self.config.width)
     }
 
-    /// What the attention of `rows` rows adds to the sequence representation, to `out`, `[rows, width]`. The rows lie in `scratch`, as
-    /// [`attend`] left them.
+    /// What the attention of `rows` rows adds to the sequence representation, to `out`, `[rows, width]`. The
+    /// rows lie in `scratch`, as [`attend`] left them.
     ///
     /// # Errors
     /// A part can't be used, what [`check`](Self::check) would have said.
@@ -112,10 +112,12 @@ pub struct Query<'r> {
     pub bias: &'r [i32],
 }
 
-/// One residue's attention to all: the means of values, points and pairs, activation units, to row `row` of `scratch`.
+/// One residue's attention to all: the means of values, points and pairs, activation units, to row `row` of
+/// `scratch`.
 ///
-/// Weights are exact powers of two to 2^-22 of the largest; sums over them are exact, and each mean is rounded once. Points
-/// come back into the residue's own frame, all x first, then y, z and the distances from its origin.
+/// Weights are exact powers of two to 2^-22 of the largest; sums over them are exact, and each mean is
+/// rounded once. Points come back into the residue's own frame, all x first, then y, z and the distances from
+/// its origin.
 pub(super) fn attend(
     backend: &Backend,
     shape: &Shape,
@@ -176,7 +178,8 @@ pub(super) fn attend(
 }
 
 impl Scores<'_> {
-    /// The score of one key, units of 2^-16 log2, from the product and the sum of squared distances, units of 2^-32.
+    /// The score of one key, units of 2^-16 log2, from the product and the sum of squared distances, units of
+    /// 2^-32.
     fn score(&self, head: usize, product: i64, distances: i64, bias: i32) -> i64 {
         let point_weight = match self.point_weights.as_chunks().0.get(head) {
             Some(&[mantissa, shift]) => Multiplier { mantissa, shift },

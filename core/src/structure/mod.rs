@@ -34,6 +34,8 @@ mod tests;
 mod transition;
 mod weights;
 
+#[cfg(test)]
+pub(crate) use config::tests::V1;
 pub use config::{Config, Representations};
 pub use run::{Inputs, Outputs, RunError};
 pub use weights::StructureModule;

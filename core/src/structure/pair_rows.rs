@@ -1,4 +1,5 @@
-//! The pair representation of the structure module, and what it adds to the scores: the same in every iteration.
+//! The pair representation of the structure module, and what it adds to the scores: the same in every
+//! iteration.
 
 use super::memory::{PairRow, PairScratch, Shape};
 use super::weights::PairWeights;

@@ -26,7 +26,8 @@ pub struct Inputs<'i> {
     pub residues: usize,
     /// The residue with a number.
     pub residue: &'i (dyn Fn(usize) -> Residue + Sync),
-    /// Writes a residue's row of the trunk's sequence representation, `[trunk.sequence_width]` in sequence units.
+    /// Writes a residue's row of the trunk's sequence representation, `[trunk.sequence_width]` in sequence
+    /// units.
     pub sequence: &'i (dyn Fn(usize, &mut [i32]) + Sync),
     /// Writes a residue's pairs with all residues, `[residues, trunk.pair_width]` in pair units.
     pub pair: &'i (dyn Fn(usize, &mut [i32]) + Sync),
@@ -67,11 +68,12 @@ struct Steps<'s, 'a> {
 }
 
 impl StructureModule<'_> {
-    /// Runs all iterations. `memory` holds at least [`bytes`](Self::bytes) for [`Context::workers`] workers; its contents don't matter.
-    /// At most 16384 residues.
+    /// Runs all iterations. `memory` holds at least [`bytes`](Self::bytes) for [`Context::workers`] workers;
+    /// its contents don't matter. At most 16384 residues.
     ///
     /// # Errors
-    /// `memory` is misaligned or smaller than [`bytes`](Self::bytes) says. No tensor that [`load`](Self::load) has checked is refused.
+    /// `memory` is misaligned or smaller than [`bytes`](Self::bytes) says. No tensor that
+    /// [`load`](Self::load) has checked is refused.
     pub fn run(
         &self,
         inputs: &Inputs,
@@ -180,7 +182,8 @@ impl Steps<'_, '_> {
         })
     }
 
-    /// Attention, transition and the frames' update; in the last iteration the torsions too, since only those are used.
+    /// Attention, transition and the frames' update; in the last iteration the torsions too, since only those
+    /// are used.
     fn update(&self, last: bool, memory: &mut Memory<Arena>) -> Result<(), RunError> {
         let shape = &self.shape;
         let len = shape.state_len();

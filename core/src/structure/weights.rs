@@ -11,8 +11,8 @@ use crate::format::{FormatError, ModelFile};
 use crate::kernels::linear::Linear;
 use crate::nn::Norm;
 
-/// The structure module over the bytes of a model file. Its weights are read where they are used, step by step: all at once would be a
-/// kilobyte of stack.
+/// The structure module over the bytes of a model file. Its weights are read where they are used, step by
+/// step: all at once would be a kilobyte of stack.
 #[derive(Clone, Copy, Debug)]
 pub struct StructureModule<'a> {
     /// The tensors `fold.structure.*`.
@@ -53,8 +53,8 @@ pub(super) struct UpdateWeights<'a> {
 }
 
 impl<'a> StructureModule<'a> {
-    /// Finds and checks the tensors `fold.structure.*`. `config` is as [`Config::check`] wants it; `epsilon` is LayerNorm's, in squares of
-    /// the activation unit.
+    /// Finds and checks the tensors `fold.structure.*`. `config` is as [`Config::check`] wants it; `epsilon`
+    /// is LayerNorm's, in squares of the activation unit.
     ///
     /// # Errors
     /// A tensor is missing or can't be used.
@@ -136,7 +136,8 @@ impl<'a> StructureModule<'a> {
         Ok(PairWeights { linear, norm, bias, epsilon: self.epsilon })
     }
 
-    /// `width` to queries, keys and values, query points, key and value points: all that residues attend with.
+    /// `width` to queries, keys and values, query points, key and value points: all that residues attend
+    /// with.
     #[inline(never)]
     pub(super) fn projections(&self) -> Result<Linear<'a>, FormatError> {
         let outputs = self.config.projections();

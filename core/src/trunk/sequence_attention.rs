@@ -1,5 +1,5 @@
-//! Attention over the sequence with a bias from the pairs, and the transition after it: a trunk block's work on the
-//! sequence representation.
+//! Attention over the sequence with a bias from the pairs, and the transition after it: a trunk block's work
+//! on the sequence representation.
 
 use super::memory::Memory;
 use super::pair_bias::{self, BiasWeights, PairBiases};

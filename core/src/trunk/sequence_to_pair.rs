@@ -121,8 +121,8 @@ fn multiply(a: i32, b: i32) -> i32 {
     i32::try_from(product).unwrap_or_else(|_| extreme(product))
 }
 
-/// The value nearest to what none is. A call, since vectors without 64-bit products, shifts and comparisons take three times as many
-/// instructions.
+/// The value nearest to what none is. A call, since vectors without 64-bit products, shifts and comparisons
+/// take three times as many instructions.
 #[cold]
 #[inline(never)]
 fn extreme(value: i64) -> i32 {

@@ -1,4 +1,5 @@
-//! Triangle attention: the pairs of one row attend to each other; around the ending node on the transposed representation.
+//! Triangle attention: the pairs of one row attend to each other; around the ending node on the transposed
+//! representation.
 
 use super::pair_bias::{self, BiasWeights, PairBiases};
 use super::scratch::PairScratch;
@@ -65,8 +66,8 @@ impl<'a> TriangleAttention<'a> {
         self.projections.row_len()
     }
 
-    /// Adds to the pair representation (the transposed one around the ending node). Rows are updated in parallel. `pair_records` and `scratch`
-    /// are [`Memory`](super::memory::Memory)'s.
+    /// Adds to the pair representation (the transposed one around the ending node). Rows are updated in
+    /// parallel. `pair_records` and `scratch` are [`Memory`](super::memory::Memory)'s.
     ///
     /// # Errors
     /// The memory is not as the plan says.

@@ -1,12 +1,14 @@
-//! Triangle multiplication: a pair (i, j) is updated from the pairs that i and j form with all other residues k.
+//! Triangle multiplication: a pair (i, j) is updated from the pairs that i and j form with all other residues
+//! k.
 //!
-//! Outgoing edges: `sum over k of a[i, k] * b[j, k]`. Incoming edges, `sum over k of a[k, i] * b[k, j]`, are computed on the
-//! transposed representation: there the pair (r, s) is the pair (s, r) of the untransposed one, and its sum is that of
-//! `b[r, k] * a[s, k]`; so a and b change places.
+//! Outgoing edges: `sum over k of a[i, k] * b[j, k]`. Incoming edges, `sum over k of a[k, i] * b[k, j]`, are
+//! computed on the transposed representation: there the pair (r, s) is the pair (s, r) of the untransposed
+//! one, and its sum is that of `b[r, k] * a[s, k]`; so a and b change places.
 //!
-//! Operands are 8-bit codes with a scale for each residue and channel, which all of a sum's products share: the sum is an exact
-//! i32. Its LayerNorm is over channels of different scales, so they are brought to a common unit first, chosen for
-//! each pair so that nothing overflows however large the product is (it exceeds half precision in esmfold_v1).
+//! Operands are 8-bit codes with a scale for each residue and channel, which all of a sum's products share:
+//! the sum is an exact i32. Its LayerNorm is over channels of different scales, so they are brought to a
+//! common unit first, chosen for each pair so that nothing overflows however large the product is (it exceeds
+//! half precision in esmfold_v1).
 
 use super::scaled_epsilon::scaled_epsilon;
 use super::scratch::PairScratch;
@@ -149,7 +151,8 @@ impl<S: Source> ProductScratch<S> {
 }
 
 impl ProductScratch<Arena<'_>> {
-    /// Fills the products of the rows from `from` on with a panel whose first residue is at `place` in the tile.
+    /// Fills the products of the rows from `from` on with a panel whose first residue is at `place` in the
+    /// tile.
     fn multiply(&mut self, on: &Setting, [rows, panels]: [&[i8]; 2], from: usize, place: usize) {
         let (backend, shape) = (on.context.backend, on.shape);
         let (width, row_len) = (shape.pair.width, row_len(shape));
@@ -371,7 +374,8 @@ impl<'a> TriangleMultiplication<'a> {
     }
 }
 
-/// Quantizes rows and calls `store` for each: its number, scale and codes. `codes` is memory for [`CHANNELS`] of them.
+/// Quantizes rows and calls `store` for each: its number, scale and codes. `codes` is memory for [`CHANNELS`]
+/// of them.
 fn quantize(
     backend: &Backend,
     rows: Rows,

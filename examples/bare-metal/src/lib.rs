@@ -1,5 +1,5 @@
-//! What runs on the board, and on any other machine: a small random model in the binary, one sequence, whose contact map,
-//! logits and structure are computed in working memory that was set aside at link time.
+//! What runs on the board, and on any other machine: a small random model in the binary, one sequence, whose
+//! contact map, logits and structure are computed in working memory that was set aside at link time.
 //!
 //! Both the board and the machine that you read this on print the same checksums.
 #![no_std]
@@ -79,7 +79,8 @@ pub fn model() -> &'static [u8] {
     MODEL
 }
 
-/// One entry point of core, with all that has to come before it: what it takes of the stack is measured by itself.
+/// One entry point of core, with all that has to come before it: what it takes of the stack is measured by
+/// itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// Nothing but the program's own frames.
