@@ -80,9 +80,14 @@ pub struct LanguageModel<'a> {
 impl<'a> LanguageModel<'a> {
     /// Finds and checks every tensor of the language model, so that a pass over it can't meet a bad one.
     pub fn load(file: &ModelFile<'a>) -> Result<Self, FormatError> {
-        let model = Self::open(file)?;
-        model.check()?;
-        Ok(model)
+        // Checked where it is returned: a copy of it on the way would be on the stack of every check.
+        let mut loaded = Self::open(file);
+        if let Ok(model) = &loaded
+            && let Err(error) = model.check()
+        {
+            loaded = Err(error);
+        }
+        loaded
     }
 
     /// Reads what a model holds. The rest is for [`check`](Self::check).
@@ -137,26 +142,26 @@ impl<'a> LanguageModel<'a> {
     /// What layer `layer` begins with.
     #[inline(never)]
     pub(super) fn projection(&self, layer: usize) -> Result<ProjectionWeights<'a>, FormatError> {
-        let name = numbered("lm.layers.", layer, ".attention")?;
-        let file = self.file.parts_of(&name)?;
+        let name = numbered("lm.layers.", layer, ".attention");
+        let file = self.file.parts_of(&name);
         let width = self.config.width;
-        let norm = Norm::load(&file, &join(&name, "norm")?, width)?;
-        let qkv = Linear::load(&file, &join(&name, "qkv")?, width, 3 * width)?;
+        let norm = Norm::load(&file, &join(&name, "norm"), width)?;
+        let qkv = Linear::load(&file, &join(&name, "qkv"), width, 3 * width)?;
         Ok(ProjectionWeights { norm, qkv })
     }
 
     /// Layer `layer`'s projection of what was attended to, in stream units.
     #[inline(never)]
     pub(super) fn attention_output(&self, layer: usize) -> Result<Linear<'a>, FormatError> {
-        let name = numbered("lm.layers.", layer, ".attention.output")?;
+        let name = numbered("lm.layers.", layer, ".attention.output");
         Linear::load(&self.file, &name, self.config.width, self.config.width)
     }
 
     /// Layer `layer`'s feed-forward network, in stream units.
     #[inline(never)]
     pub(super) fn feed_forward(&self, layer: usize) -> Result<FeedForward<'a>, FormatError> {
-        let name = numbered("lm.layers.", layer, ".ffn")?;
-        let file = self.file.parts_of(&name)?;
+        let name = numbered("lm.layers.", layer, ".ffn");
+        let file = self.file.parts_of(&name);
         FeedForward::load(&file, &name, [self.config.width, self.config.ffn], Activation::Gelu)
     }
 
@@ -164,7 +169,7 @@ impl<'a> LanguageModel<'a> {
     /// attention and the feed-forward network it isn't: both work on the same rows.
     #[inline(never)]
     pub(super) fn stored(&self, layer: usize) -> Result<Site<'a>, FormatError> {
-        Site::load(&self.file, &numbered("lm.residual.", layer, "")?, self.config.width)
+        Site::load(&self.file, &numbered("lm.residual.", layer, ""), self.config.width)
     }
 
     /// The masked language model head, which only a model has whose configuration says so.

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::request::RunError;
 use crate::arena::Arena;
-use crate::format::{FormatError, MAX_NAME_BYTES, ModelFile, numbered};
+use crate::format::{FormatError, ModelFile, Name, numbered};
 use crate::nn::feed_forward::{Activation, FeedForward};
 use crate::nn::stream::{Formats, Stream, StreamFormat};
 use crate::quant::Site;
@@ -57,13 +57,13 @@ pub fn sequence_site<'a>(
     config: &Config,
     index: usize,
 ) -> Result<Site<'a>, FormatError> {
-    Site::load(file, &numbered("fold.residual.sequence.", index, "")?, config.sequence_width)
+    Site::load(file, &numbered("fold.residual.sequence.", index, ""), config.sequence_width)
 }
 
 /// The pair representation's site number `index`: 0 at the start of a pass, 6 b + 1 to 6 b + 6 in block b.
 #[inline(never)]
 pub fn pair_site<'a>(file: &ModelFile<'a>, config: &Config, index: usize) -> Result<Site<'a>, FormatError> {
-    Site::load(file, &numbered("fold.residual.pair.", index, "")?, config.pair_width)
+    Site::load(file, &numbered("fold.residual.pair.", index, ""), config.pair_width)
 }
 
 impl<'a> Block<'_, 'a> {
@@ -219,7 +219,7 @@ impl<'a> Block<'_, 'a> {
     #[inline(never)]
     fn attention_weights(&self) -> Result<AttentionWeights<'a>, FormatError> {
         let Config { sequence_width, sequence_heads, pair_width, .. } = *self.config;
-        AttentionWeights::load(&self.file, &self.name("")?, sequence_heads, sequence_width, pair_width)
+        AttentionWeights::load(&self.file, &self.name(""), sequence_heads, sequence_width, pair_width)
     }
 
     #[inline(never)]
@@ -230,7 +230,7 @@ impl<'a> Block<'_, 'a> {
     #[inline(never)]
     fn sequence_to_pair(&self) -> Result<SequenceToPair<'a>, FormatError> {
         let Config { sequence_width, pair_width, .. } = *self.config;
-        SequenceToPair::load(&self.file, &self.name("")?, sequence_width, pair_width)
+        SequenceToPair::load(&self.file, &self.name(""), sequence_width, pair_width)
     }
 
     #[inline(never)]
@@ -240,7 +240,7 @@ impl<'a> Block<'_, 'a> {
             Direction::Incoming => ".triangle_multiplication_in",
         };
         let width = self.config.pair_width;
-        TriangleMultiplication::load(&self.file, &self.name(part)?, direction, width)
+        TriangleMultiplication::load(&self.file, &self.name(part), direction, width)
     }
 
     #[inline(never)]
@@ -250,7 +250,7 @@ impl<'a> Block<'_, 'a> {
             Node::Ending => ".triangle_attention_end",
         };
         let Config { pair_heads, pair_width, .. } = *self.config;
-        TriangleAttention::load(&self.file, &self.name(part)?, pair_heads, pair_width)
+        TriangleAttention::load(&self.file, &self.name(part), pair_heads, pair_width)
     }
 
     #[inline(never)]
@@ -259,10 +259,10 @@ impl<'a> Block<'_, 'a> {
     }
 
     fn transition(&self, part: &str, width: usize) -> Result<FeedForward<'a>, FormatError> {
-        FeedForward::load(&self.file, &self.name(part)?, [width, 4 * width], Activation::Relu)
+        FeedForward::load(&self.file, &self.name(part), [width, 4 * width], Activation::Relu)
     }
 
-    fn name(&self, part: &str) -> Result<heapless::String<MAX_NAME_BYTES>, FormatError> {
+    fn name(&self, part: &str) -> Name {
         numbered("fold.trunk.", self.index, part)
     }
 }

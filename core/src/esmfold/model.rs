@@ -34,12 +34,9 @@ impl<'a> FoldingModel<'a> {
     /// # Errors
     /// A tensor is missing, or is not as a pass needs it.
     pub fn load(file: &ModelFile<'a>) -> Result<Self, FormatError> {
-        let mut model = Self::open(file)?;
-        model.language_model.check()?;
-        model.check_blocks()?;
-        model.check_sites()?;
-        model.check_rest()?;
-        Ok(model)
+        let mut loaded = Self::open(file);
+        Self::check(&mut loaded);
+        loaded
     }
 
     #[inline(never)]
@@ -47,6 +44,24 @@ impl<'a> FoldingModel<'a> {
         let config = Config::load(file)?;
         let language_model = LanguageModel::open(file)?;
         Ok(Self { file: *file, config, language_model, code_bytes: [0; 2], quantized_pair: 0 })
+    }
+
+    /// Puts what is wrong with the tensors in the model's place. It isn't handed over: a copy of the model
+    /// would be on the stack below every check.
+    #[inline(never)]
+    fn check(loaded: &mut Result<Self, FormatError>) {
+        if let Ok(model) = loaded
+            && let Err(error) = model.check_all()
+        {
+            *loaded = Err(error);
+        }
+    }
+
+    fn check_all(&mut self) -> Result<(), FormatError> {
+        self.language_model.check()?;
+        self.check_blocks()?;
+        self.check_sites()?;
+        self.check_rest()
     }
 
     /// Checks the trunk and finds its longest rows. As in [`check_rest`](Self::check_rest) nothing is kept: a

@@ -5,6 +5,7 @@ use super::dtype::DType;
 use super::error::EntryFault;
 use super::shape::{MAX_RANK, Shape};
 use super::tensor_name::MAX_NAME_BYTES;
+use core::cmp::Ordering;
 
 /// Size of a directory entry in bytes.
 pub const ENTRY_BYTES: usize = 128;
@@ -38,9 +39,18 @@ pub fn payload_length(dtype: DType, shape: &Shape) -> Option<u64> {
     shape.elements()?.checked_mul(dtype.size() as u64)
 }
 
-/// A valid name as the directory stores it: zero bytes after it. Comparing such arrays is comparing the
-/// names.
-pub(super) fn padded_name(name: &str) -> Option<[u8; MAX_NAME_BYTES]> {
+/// How the entry's name compares with this one, byte by byte.
+pub(super) fn compare_name(block: &[u8; ENTRY_BYTES], name: &str) -> Ordering {
+    let stored = stored_name(block);
+    let (head, after) = stored.split_at_checked(name.len()).unwrap_or((stored, &[]));
+    // The zero bytes after a stored name are none of it.
+    let longer =
+        || if after.first().is_some_and(|&byte| byte != 0) { Ordering::Greater } else { Ordering::Equal };
+    head.cmp(name.as_bytes()).then_with(longer)
+}
+
+/// A valid name as the directory stores it: zero bytes after it.
+fn padded_name(name: &str) -> Option<[u8; MAX_NAME_BYTES]> {
     if !name_is_valid(name) {
         return None;
     }

@@ -19,6 +19,7 @@ mod cursor;
 mod directory;
 mod dtype;
 mod error;
+mod fault;
 mod header;
 mod names;
 mod shape;
@@ -26,11 +27,13 @@ mod tensor_name;
 #[cfg(test)]
 mod tests;
 
+use fault::Fault;
+
 pub use directory::{ENTRY_BYTES, Entry, name_is_valid, payload_length};
 pub use dtype::{DType, Element};
 pub use error::{EntryFault, FormatError};
 pub use header::{ALIGNMENT, HEADER_BYTES, Header, MAGIC, VERSION, checksum};
-pub(crate) use names::{join, numbered};
+pub(crate) use names::{Name, join, numbered};
 pub use shape::{MAX_RANK, Shape};
 pub use tensor_name::{MAX_NAME_BYTES, TensorName};
 
@@ -125,9 +128,8 @@ impl<'a> ModelFile<'a> {
 
     /// The tensor with this name, found by binary search.
     pub fn tensor(&self, name: &str) -> Option<Tensor<'a>> {
-        let wanted = directory::padded_name(name)?;
-        let place =
-            self.directory.binary_search_by(|block| directory::stored_name(block).cmp(&wanted)).ok()?;
+        let at = |block: &[u8; ENTRY_BYTES]| directory::compare_name(block, name);
+        let place = name_is_valid(name).then(|| self.directory.binary_search_by(at).ok())??;
         Tensor::locate(self.bytes, &Entry::decode(self.directory.get(place)?).ok()?)
     }
 
@@ -156,7 +158,10 @@ impl<'a> ModelFile<'a> {
     /// [`WrongShape`](FormatError::WrongShape) or [`Misaligned`](FormatError::Misaligned), each with the
     /// name.
     pub fn values<T: Element>(&self, name: &str, shape: &[usize]) -> Result<&'a [T], FormatError> {
-        self.required(name)?.values_of(shape)
+        self.view(name, shape).map_err(|fault| {
+            let found = self.tensor(name).map(|tensor| (tensor.dtype, tensor.shape));
+            fault.of(name, found, shape)
+        })
     }
 
     /// The elements of the tensor `name.part`. Never inlined, as [`part_list`](Self::part_list) isn't: the
@@ -168,26 +173,32 @@ impl<'a> ModelFile<'a> {
         part: &str,
         shape: &[usize],
     ) -> Result<&'a [T], FormatError> {
-        self.values(&join(name, part)?, shape)
+        self.values(&join(name, part), shape)
     }
 
     /// The elements of the tensor `name.part` of one dimension, however long.
     #[inline(never)]
     pub(crate) fn part_list<T: Element>(&self, name: &str, part: &str) -> Result<&'a [T], FormatError> {
-        self.list(&join(name, part)?)
+        self.list(&join(name, part))
     }
 
     /// The entries of the tensors `name.*` alone.
     #[inline(never)]
-    pub(crate) fn parts_of(&self, name: &str) -> Result<Self, FormatError> {
-        Ok(self.under(&join(name, "")?))
+    pub(crate) fn parts_of(&self, name: &str) -> Self {
+        self.under(&join(name, ""))
     }
 
     /// As [`values`](Self::values), for a tensor of one dimension, however long.
     fn list<T: Element>(&self, name: &str) -> Result<&'a [T], FormatError> {
-        let tensor = self.required(name)?;
-        let length = tensor.shape().first().map_or(0, |&length| length as usize);
-        tensor.values_of(&[length])
+        let length = self.tensor(name).and_then(|tensor| tensor.shape().first().copied());
+        self.values(name, &[length.unwrap_or_default() as usize])
+    }
+
+    #[inline(never)]
+    fn view<T: Element>(&self, name: &str, shape: &[usize]) -> Result<&'a [T], Fault> {
+        let tensor = self.tensor(name).ok_or(Fault::Missing)?;
+        let values = tensor.view()?;
+        if tensor.shape.matches(shape) { Ok(values) } else { Err(Fault::Shape) }
     }
 
     /// Adds up where each payload must lie, checks that it does, and returns where the file must end.
@@ -241,30 +252,16 @@ impl<'a> Tensor<'a> {
     /// # Errors
     /// [`WrongType`](FormatError::WrongType) or [`Misaligned`](FormatError::Misaligned).
     pub fn values<T: Element>(&self) -> Result<&'a [T], FormatError> {
+        self.view().map_err(|fault| fault.of(self.name, Some((self.dtype, self.shape)), &[]))
+    }
+
+    fn view<T: Element>(&self) -> Result<&'a [T], Fault> {
         if self.dtype != T::DTYPE {
-            return Err(FormatError::WrongType {
-                tensor: self.name.into(),
-                expected: T::DTYPE,
-                found: self.dtype,
-            });
+            return Err(Fault::Type(T::DTYPE));
         }
         // The length is a multiple of the element's size, or parse would have refused it: only the address is
         // left.
-        bytemuck::try_cast_slice(self.bytes)
-            .map_err(|_| FormatError::Misaligned { tensor: self.name.into(), needed: align_of::<T>() })
-    }
-
-    /// The elements in place, if the shape is this.
-    fn values_of<T: Element>(&self, shape: &[usize]) -> Result<&'a [T], FormatError> {
-        let values = self.values()?;
-        if !self.shape.matches(shape) {
-            return Err(FormatError::WrongShape {
-                tensor: self.name.into(),
-                expected: Shape::clamped(shape),
-                found: self.shape,
-            });
-        }
-        Ok(values)
+        bytemuck::try_cast_slice(self.bytes).map_err(|_| Fault::Alignment(align_of::<T>()))
     }
 
     /// Checks this tensor's checksum and the padding after it.

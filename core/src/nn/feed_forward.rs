@@ -37,9 +37,9 @@ impl<'a> FeedForward<'a> {
         [width, hidden]: [usize; 2],
         activation: Activation,
     ) -> Result<Self, FormatError> {
-        let norm = Norm::load(file, &join(name, "norm")?, width)?;
-        let up = Linear::load(file, &join(name, "up")?, width, hidden)?;
-        let down = Linear::load(file, &join(name, "down")?, hidden, width)?;
+        let norm = Norm::load(file, &join(name, "norm"), width)?;
+        let up = Linear::load(file, &join(name, "up"), width, hidden)?;
+        let down = Linear::load(file, &join(name, "down"), hidden, width)?;
         Ok(Self { norm, activation, up, down })
     }
 

@@ -18,7 +18,7 @@ impl<'a> Linear<'a> {
         inputs: usize,
         outputs: usize,
     ) -> Result<Self, FormatError> {
-        let file = file.parts_of(name)?;
+        let file = file.parts_of(name);
         let outliers: &[u16] = file.part_list(name, "outliers")?;
         let bias = file.part(name, "bias", &[outputs])?;
         let mantissa = file.part(name, "mantissa", &[outputs])?;

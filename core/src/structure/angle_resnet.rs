@@ -31,7 +31,7 @@ impl<'a> AngleResnet<'a> {
     pub fn load(file: &ModelFile<'a>, config: &Config) -> Result<Self, FormatError> {
         let Config { width, resnet_width, .. } = *config;
         let linear = |part: &str, inputs: usize, outputs: usize| {
-            Linear::load(file, &join("fold.structure.angle_resnet", part)?, inputs, outputs)
+            Linear::load(file, &join("fold.structure.angle_resnet", part), inputs, outputs)
         };
         let input = linear("input", width, resnet_width)?;
         let initial = linear("initial", width, resnet_width)?;
@@ -62,8 +62,8 @@ impl<'a> AngleResnet<'a> {
     #[inline(never)]
     fn linear(&self, index: usize, part: &str) -> Result<Linear<'a>, FormatError> {
         let width = self.output.inputs();
-        let name = numbered("fold.structure.angle_resnet.", index, "")?;
-        Linear::load(&self.file, &join(&name, part)?, width, width)
+        let name = numbered("fold.structure.angle_resnet.", index, "");
+        Linear::load(&self.file, &join(&name, part), width, width)
     }
 
     /// (sine, cosine) of `rows` residues' torsions, Q1.30: omega, phi, psi, chi1 to chi4. `sequence` and

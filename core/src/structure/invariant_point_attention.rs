@@ -60,7 +60,7 @@ impl<'a> InvariantPointAttention<'a> {
 
     /// Part `part` of the output Linear.
     fn output_part(&self, part: usize) -> Result<Linear<'a>, FormatError> {
-        let name = numbered("fold.structure.attention.output.", part, "")?;
+        let name = numbered("fold.structure.attention.output.", part, "");
         Linear::load(&self.file, &name, self.config.output_part(part), self.config.width)
     }
 

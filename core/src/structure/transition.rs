@@ -41,8 +41,8 @@ impl<'a> Transition<'a> {
     #[inline(never)]
     fn linear(&self, index: usize, part: &str) -> Result<Linear<'a>, FormatError> {
         let width = self.norm.gain.len();
-        let name = numbered("fold.structure.transition.", index, "")?;
-        Linear::load(&self.file, &join(&name, part)?, width, width)
+        let name = numbered("fold.structure.transition.", index, "");
+        Linear::load(&self.file, &join(&name, part), width, width)
     }
 
     /// Replaces the rows of `x`, `[rows, width]`, activation units. `a` and `b` hold as many values each.

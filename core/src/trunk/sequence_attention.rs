@@ -36,12 +36,12 @@ impl<'a> AttentionWeights<'a> {
         width: usize,
         pair_width: usize,
     ) -> Result<Self, FormatError> {
-        let pair_norm = Norm::load(file, &join(name, "pair_bias.norm")?, pair_width)?;
-        let pair_bias = Linear::load(file, &join(name, "pair_bias.linear")?, pair_width, heads)?;
-        let norm = Norm::load(file, &join(name, "sequence_attention.norm")?, width)?;
-        let projections = join(name, "sequence_attention.projections")?;
+        let pair_norm = Norm::load(file, &join(name, "pair_bias.norm"), pair_width)?;
+        let pair_bias = Linear::load(file, &join(name, "pair_bias.linear"), pair_width, heads)?;
+        let norm = Norm::load(file, &join(name, "sequence_attention.norm"), width)?;
+        let projections = join(name, "sequence_attention.projections");
         let projections = Linear::load(file, &projections, width, 4 * width)?;
-        let output = Linear::load(file, &join(name, "sequence_attention.output")?, width, width)?;
+        let output = Linear::load(file, &join(name, "sequence_attention.output"), width, width)?;
         Ok(Self { pair_norm, pair_bias, norm, projections, output })
     }
 }

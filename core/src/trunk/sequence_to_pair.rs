@@ -29,10 +29,10 @@ impl<'a> SequenceToPair<'a> {
         width: usize,
         pair_width: usize,
     ) -> Result<Self, FormatError> {
-        let name = join(name, "sequence_to_pair")?;
-        let norm = Norm::load(file, &join(&name, "norm")?, width)?;
-        let projection = Linear::load(file, &join(&name, "projection")?, width, pair_width)?;
-        let output = Linear::load(file, &join(&name, "output")?, pair_width, pair_width)?;
+        let name = join(name, "sequence_to_pair");
+        let norm = Norm::load(file, &join(&name, "norm"), width)?;
+        let projection = Linear::load(file, &join(&name, "projection"), width, pair_width)?;
+        let output = Linear::load(file, &join(&name, "output"), pair_width, pair_width)?;
         Ok(Self { norm, projection, output })
     }
 

@@ -50,10 +50,10 @@ impl<S: Source> RowScratch<S> {
 impl<'a> TriangleAttention<'a> {
     /// Reads the tensors below `name`, for `heads` heads and pairs of `width` channels.
     pub fn load(file: &ModelFile<'a>, name: &str, heads: usize, width: usize) -> Result<Self, FormatError> {
-        let norm = Norm::load(file, &join(name, "norm")?, width)?;
-        let projections = Linear::load(file, &join(name, "projections")?, width, 4 * width)?;
-        let bias = Linear::load(file, &join(name, "bias")?, width, heads)?;
-        let output = Linear::load(file, &join(name, "output")?, width, width)?;
+        let norm = Norm::load(file, &join(name, "norm"), width)?;
+        let projections = Linear::load(file, &join(name, "projections"), width, 4 * width)?;
+        let bias = Linear::load(file, &join(name, "bias"), width, heads)?;
+        let output = Linear::load(file, &join(name, "output"), width, width)?;
         let loaded = Self { norm, projections, bias, output };
         if loaded.bias.outliers() != loaded.projections.outliers() {
             return Err(FormatError::bad_value(name, "bias and projections have other outliers"));

@@ -184,11 +184,11 @@ impl<'a> TriangleMultiplication<'a> {
         direction: Direction,
         width: usize,
     ) -> Result<Self, FormatError> {
-        let linear = |part, outputs| Linear::load(file, &join(name, part)?, width, outputs);
-        let norm_in = Norm::load(file, &join(name, "norm_in")?, width)?;
+        let linear = |part, outputs| Linear::load(file, &join(name, part), width, outputs);
+        let norm_in = Norm::load(file, &join(name, "norm_in"), width)?;
         let projections = linear("projections", 4 * width)?;
         let gate = linear("gate", width)?;
-        let norm_out = Norm::load(file, &join(name, "norm_out")?, width)?;
+        let norm_out = Norm::load(file, &join(name, "norm_out"), width)?;
         let output = linear("output", width)?;
         let loaded = Self { direction, norm_in, projections, gate, norm_out, output };
         if loaded.gate.outliers() != loaded.projections.outliers() {
