@@ -33,7 +33,7 @@ macro_rules! include_model {
     }};
 }
 
-/// Aligned bytes on the heap.
+/// Aligned bytes on the heap. As any `Vec`, they panic or abort the process where there is not so much memory.
 #[cfg(any(test, feature = "std"))]
 #[derive(Debug, Default)]
 pub struct AlignedBytes {

@@ -17,7 +17,7 @@ pub const ALIGN: usize = 64;
 #[non_exhaustive]
 pub enum ArenaError {
     /// Fewer bytes than the plan says.
-    #[error("the arena has {given} bytes left and {needed} are needed")]
+    #[error("the arena has {given} bytes where {needed} are needed")]
     TooSmall {
         /// Bytes asked for.
         needed: usize,
@@ -30,9 +30,9 @@ pub enum ArenaError {
     /// The number of bytes does not fit the machine's address width.
     #[error("the working memory exceeds this machine's address width")]
     TooLarge,
-    /// An [`Executor`](crate::executor::Executor) handed out a chunk or a scratch part that is not as it was
-    /// asked for.
-    #[error("the executor handed out a chunk of another size than it was asked for")]
+    /// An [`Executor`](crate::executor::Executor) handed out a chunk under another's number, of another length
+    /// or place, or a scratch part too small; or not as many chunks as there are.
+    #[error("the executor did not hand out every chunk once, with its own number, place and length")]
     WrongChunk,
 }
 

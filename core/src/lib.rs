@@ -7,7 +7,9 @@
 //! format in `docs/FORMAT.md` of the repository.
 //!
 //! # Contacts
-//! ```
+//! With the feature `std`, for `AlignedBytes`:
+#![cfg_attr(feature = "std", doc = "```")]
+#![cfg_attr(not(feature = "std"), doc = "```ignore")]
 //! use foldpoint_core::esm::{LanguageModel, Request};
 //! use foldpoint_core::{AlignedBytes, Runtime, alphabet, format::ModelFile, include_model};
 //!
@@ -22,7 +24,9 @@
 //! ```
 //!
 //! # A structure
-//! ```
+//! With the feature `std`, too:
+#![cfg_attr(feature = "std", doc = "```")]
+#![cfg_attr(not(feature = "std"), doc = "```ignore")]
 //! use foldpoint_core::esmfold::{FoldingModel, Input, Request};
 //! use foldpoint_core::{AlignedBytes, Runtime, alphabet, format::ModelFile, include_model, units};
 //!

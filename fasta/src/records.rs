@@ -6,7 +6,7 @@ use crate::error::{Found, RecordProblem};
 use crate::kind::is_bare_sequence;
 use crate::lines::Lines;
 use crate::place::Place;
-use crate::residues::{Cleaned, Cleaner, Problem};
+use crate::residues::{CleanSequence, Cleaner, Problem};
 use crate::text::{self, skip_blanks, words};
 
 /// What the headers of PIR (NBRF) begin with, before a `;`.
@@ -21,7 +21,7 @@ pub(crate) struct Record {
     pub header: String,
     /// The header was UTF-8.
     pub utf8: bool,
-    pub body: Result<Cleaned, Problem>,
+    pub body: Result<CleanSequence, Problem>,
 }
 
 /// Why there are no more records before the end of the file.

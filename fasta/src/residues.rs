@@ -22,7 +22,7 @@ const DIFFERENT_CODES: u32 = 3;
 
 /// What is in the lines of a record.
 #[derive(Debug, Default)]
-pub(crate) struct Cleaned {
+pub(crate) struct CleanSequence {
     /// Residues of all chains, upper-case, or [`MASK`].
     pub residues: Vec<u8>,
     /// How many residues each chain has; at least one chain, and none of them empty.
@@ -56,7 +56,7 @@ pub(crate) struct Cleaner {
     /// A bit for each letter of this chain.
     letters: u32,
     codes: Codes,
-    cleaned: Cleaned,
+    cleaned: CleanSequence,
     problem: Option<Problem>,
 }
 
@@ -71,7 +71,7 @@ impl Cleaner {
             token: None,
             letters: 0,
             codes: Codes::default(),
-            cleaned: Cleaned::default(),
+            cleaned: CleanSequence::default(),
             problem: None,
         }
     }
@@ -204,7 +204,7 @@ impl Cleaner {
     }
 
     /// What all the lines are.
-    pub fn finish(mut self) -> Result<Cleaned, Problem> {
+    pub fn finish(mut self) -> Result<CleanSequence, Problem> {
         if let Some((begin, _)) = self.token {
             self.fail(Some(begin), RecordProblem::BadCharacter(Found::Char('<')));
         }

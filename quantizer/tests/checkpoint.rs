@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 
 use fixture::golden;
-use fixture::handmade::{Stored, changed, folder, open_error, outputs, tensors, write};
+use fixture::handmade::{RawTensor, changed, folder, open_error, outputs, tensors, write};
 use quantizer::checkpoint::{Checkpoint, CheckpointError};
 use quantizer::reference::{Reference, Want};
 use safetensors::tensor::Dtype;
@@ -32,7 +32,7 @@ fn names_without_prefix_and_with_weight_and_bias_are_the_same_model() {
 fn safetensors_shards_are_one_model() {
     let sharded = folder("esm2-head16");
     let all = tensors();
-    let mut shards: [BTreeMap<String, Stored>; 3] = Default::default();
+    let mut shards: [BTreeMap<String, RawTensor>; 3] = Default::default();
     let mut weight_map = HashMap::new();
     for (i, (name, tensor)) in all.into_iter().enumerate() {
         weight_map.insert(name.clone(), format!("model-{}.safetensors", i % 3));

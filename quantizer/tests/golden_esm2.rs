@@ -2,7 +2,7 @@
 
 mod fixture;
 
-use fixture::{Expected, golden};
+use fixture::{Expectation, golden};
 use quantizer::checkpoint::Checkpoint;
 use quantizer::reference::{Observer, Outputs, Reference, Site, Want};
 
@@ -16,7 +16,7 @@ fn assert_close(name: &str, found: &[f32], expected: &[f32]) {
     assert!(difference <= TOLERANCE, "{name} differs by {difference}");
 }
 
-fn assert_matches(name: &str, outputs: &Outputs, expected: &Expected) {
+fn assert_matches(name: &str, outputs: &Outputs, expected: &Expectation) {
     assert_close(&format!("{name} contacts"), &outputs.contacts, &expected.contacts);
     assert_close(&format!("{name} logits"), &outputs.logits, &expected.logits);
     let rows = outputs.hidden.iter().zip(expected.hidden.chunks_exact(outputs.hidden[0].len()));

@@ -23,9 +23,9 @@ const ALL: FoldWant =
 const BLOCKS: usize = 2;
 
 /// What PyTorch computed.
-struct Expected(HashMap<String, Vec<f32>>, Vec<Vec<u8>>);
+struct Expectation(HashMap<String, Vec<f32>>, Vec<Vec<u8>>);
 
-impl Expected {
+impl Expectation {
     fn read() -> Self {
         let bytes = fs::read(golden("esmfold-tiny").join("expected.safetensors")).unwrap();
         let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -115,7 +115,7 @@ impl Observer for Recorder {
 }
 
 fn assert_checkpoint_matches(path: &Path) {
-    let expected = Expected::read();
+    let expected = Expectation::read();
     let checkpoint = Checkpoint::open(path).unwrap();
     let reference = FoldReference::new(&checkpoint).unwrap();
     for recycles in [0, 2] {
@@ -155,7 +155,7 @@ fn fair_esm_names_give_the_same_model() {
 fn a_batch_gives_what_each_sequence_gives_alone() {
     let checkpoint = Checkpoint::open(&golden("esmfold-tiny")).unwrap();
     let reference = FoldReference::new(&checkpoint).unwrap();
-    let folds = Expected::read().folds();
+    let folds = Expectation::read().folds();
     let want = FoldWant { language_model: Want { hidden: true, ..Want::default() }, logits: false };
     let batch = reference.run_batch(&folds, 1, want, &mut ()).unwrap();
     for (fold, together) in folds.iter().zip(&batch) {
@@ -171,7 +171,7 @@ fn a_batch_gives_what_each_sequence_gives_alone() {
 fn only_differences_of_residue_numbers_count_up_to_the_largest_bin() {
     let checkpoint = Checkpoint::open(&golden("esmfold-tiny")).unwrap();
     let reference = FoldReference::new(&checkpoint).unwrap();
-    let chain = Expected::read().folds().remove(2);
+    let chain = Expectation::read().folds().remove(2);
     let numbered = |index: Vec<i64>| Fold { residue_index: index, ..chain.clone() };
     let run = |fold: Fold| reference.run_batch(&[fold], 0, ALL, &mut ()).unwrap().remove(0);
     let plain = run(chain.clone());
@@ -184,7 +184,7 @@ fn only_differences_of_residue_numbers_count_up_to_the_largest_bin() {
 #[test]
 fn an_observer_sees_every_site_with_the_channels_that_its_weights_read() {
     let checkpoint = Checkpoint::open(&golden("esmfold-tiny")).unwrap();
-    let folds = &Expected::read().folds()[2..];
+    let folds = &Expectation::read().folds()[2..];
     let mut recorder = Recorder::default();
     FoldReference::new(&checkpoint).unwrap().run_batch(folds, 1, ALL, &mut recorder).unwrap();
     let block: &[(&str, bool, usize)] = &[

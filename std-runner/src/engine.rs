@@ -105,6 +105,10 @@ impl<'a> Engine<'a> {
         arena: &mut Arena,
         executor: &dyn Executor,
     ) -> Result<Prediction, TaskError> {
+        let last = self.model.config().layers;
+        if let Some(&layer) = request.layers.iter().find(|&&layer| layer > last) {
+            return Err(TaskError::NoLayer { layer, last });
+        }
         let tokens: Vec<u8> = tokens(residues).collect();
         let asked = self.asked(request);
         let runtime = Runtime::new(self.isa, executor);
@@ -241,6 +245,17 @@ mod tests {
         assert_eq!(cut.contacts.expect("contacts"), contacts);
         assert_eq!(cut.logits.expect("logits"), [0, 1, 2, 28, 29]);
         assert_eq!(cut.hidden, [vec![0, 1, 2, 3, 4, 5, 56, 57, 58, 59], vec![0, 1, 2, 28, 29]]);
+    }
+
+    #[test]
+    fn a_layer_that_the_model_has_not_is_refused() {
+        let model =
+            crate::model::Model::from_bytes("tiny", include_bytes!("../../examples/bare-metal/tiny.fpm"));
+        let model = model.expect("a model");
+        let engine = Engine::new(model.language_model().expect("a language model"), Isa::best());
+        let request = Request { layers: vec![0, 3], ..Request::default() };
+        let refused = engine.run(b"MKV", &request, &mut Arena::default(), &foldpoint_core::Serial);
+        assert!(matches!(refused, Err(TaskError::NoLayer { layer: 3, last: 2 })));
     }
 
     #[test]

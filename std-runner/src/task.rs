@@ -74,6 +74,14 @@ pub enum TaskError {
     /// The language model's refusal.
     #[error(transparent)]
     LanguageModel(#[from] esm::RunError),
+    /// A layer is asked for that the model hasn't.
+    #[error("layer {layer} was asked for, and the model has layers 0 to {last}")]
+    NoLayer {
+        /// Its number.
+        layer: usize,
+        /// The last layer.
+        last: usize,
+    },
     /// The folding model's refusal.
     #[error(transparent)]
     Folding(#[from] esmfold::RunError),

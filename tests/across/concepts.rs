@@ -9,7 +9,7 @@ use foldpoint_core::kernels::scalar::layer_norm::{GAIN_FRAC, layer_norm, statist
 use foldpoint_core::kernels::scalar::quantize::quantize_row;
 use foldpoint_core::quant::{Codec, Piecewise};
 use foldpoint_core::{AlignedBytes, Isa, Serial, alphabet};
-use quantizer::encode::{Quantized, quantize_weights, split, to_fixed};
+use quantizer::encode::{WeightCodes, quantize_weights, split, to_fixed};
 
 use crate::outputs::everything;
 
@@ -86,7 +86,7 @@ fn quantized(y: [i32; CHANNELS], outliers: &[u16]) -> (TokenScale, Vec<i8>, Vec<
 }
 
 /// A Linear's integers as a model file has them.
-struct Stored {
+struct StoredRow {
     /// `[outputs, inputs]`
     codes: Vec<i8>,
     scales: Vec<f64>,
@@ -95,10 +95,10 @@ struct Stored {
     bias: [i32; 2],
 }
 
-fn linear() -> Stored {
-    let Quantized { codes, scales } = quantize_weights(WEIGHTS.as_flattened(), CHANNELS, None);
+fn linear() -> StoredRow {
+    let WeightCodes { codes, scales } = quantize_weights(WEIGHTS.as_flattened(), CHANNELS, None);
     let multipliers: Vec<(u64, i32)> = scales.iter().map(|&scale| split(scale, 16)).collect();
-    Stored {
+    StoredRow {
         codes,
         scales,
         mantissas: multipliers.iter().map(|&(mantissa, _)| mantissa as u16).collect(),

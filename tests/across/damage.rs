@@ -11,7 +11,7 @@ use foldpoint_tests::random_model::{Shape, TINY};
 use proptest::prelude::*;
 use quantizer::writer::ModelWriter;
 
-use crate::folding::{Folded, fold};
+use crate::folding::{Fold, fold};
 use crate::outputs::{Outputs, everything, tokens};
 
 /// How to damage a tensor.
@@ -70,7 +70,7 @@ fn run(file: &AlignedBytes, residues: &[u8]) -> Option<Outputs> {
 }
 
 /// As [`run`], for a folding model.
-fn run_fold(file: &AlignedBytes, residues: &[u8]) -> Option<Folded> {
+fn run_fold(file: &AlignedBytes, residues: &[u8]) -> Option<Fold> {
     let expected = fold(file, &[residues], 2, Isa::scalar(), &Serial, 0).ok()?;
     for isa in Isa::all() {
         let outputs = fold(file, &[residues], 2, isa, &Backwards { workers: 2 }, 0xff).unwrap();

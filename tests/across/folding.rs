@@ -17,7 +17,7 @@ use crate::outputs::tokens;
 
 /// Everything that folding computes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folded {
+pub struct Fold {
     pub atoms: Vec<[[i32; 3]; 14]>,
     pub plddt: Vec<[u16; 37]>,
     pub aligned_error: Vec<u16>,
@@ -34,7 +34,7 @@ pub fn fold(
     isa: Isa,
     executor: &dyn Executor,
     dirt: u8,
-) -> Result<Folded, Box<dyn Error>> {
+) -> Result<Fold, Box<dyn Error>> {
     let parsed = ModelFile::parse(file.bytes())?;
     let model = FoldingModel::load(&parsed)?;
     let residues = chains.concat();
@@ -48,7 +48,7 @@ pub fn fold(
     let runtime = Runtime::new(isa, executor);
     let mut arena = AlignedBytes::filled(model.arena_bytes(residues.len(), &request, &runtime)?, dirt);
     let folded = model.run(&input, &request, arena.bytes_mut(), &runtime)?;
-    Ok(Folded {
+    Ok(Fold {
         atoms: folded.atoms.to_vec(),
         plddt: folded.plddt.to_vec(),
         aligned_error: folded.aligned_error.unwrap_or_default().to_vec(),

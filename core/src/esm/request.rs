@@ -1,5 +1,6 @@
 //! What is asked of a language model, and what comes back.
 
+use crate::alphabet::{CLS, EOS};
 use crate::arena::ArenaError;
 use crate::format::FormatError;
 use thiserror::Error;
@@ -96,6 +97,15 @@ pub enum RunError {
         index: usize,
         /// Its value.
         token: u8,
+    },
+    /// The tokens don't begin with `<cls>` and end with `<eos>`: without them every residue's outputs are others
+    /// (see [`alphabet::tokens`](crate::alphabet::tokens)).
+    #[error("the tokens must begin with <cls> ({CLS}) and end with <eos> ({EOS}), not {first} and {last}")]
+    NotFramed {
+        /// The first token.
+        first: u8,
+        /// The last one.
+        last: u8,
     },
     /// Fewer than three tokens: `<cls>`, at least one residue, `<eos>`.
     #[error("the sequence has no residues")]

@@ -6,7 +6,7 @@ use super::pass::Pass;
 use super::request::{Event, HiddenLayers, HiddenRow, Outputs, Request, RunError};
 use super::weights::LanguageModel;
 use super::{contacts, lm_head, project, transform};
-use crate::alphabet::PAD;
+use crate::alphabet::{CLS, EOS, PAD};
 use crate::arena::{Arena, bytes_of};
 use crate::nn::rotary;
 use crate::nn::stream::{StreamFormat, to_activation};
@@ -80,6 +80,11 @@ impl LanguageModel<'_> {
             return Err(RunError::BadToken { index, token });
         }
         let dims = self.dims(tokens.len(), request, runtime)?;
+        if let (Some(&first), Some(&last)) = (tokens.first(), tokens.last())
+            && [first, last] != [CLS, EOS]
+        {
+            return Err(RunError::NotFramed { first, last });
+        }
         let needed = bytes_of(|counter| Memory::take(counter, &dims))?;
         let mut memory = Memory::take(&mut Arena::of_size(needed, arena)?, &dims)?;
         Pass { model: self, dims, context: runtime.context() }.forward(tokens, &mut memory, hook)?;

@@ -175,6 +175,7 @@ impl<'a> AlignedError<'a> {
         let mut arena = Arena::of_size(needed, memory)?;
         let Memory { best_sums, results, scratch } = Memory::take(&mut arena, shape, workers)?;
         best_sums.fill(0);
+        chain_scores.fill(0);
         let record = bytes_of(|counter| RowResults::take(counter, shape))?;
         let scores = Scores::new(chains.count(|c| c != LINKER));
         let row = Row { to_logits: &self.to_logits, pairs, chains, scores, backend: context.backend };

@@ -203,7 +203,7 @@ impl HeadData {
 
 /// What an attention kernel leaves behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attended {
+pub struct AttentionOutput {
     pub weights: Vec<i16>,
     pub sums: Vec<u32>,
     pub out: Vec<i32>,
@@ -211,7 +211,7 @@ pub struct Attended {
     pub out_stride: usize,
 }
 
-impl Attended {
+impl AttentionOutput {
     /// Runs `kernel` on at most [`QUERY_TILE`] query rows, in memory that holds garbage.
     pub fn by(
         kernel: fn(&Head, RowTile),

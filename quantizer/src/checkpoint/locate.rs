@@ -7,7 +7,7 @@ use super::CheckpointError;
 
 /// A folder or file, and its name for people.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Located {
+pub struct Place {
     /// Where the files are.
     pub path: PathBuf,
     /// `facebook/esm2_t6_8M_UR50D@c731040` in a hub's cache; else the name of the folder or file.
@@ -23,13 +23,13 @@ const SHORT_HASH: usize = 7;
 ///
 /// # Errors
 /// It doesn't exist, or is a hub's cache of which one revision can't be chosen.
-pub fn locate(path: &Path) -> Result<Located, CheckpointError> {
+pub fn locate(path: &Path) -> Result<Place, CheckpointError> {
     let kind = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
     if !kind.is_dir() {
         // A file in a snapshot is a link into `blobs`; its folder says where it belongs.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = hub_name(&canonical(folder)).unwrap_or_else(|| file_name(path));
-        return Ok(Located { path: path.into(), name });
+        return Ok(Place { path: path.into(), name });
     }
     let real = canonical(path);
     if real.file_name().is_some_and(|name| name == "snapshots") && is_repository(real.parent()) {
@@ -50,7 +50,7 @@ pub fn locate(path: &Path) -> Result<Located, CheckpointError> {
             }
         }
     }
-    Ok(Located { path: path.into(), name: hub_name(&real).unwrap_or_else(|| file_name(&real)) })
+    Ok(Place { path: path.into(), name: hub_name(&real).unwrap_or_else(|| file_name(&real)) })
 }
 
 /// Whether there is a file at `path`.
@@ -92,7 +92,7 @@ fn is_repository(folder: Option<&Path>) -> bool {
 }
 
 /// The snapshot of `repository` that `refs/main` names; without that, the only one.
-fn snapshot(repository: &Path) -> Result<Located, CheckpointError> {
+fn snapshot(repository: &Path) -> Result<Place, CheckpointError> {
     let not_one = |path: &Path, reason: String| CheckpointError::NotACheckpoint { path: path.into(), reason };
     let snapshots = repository.join("snapshots");
     let main = repository.join("refs").join("main");
@@ -131,7 +131,7 @@ fn snapshot(repository: &Path) -> Result<Located, CheckpointError> {
         }
     };
     let name = hub_name(&canonical(&path)).unwrap_or_else(|| file_name(&path));
-    Ok(Located { path, name })
+    Ok(Place { path, name })
 }
 
 /// Folders in `parent` whose names `wanted` takes, in alphabetical order.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, Archive, Entry};
-use super::locate::{self, Located};
+use super::locate::{self, Place};
 use super::names::{Naming, canonical, is_rotary};
 use super::unwrap::{self, Wrapping};
 use super::{
@@ -40,7 +40,7 @@ pub(super) fn open(path: &Path, base: Option<&Path>) -> Result<Checkpoint, Check
     Ok(checkpoint)
 }
 
-fn open_adapter(located: &Located, base: Option<&Path>) -> Result<Checkpoint, CheckpointError> {
+fn open_adapter(located: &Place, base: Option<&Path>) -> Result<Checkpoint, CheckpointError> {
     let folder = &located.path;
     let config = folder.join(adapter::CONFIG_FILE);
     let refused = |reason: String| Err(CheckpointError::Adapter { path: config.clone(), reason });
@@ -81,8 +81,8 @@ fn open_adapter(located: &Located, base: Option<&Path>) -> Result<Checkpoint, Ch
     Ok(checkpoint)
 }
 
-fn open_model(located: &Located) -> Result<Checkpoint, CheckpointError> {
-    let Located { path, name } = located;
+fn open_model(located: &Place) -> Result<Checkpoint, CheckpointError> {
+    let Place { path, name } = located;
     let mut checkpoint = if path.is_dir() { open_folder(path)? } else { open_file(path)? };
     checkpoint.name.clone_from(name);
     Ok(checkpoint)

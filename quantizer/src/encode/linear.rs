@@ -11,7 +11,7 @@ use crate::reference::Linear;
 use crate::table::{Row, Unit};
 
 /// Rows of weights as codes with one scale each.
-pub struct Quantized {
+pub struct WeightCodes {
     /// `[outputs, inputs]`, -127 to 127.
     pub codes: Vec<i8>,
     /// One scale a row.
@@ -20,8 +20,8 @@ pub struct Quantized {
 
 /// Symmetric int8 codes of each row, its largest magnitude at 127. With `feedback` the errors of a row make
 /// up for each other, otherwise every weight is rounded to nearest.
-pub fn quantize_weights(weight: &[f32], inputs: usize, feedback: Option<&Feedback>) -> Quantized {
-    let mut quantized = Quantized { codes: Vec::with_capacity(weight.len()), scales: Vec::new() };
+pub fn quantize_weights(weight: &[f32], inputs: usize, feedback: Option<&Feedback>) -> WeightCodes {
+    let mut quantized = WeightCodes { codes: Vec::with_capacity(weight.len()), scales: Vec::new() };
     for row in weight.chunks_exact(inputs) {
         let scale = row_scale(row);
         match feedback {
@@ -44,7 +44,7 @@ impl Encoder<'_> {
         let outliers = self.calibration.outliers.get(choice).ok_or_else(not_calibrated)?;
         let samples = self.calibration.inputs.read(choice)?;
         let feedback = samples.map(|samples| Feedback::new(&samples, inputs)).transpose()?;
-        let Quantized { codes, scales } = quantize_weights(&weight, inputs, feedback.as_ref());
+        let WeightCodes { codes, scales } = quantize_weights(&weight, inputs, feedback.as_ref());
         let to_output = per_one / self.units.per_one(Unit::Activation);
         let (mut mantissas, mut shifts) = (Vec::new(), Vec::new());
         for scale in scales {

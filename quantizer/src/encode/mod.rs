@@ -23,7 +23,7 @@ use crate::reference::{LayerNorm, Linear, ReferenceError, Weights};
 use crate::table::{Kind, Row, Unit};
 use crate::writer::ModelWriter;
 pub use error::EncodeError;
-pub use linear::{Quantized, quantize_weights};
+pub use linear::{WeightCodes, quantize_weights};
 pub use metadata::Provenance;
 use units::Units;
 

@@ -91,7 +91,7 @@ fn an_adapter_alone_says_what_is_missing() {
 }
 
 /// An adapter of rank 2 on `modules` of the fixture `esm2-head16`.
-fn factors(modules: &[&str]) -> BTreeMap<String, Stored> {
+fn factors(modules: &[&str]) -> BTreeMap<String, RawTensor> {
     let pairs = modules.iter().flat_map(|module| {
         let name = |part: &str| format!("base_model.model.{module}.lora_{part}.weight");
         [
@@ -103,7 +103,7 @@ fn factors(modules: &[&str]) -> BTreeMap<String, Stored> {
 }
 
 /// A folder with the fixture `esm2-head16` and an adapter after `change`.
-fn adapted(change: impl FnOnce(&mut BTreeMap<String, Stored>, &mut Value)) -> TempDir {
+fn adapted(change: impl FnOnce(&mut BTreeMap<String, RawTensor>, &mut Value)) -> TempDir {
     let (folder, mut tensors) = (changed(|_| ()), factors(&[QUERY]));
     let mut config = json!({ "peft_type": "LORA", "r": 2, "lora_alpha": 8, "target_modules": ["query"] });
     change(&mut tensors, &mut config);
@@ -244,7 +244,7 @@ fn an_adapted_embedding_leaves_a_tied_decoder_as_it_was() {
 #[test]
 fn what_does_not_fit_is_an_error() {
     let layer = |name: &str| name.replace("layer.1", "layer.7");
-    type Change = Box<dyn FnOnce(&mut BTreeMap<String, Stored>, &mut Value)>;
+    type Change = Box<dyn FnOnce(&mut BTreeMap<String, RawTensor>, &mut Value)>;
     let a = format!("base_model.model.{QUERY}.lora_A.weight");
     let b = format!("base_model.model.{QUERY}.lora_B.weight");
     let (a1, a2, b1, b2) = (a.clone(), a.clone(), b.clone(), b.clone());

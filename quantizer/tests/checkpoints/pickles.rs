@@ -286,7 +286,7 @@ fn fair(arguments: &[(&str, Vec<u8>)]) -> (tempfile::TempDir, std::path::PathBuf
 }
 
 /// A model of one layer with fair-esm's names, of width 16.
-fn fair_tensors() -> std::collections::BTreeMap<String, Stored> {
+fn fair_tensors() -> std::collections::BTreeMap<String, RawTensor> {
     let mut tensors = std::collections::BTreeMap::new();
     let mut add = |name: &str, shape: &[usize]| {
         tensors.insert(name.to_owned(), stored(shape, |i| (i as f32).sin()));

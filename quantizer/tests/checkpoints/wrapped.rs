@@ -98,7 +98,7 @@ fn several_models_in_one_file_are_an_error_that_names_them() {
 #[test]
 fn shards_of_a_wrapped_model_are_one_model() {
     let sharded = folder("esm2-head16");
-    let mut shards: [BTreeMap<String, Stored>; 2] = Default::default();
+    let mut shards: [BTreeMap<String, RawTensor>; 2] = Default::default();
     let mut weight_map = BTreeMap::new();
     for (i, (name, tensor)) in tensors().into_iter().enumerate() {
         let name = format!("module.model.{name}");
@@ -176,7 +176,7 @@ fn wrapped_folding_models_are_read() {
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let wrapped = file.tensors().into_iter().map(|(name, view)| {
         let stored =
-            Stored { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
+            RawTensor { dtype: view.dtype(), shape: view.shape().to_vec(), bytes: view.data().to_vec() };
         (format!("module.model.{name}"), stored)
     });
     let folder = folder("esmfold-tiny");
@@ -219,11 +219,11 @@ fn a_model_is_found_beside_tensors_of_something_else_and_deeper_down() {
 fn unexpected_tensors_in_a_folding_trunk_are_refused() {
     let bytes = fs::read(golden("esmfold-tiny").join("model.safetensors")).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    let own: BTreeMap<String, Stored> = file
+    let own: BTreeMap<String, RawTensor> = file
         .tensors()
         .into_iter()
         .map(|(name, v)| {
-            (name, Stored { dtype: v.dtype(), shape: v.shape().to_vec(), bytes: v.data().to_vec() })
+            (name, RawTensor { dtype: v.dtype(), shape: v.shape().to_vec(), bytes: v.data().to_vec() })
         })
         .collect();
     let folder = folder("esmfold-tiny");

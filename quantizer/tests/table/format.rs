@@ -8,7 +8,7 @@ const FORMAT: &str = include_str!("../../../docs/FORMAT.md");
 
 /// What the document says of a name.
 #[derive(Debug)]
-struct Described {
+struct Description {
     kind: String,
     unit: String,
 }
@@ -55,7 +55,7 @@ fn part(cell: &str, index: usize, count: usize) -> String {
 }
 
 /// Everything that the document describes.
-fn described() -> BTreeMap<String, Described> {
+fn described() -> BTreeMap<String, Description> {
     let section = FORMAT.split("\n## ").find(|section| section.starts_with("Tensors\n")).unwrap();
     // The tensors of a Linear have a table of their own.
     let tables = section.split("\n### ").next().unwrap();
@@ -65,7 +65,7 @@ fn described() -> BTreeMap<String, Described> {
         for (index, name) in names.iter().enumerate() {
             for name in alternatives(name) {
                 let (kind, unit) = (part(kind, index, names.len()), part(unit, index, names.len()));
-                assert!(described.insert(name.clone(), Described { kind, unit }).is_none(), "{name} twice");
+                assert!(described.insert(name.clone(), Description { kind, unit }).is_none(), "{name} twice");
             }
         }
     }

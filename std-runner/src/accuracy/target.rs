@@ -28,7 +28,7 @@ impl Needs {
 
 /// A chain aligned to its sequence.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Aligned<'s> {
+pub struct Alignment<'s> {
     /// The residues that are used with their positions, from 0, ascending.
     pub residues: Vec<(usize, &'s Residue)>,
     /// How the structure was read.
@@ -93,7 +93,7 @@ pub enum NoTarget {
     },
 }
 
-impl<'s> Aligned<'s> {
+impl<'s> Alignment<'s> {
     /// Aligns a structure's chain to a sequence, as [`align::align`] does. The chain is the one called
     /// `named` if it belongs to the sequence, otherwise the one that agrees with it in most residues (the
     /// first of equals). Residues that differ from the sequence, that it has no place for, or that lack what
@@ -291,8 +291,8 @@ mod tests {
         Structure { chains, models: 1 }
     }
 
-    fn aligned<'s>(structure: &'s Structure, named: Option<&str>) -> Result<Aligned<'s>, NoTarget> {
-        Aligned::new(SEQUENCE, structure, named, Needs::Backbone, 40)
+    fn aligned<'s>(structure: &'s Structure, named: Option<&str>) -> Result<Alignment<'s>, NoTarget> {
+        Alignment::new(SEQUENCE, structure, named, Needs::Backbone, 40)
     }
 
     #[test]
@@ -312,7 +312,7 @@ mod tests {
         let short = structure(vec![chain("A", &SEQUENCE[..39], 3.8)]);
         let mismatch = NoTarget::Mismatch { chain: None, chains: 1, matched: 39, resolved: 39, least: 40 };
         assert_eq!(aligned(&short, None), Err(mismatch));
-        assert!(Aligned::new(SEQUENCE, &short, None, Needs::Backbone, 39).is_ok());
+        assert!(Alignment::new(SEQUENCE, &short, None, Needs::Backbone, 39).is_ok());
         let several = structure(vec![chain("A", &other, 3.8), chain("B", &SEQUENCE[..39], 3.8)]);
         let error = aligned(&several, None).expect_err("too short").to_string();
         assert!(
@@ -377,7 +377,7 @@ mod tests {
                     sequence); 7 that the sequence has no place for: ALA 77, ALA 78, ALA 79, ALA 80, ALA 81 and 2 more";
         assert_eq!(reading.losses().as_deref(), Some(said));
         // A CA is enough for a fold.
-        let fold = Aligned::new(SEQUENCE, &structure, None, Needs::Ca, 10).expect("a target");
+        let fold = Alignment::new(SEQUENCE, &structure, None, Needs::Ca, 10).expect("a target");
         assert_eq!((fold.residues.len(), fold.reading.incomplete.len()), (SEQUENCE.len() - 1, 0));
     }
 }

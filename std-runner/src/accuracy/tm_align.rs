@@ -93,7 +93,7 @@ mod tests {
 
     const OUTPUT: &str = "\
 Name of Chain_1: model.pdb
-Aligned length=   76, RMSD=   1.30, Seq_ID=n_identical/n_aligned= 1.000
+Alignment length=   76, RMSD=   1.30, Seq_ID=n_identical/n_aligned= 1.000
 TM-score= 0.61234 (if normalized by length of Chain_1, i.e., LN=120, d0=4.20)
 TM-score= 0.87654 (if normalized by length of Chain_2, i.e., LN=76, d0=3.40)
 (You should use TM-score normalized by length of the reference structure)

@@ -75,7 +75,7 @@ impl<K: Task> Run<'_, K> {
         make: impl Fn(&Sequence, K::Output, Duration) -> anyhow::Result<Done<T>> + Sync,
         mut keep: impl FnMut(&mut Console, &Sequence, T) + Send,
     ) -> anyhow::Result<()> {
-        let Expected { sequences, records } = self.expect(batch, console);
+        let Expectation { sequences, records } = self.expect(batch, console);
         // A run of nothing, as of a file that can't be read, leaves what an earlier one told.
         let out = self.out.filter(|_| !records.is_empty());
         let files = Mutex::new(Files { results: out.map(Results::create).transpose()?, error: None });
@@ -118,8 +118,8 @@ impl<K: Task> Run<'_, K> {
     }
 
     /// What there is to run, and what is known of all records before.
-    fn expect(&self, batch: Batch, console: &mut Console) -> Expected {
-        let mut expected = Expected { sequences: vec![], records: BTreeMap::new() };
+    fn expect(&self, batch: Batch, console: &mut Console) -> Expectation {
+        let mut expected = Expectation { sequences: vec![], records: BTreeMap::new() };
         let mut indices: HashMap<(String, usize), usize> = HashMap::new();
         for error in &batch.rejected {
             indices.insert((error.place.file.clone(), error.place.record), error.index);
@@ -167,7 +167,7 @@ impl<K: Task> Run<'_, K> {
 }
 
 /// What is to be run, and all records by their index.
-struct Expected {
+struct Expectation {
     sequences: Vec<Sequence>,
     /// With all that is known before anything runs; those that failed already are done.
     records: BTreeMap<usize, Record>,

@@ -16,11 +16,16 @@ impl Model<'static> {
     /// [`ModelError::Unreadable`], or [`ModelError::Format`] if it is no model file.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
         let unreadable = |reason| ModelError::Unreadable { path: path.to_owned(), reason };
-        let file = File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
+        // Looked at before it is opened: opening a pipe waits for whoever writes to it.
+        let metadata = std::fs::metadata(path).map_err(unreadable)?;
         if metadata.is_dir() {
             return Err(unreadable(Error::new(ErrorKind::IsADirectory, "it is a directory")));
         }
+        if !metadata.is_file() {
+            let reason = "it is a pipe or a device, and a model must be a file, for it is mapped into memory";
+            return Err(unreadable(Error::new(ErrorKind::InvalidInput, reason)));
+        }
+        let file = File::open(path).map_err(unreadable)?;
         let name = path.display().to_string();
         if metadata.len() == 0 {
             // Cannot be mapped; the reader says what is wrong with it.
@@ -52,6 +57,19 @@ mod tests {
         let model = Model::open(file.path()).expect("a model");
         assert_eq!(model.bytes(), bytes);
         assert!(model.folds() && !model.is_embedded());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn pipes_and_devices_are_refused_before_they_are_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success());
+        for path in [&pipe, Path::new("/dev/null")] {
+            let error = Model::open(path).expect_err("no model").to_string();
+            assert!(error.contains("a model must be a file"), "{error}");
+        }
     }
 
     #[test]

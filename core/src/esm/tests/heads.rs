@@ -31,9 +31,11 @@ fn embeddings_are_scaled_by_the_share_of_masked_tokens() {
 #[test]
 fn a_sequence_of_masks_runs() {
     let file = random_model(1, CONFIG_SMALL).file();
-    for tokens in [&[32u8; 3][..], &[32; 40]] {
-        let found = compute(&file, tokens, ALL, Isa::best(), &Serial).unwrap();
-        assert!(found.hidden.iter().filter(|row| row.0 == 0).all(|row| row.2 == [0; 48]));
+    for residues in [1, 38] {
+        let tokens = [&[0][..], &std::vec![32; residues], &[2]].concat();
+        let found = compute(&file, &tokens, ALL, Isa::best(), &Serial).unwrap();
+        let masks = found.hidden.iter().filter(|row| row.0 == 0 && (1..=residues).contains(&row.1));
+        assert_eq!(masks.filter(|row| row.2 == [0; 48]).count(), residues);
     }
 }
 

@@ -24,7 +24,7 @@ const ALL: Request = Request { contacts: true, logits: true, hidden: HiddenLayer
 
 /// What a pass computed, out of the arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Computed {
+struct Outputs {
     contacts: Option<Vec<u16>>,
     logits: Option<Vec<i32>>,
     /// Layer, token and values of each row that the sink was handed, in that order.
@@ -38,7 +38,7 @@ fn compute(
     request: Request,
     isa: Isa,
     executor: &dyn Executor,
-) -> Result<Computed, RunError> {
+) -> Result<Outputs, RunError> {
     let file = ModelFile::parse(file.0.bytes()).expect("a file by the rules");
     let model = LanguageModel::load(&file)?;
     let runtime = Runtime::new(isa, executor);
@@ -54,7 +54,7 @@ fn run(
     request: Request,
     arena: &mut [u8],
     runtime: &Runtime,
-) -> Result<Computed, RunError> {
+) -> Result<Outputs, RunError> {
     let mut hidden = Vec::new();
     let outputs = model.run_with(tokens, &request, arena, runtime, &mut |event| {
         if let Event::Hidden(row) = event {
@@ -62,7 +62,7 @@ fn run(
         }
         ControlFlow::Continue(())
     })?;
-    Ok(Computed {
+    Ok(Outputs {
         contacts: outputs.contacts.map(<[u16]>::to_vec),
         logits: outputs.logits.map(<[i32]>::to_vec),
         hidden,

@@ -3,7 +3,7 @@
 use crate::fixed::{Multiplier, TokenScale};
 use crate::kernels::Isa;
 use crate::kernels::attention::{ContactWeight, Logits, QUERY_TILE, Temperature, key_scale_max};
-use crate::kernels::testing::{Attended, CODES, Codes, HeadData, Random, any_magnitude};
+use crate::kernels::testing::{AttentionOutput, CODES, Codes, HeadData, Random, any_magnitude};
 use proptest::prelude::*;
 use std::vec::Vec;
 
@@ -99,7 +99,8 @@ pub fn check_attention(isa: Isa, case: &AttentionCase) {
         None => Logits::Plain(&temperatures),
         Some(_) => Logits::Biased { factors: &factors, bias, bias_stride },
     };
-    let by = |isa: Isa, garbage| Attended::by(isa.backend().attention, &head, &queries, logits, garbage);
+    let by =
+        |isa: Isa, garbage| AttentionOutput::by(isa.backend().attention, &head, &queries, logits, garbage);
     let expected = by(Isa::scalar(), 1);
     assert!(expected.sums.iter().all(|&sum| sum >= 32767), "the largest weight is whole");
     assert_eq!(by(isa, 2), expected);
@@ -135,7 +136,9 @@ pub fn check_largest_sums(isa: Isa) {
         let (queries, temperatures) =
             ([0; QUERY_TILE * WIDTH], [Temperature { factor: 40_000, shift: 7 }; QUERY_TILE]);
         let logits = Logits::Plain(&temperatures);
-        let by = |isa: Isa, garbage| Attended::by(isa.backend().attention, &head, &queries, logits, garbage);
+        let by = |isa: Isa, garbage| {
+            AttentionOutput::by(isa.backend().attention, &head, &queries, logits, garbage)
+        };
         let expected = by(Isa::scalar(), 1);
         assert_eq!(expected.sums, [keys as u32 * 32_767; QUERY_TILE]);
         assert_eq!(by(isa, 2), expected, "{keys} keys of {code}");

@@ -1,6 +1,6 @@
 //! Coordinates of mmCIF files.
 
-use super::record::{AtomRecord, Malformed, Records};
+use super::record::{AtomRecord, RecordFault, Records};
 
 /// Does the text begin as a CIF does, with `data_`?
 pub(super) fn is_mmcif(bytes: &[u8]) -> bool {
@@ -11,7 +11,7 @@ pub(super) fn is_mmcif(bytes: &[u8]) -> bool {
 }
 
 /// Reads the first model's rows of the first `_atom_site` loop.
-pub(super) fn records(bytes: &[u8]) -> Result<Records, Malformed> {
+pub(super) fn records(bytes: &[u8]) -> Result<Records, RecordFault> {
     let text = String::from_utf8_lossy(bytes);
     let mut tokens = Tokens { text: &text, at: 0, line: 1 };
     while let Some(token) = tokens.next() {
@@ -57,10 +57,10 @@ struct Columns {
 }
 
 impl Columns {
-    fn find(headers: &[String], line: u64) -> Result<Self, Malformed> {
+    fn find(headers: &[String], line: u64) -> Result<Self, RecordFault> {
         let find = |name: &str| headers.iter().position(|h| h.strip_prefix("_atom_site.") == Some(name));
         let required = |names: &[&str]| {
-            names.iter().find_map(|name| find(name)).ok_or_else(|| Malformed {
+            names.iter().find_map(|name| find(name)).ok_or_else(|| RecordFault {
                 line: Some(line),
                 reason: format!("its loop of atoms has no column _atom_site.{}", names.join(" or ")),
             })
@@ -90,7 +90,7 @@ fn rows<'t>(
     columns: &Columns,
     width: usize,
     first: Option<Token<'t>>,
-) -> Result<Records, Malformed> {
+) -> Result<Records, RecordFault> {
     let mut atoms: Vec<AtomRecord> = Vec::new();
     let mut models: Vec<Option<&str>> = Vec::new();
     let mut next = first;
@@ -99,7 +99,7 @@ fn rows<'t>(
         while row.len() < width {
             let token = tokens.next().filter(|token| !token.ends_loop());
             let short = || format!("the row has {} of {width} values", row.len());
-            row.push(token.ok_or_else(|| Malformed { line: Some(start.line), reason: short() })?);
+            row.push(token.ok_or_else(|| RecordFault { line: Some(start.line), reason: short() })?);
         }
         let model = columns.model.and_then(|column| row[column].value());
         if !models.contains(&model) {
@@ -107,7 +107,7 @@ fn rows<'t>(
         }
         if models.first() == Some(&model) {
             let atom = atom(&row, columns);
-            atoms.push(atom.map_err(|reason| Malformed { line: Some(start.line), reason })?);
+            atoms.push(atom.map_err(|reason| RecordFault { line: Some(start.line), reason })?);
         }
         next = tokens.next();
     }

@@ -134,14 +134,14 @@ pub fn read(path: &Path) -> Result<Structure, StructureError> {
 }
 
 /// What a file of these bytes holds.
-fn parse(bytes: &[u8]) -> Result<Structure, record::Malformed> {
+fn parse(bytes: &[u8]) -> Result<Structure, record::RecordFault> {
     // Windows editors put a byte-order mark before the first record.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mmcif = mmcif::is_mmcif(bytes);
     let records = if mmcif { mmcif::records(bytes)? } else { pdb::records(bytes)? };
     if records.atoms.is_empty() {
         let expected = if mmcif { "an _atom_site loop" } else { "ATOM records" };
-        return Err(record::Malformed {
+        return Err(record::RecordFault {
             line: None,
             reason: format!("it has no atoms; expected {expected}"),
         });

@@ -1,15 +1,15 @@
 //! Coordinates of PDB files.
 
-use super::record::{AtomRecord, Malformed, Records};
+use super::record::{AtomRecord, RecordFault, Records};
 
 /// Reads the first model's ATOM and HETATM records; all else but the ends of chains and models is passed
 /// over.
-pub(super) fn records(bytes: &[u8]) -> Result<Records, Malformed> {
+pub(super) fn records(bytes: &[u8]) -> Result<Records, RecordFault> {
     let mut reader = Reader::default();
     for (number, line) in (1..).zip(bytes.split(|&b| b == b'\n' || b == b'\r')) {
         reader
             .line(line)
-            .map_err(|reason| Malformed { line: Some(line_number(bytes, line, number)), reason })?;
+            .map_err(|reason| RecordFault { line: Some(line_number(bytes, line, number)), reason })?;
     }
     Ok(Records { atoms: reader.atoms, models: reader.models })
 }

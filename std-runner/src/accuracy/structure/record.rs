@@ -43,7 +43,7 @@ pub(super) struct Records {
 
 /// What is wrong with a file, and where.
 #[derive(Debug)]
-pub(super) struct Malformed {
+pub(super) struct RecordFault {
     pub line: Option<u64>,
     pub reason: String,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::accuracy::precision::{Precisions, precisions};
 use crate::accuracy::reference::{Origin, Reference};
-use crate::accuracy::target::{Aligned, Needs, Target};
+use crate::accuracy::target::{Alignment, Needs, Target};
 use anyhow::Context;
 use fasta::Sequence;
 use std_runner::contact_map;
@@ -43,7 +43,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let request = Request { contacts: true, ..Request::default() };
     require(&engine, &request, model.name())?;
     let rule = Rule { needs: Needs::Backbone, least: args.min_resolved, longest: args.max_len };
-    let made = |_: &Sequence, aligned: &Aligned<'_>| Target::new(&aligned.residues);
+    let made = |_: &Sequence, aligned: &Alignment<'_>| Target::new(&aligned.residues);
     let mut targets = args.structures.targets(&mut console, &rule, made)?;
     let none = targets.ensure_some(&args.structures);
     if let Some(dir) = &args.reference {

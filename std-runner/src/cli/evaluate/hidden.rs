@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 /// One sequence and its reference.
-pub struct Compared {
+pub struct Comparison {
     pub prediction: Prediction,
     pub hidden: Vec<f32>,
     pub logits: Option<Vec<f32>>,
@@ -66,7 +66,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
             let reference = Reference::open(&args.reference, sequence)?;
             let hidden = reference.required("hidden", &[layers + 1, tokens, width])?;
             let logits = if request.logits { reference.tensor("logits", &[tokens, vocab])? } else { None };
-            Ok(Compared { prediction, hidden, logits })
+            Ok(Comparison { prediction, hidden, logits })
         },
         |_, sequence, result| match result {
             Ok(compared) => totals.add(sequence, &compared, width, vocab),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std_runner::engine::decode;
 
-use super::hidden::Compared;
+use super::hidden::Comparison;
 use super::targets::LeftOut;
 
 /// The number of the first of the 20 amino acids' tokens, and how many there are.
@@ -118,7 +118,7 @@ impl Totals {
     }
 
     /// Adds a sequence; hidden states are `width` wide and logits `vocab`.
-    pub fn add(&mut self, sequence: &Sequence, compared: &Compared, width: usize, vocab: usize) {
+    pub fn add(&mut self, sequence: &Sequence, compared: &Comparison, width: usize, vocab: usize) {
         let length = sequence.residues.len();
         let references = compared.hidden.chunks_exact((length + 2) * width);
         let mut last = (Similarity::default(), None);

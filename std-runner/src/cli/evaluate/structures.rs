@@ -6,7 +6,7 @@ use crate::accuracy::files::StructureFiles;
 use crate::accuracy::fold::{Compare, Fold};
 use crate::accuracy::reference::{Origin, Reference};
 use crate::accuracy::structure;
-use crate::accuracy::target::{Aligned, Needs};
+use crate::accuracy::target::{Alignment, Needs};
 use crate::accuracy::tm_align::TmAlign;
 use anyhow::{Context, ensure};
 use fasta::Sequence;
@@ -59,7 +59,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     }
     let rule = Rule { needs: Needs::Ca, least: args.min_resolved, longest: args.max_len };
     let made =
-        |sequence: &Sequence, aligned: &Aligned<'_>| Fold::of(sequence.residues.len(), &aligned.residues);
+        |sequence: &Sequence, aligned: &Alignment<'_>| Fold::of(sequence.residues.len(), &aligned.residues);
     let mut targets = args.structures.targets(&mut console, &rule, made)?;
     let none = targets.ensure_some(&args.structures);
     let rows = match &args.predictions {
@@ -97,7 +97,7 @@ fn read_prediction(
         ));
     }
     let structure = structure::read(path)?;
-    let aligned = Aligned::new(&sequence.residues, &structure, None, Needs::Ca, LEAST_PREDICTED);
+    let aligned = Alignment::new(&sequence.residues, &structure, None, Needs::Ca, LEAST_PREDICTED);
     let aligned = aligned.with_context(|| path.display().to_string())?;
     let fold = Fold::of(sequence.residues.len(), &aligned.residues);
     let (length, missing) = (fold.0.len(), fold.0.len() - fold.resolved());

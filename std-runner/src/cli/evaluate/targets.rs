@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::accuracy::bootstrap::mean;
 use crate::accuracy::files::{Fit, StructureFiles, fit};
 use crate::accuracy::structure::{self, Structure};
-use crate::accuracy::target::{Aligned, Needs, NoTarget, Reading, first};
+use crate::accuracy::target::{Alignment, Needs, NoTarget, Reading, first};
 use anyhow::{Context, bail};
 use fasta::{RecordError, Sequence};
 use serde::Serialize;
@@ -104,7 +104,7 @@ impl Structures {
         &self,
         console: &mut Console,
         rule: &Rule,
-        make: impl Fn(&Sequence, &Aligned<'_>) -> T,
+        make: impl Fn(&Sequence, &Alignment<'_>) -> T,
     ) -> anyhow::Result<Targets<T>> {
         let batch = fasta::read_paths(&[&self.fasta], usize::MAX).single_chains().without_masks();
         let left_out = batch.rejected.iter().map(LeftOut::rejected).collect();
@@ -259,13 +259,13 @@ fn target<T>(
     sequence: &Sequence,
     structure: &Structure,
     rule: &Rule,
-    make: impl Fn(&Sequence, &Aligned<'_>) -> T,
+    make: impl Fn(&Sequence, &Alignment<'_>) -> T,
 ) -> Result<(T, Reading), NoTarget> {
     let (length, limit) = (sequence.residues.len(), rule.longest);
     if length > limit {
         return Err(NoTarget::TooLong { length, limit });
     }
     let chain = sequence.place.id.split_once('_').map(|(_, chain)| chain);
-    let aligned = Aligned::new(&sequence.residues, structure, chain, rule.needs, rule.least)?;
+    let aligned = Alignment::new(&sequence.residues, structure, chain, rule.needs, rule.least)?;
     Ok((make(sequence, &aligned), aligned.reading))
 }

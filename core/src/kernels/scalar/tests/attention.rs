@@ -8,18 +8,18 @@ use crate::kernels::attention::{
 use crate::kernels::scalar::attention::attention;
 use crate::kernels::scalar::contact::accumulate;
 use crate::kernels::scalar::quantize::quantize_row;
-use crate::kernels::testing::{Attended, HeadData, Random, temperature_constant};
+use crate::kernels::testing::{AttentionOutput, HeadData, Random, temperature_constant};
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
 
 /// Rows of codes with their scales.
-pub(super) struct Quantized {
+pub(super) struct Codes {
     pub codes: Vec<i8>,
     pub scales: Vec<TokenScale>,
 }
 
-impl Quantized {
+impl Codes {
     /// Rows of normal numbers of standard deviation `size` (1 is 2^16), each row with a size of its own.
     fn new(random: &mut Random, rows: usize, width: usize, size: f64) -> Self {
         let mut quantized = Self { codes: vec![0; rows * width], scales: Vec::new() };
@@ -44,9 +44,9 @@ impl Quantized {
 
 /// Three queries over keys and values.
 pub(super) struct Sequence {
-    pub queries: Quantized,
-    keys: Quantized,
-    values: Quantized,
+    pub queries: Codes,
+    keys: Codes,
+    values: Codes,
     width: usize,
 }
 
@@ -55,19 +55,19 @@ impl Sequence {
         // Scores q.k / sqrt(width) have the standard deviation of `logit`.
         let size = libm::sqrt(logit);
         Self {
-            queries: Quantized::new(random, 3, width, size),
-            keys: Quantized::new(random, keys, width, size),
-            values: Quantized::new(random, keys, width, 1.0),
+            queries: Codes::new(random, 3, width, size),
+            keys: Codes::new(random, keys, width, size),
+            values: Codes::new(random, keys, width, 1.0),
             width,
         }
     }
 
-    fn attend(&self, block_rows: usize, garbage: u64) -> Attended {
+    fn attend(&self, block_rows: usize, garbage: u64) -> AttentionOutput {
         self.attend_by(block_rows, garbage, |head, key_max, queries| {
             let constant = temperature_constant(self.width);
             let temperature = |&scale: &TokenScale| Temperature::new(scale, key_max, constant);
             let temperatures: Vec<_> = self.queries.scales.iter().map(temperature).collect();
-            Attended::by(attention, head, queries, Logits::Plain(&temperatures), garbage)
+            AttentionOutput::by(attention, head, queries, Logits::Plain(&temperatures), garbage)
         })
     }
 
@@ -76,8 +76,8 @@ impl Sequence {
         &self,
         block_rows: usize,
         garbage: u64,
-        kernel: impl FnOnce(&HeadData, TokenScale, &[i8]) -> Attended,
-    ) -> Attended {
+        kernel: impl FnOnce(&HeadData, TokenScale, &[i8]) -> AttentionOutput,
+    ) -> AttentionOutput {
         let mut padding = Random(!garbage);
         let mut head = HeadData::pack(&self.keys.codes, &self.values.codes, self.width, block_rows, || {
             padding.next() as u8
@@ -121,7 +121,7 @@ impl Sequence {
     }
 
     /// The largest error of an output, relative to the largest value. `bias` is natural, one a query and key.
-    pub(super) fn error(&self, attended: &Attended, factors: &[f64], bias: &[f64]) -> f64 {
+    pub(super) fn error(&self, attended: &AttentionOutput, factors: &[f64], bias: &[f64]) -> f64 {
         let mut worst = 0.0;
         for query in 0..self.queries.scales.len() {
             let bias = &bias[query * factors.len()..][..factors.len()];
@@ -257,7 +257,7 @@ fn one_key_gets_all_of_the_attention() {
     let mut head = HeadData::pack(&[5; 16], &values, 16, 16, || 99);
     let scale = TokenScale::covering(65536, 0);
     head.relate(&[pack(scale)], &[pack(scale)]);
-    let attended = Attended::by(
+    let attended = AttentionOutput::by(
         attention,
         &head,
         &[-7; 16],
@@ -280,7 +280,7 @@ fn equal_scores_give_the_mean_of_the_values() {
     let mut head = HeadData::pack(&vec![0; keys * 8], &values, 8, 48, || 1);
     let scales = vec![pack(TokenScale::covering(127 << 9, 0)); keys];
     head.relate(&scales, &scales);
-    let attended = Attended::by(
+    let attended = AttentionOutput::by(
         attention,
         &head,
         &[127; 8],

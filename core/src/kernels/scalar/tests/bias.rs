@@ -5,7 +5,7 @@ use super::real;
 use crate::fixed::{Multiplier, TokenScale, exp2_neg};
 use crate::kernels::attention::{Logits, bias_factor, key_scale_max, unpack};
 use crate::kernels::scalar::attention::attention;
-use crate::kernels::testing::{Attended, HeadData, Random, temperature_constant};
+use crate::kernels::testing::{AttentionOutput, HeadData, Random, temperature_constant};
 use proptest::prelude::*;
 use std::vec;
 use std::vec::Vec;
@@ -17,7 +17,7 @@ fn constant(width: usize) -> Multiplier {
 }
 
 /// Attention of a sequence with `[3, keys]` biases.
-fn attend(sequence: &Sequence, width: usize, bias: &[i32]) -> Attended {
+fn attend(sequence: &Sequence, width: usize, bias: &[i32]) -> AttentionOutput {
     sequence.attend_by(32, 1, |head, key_max, queries| {
         let factors: Vec<_> = sequence
             .queries
@@ -26,7 +26,7 @@ fn attend(sequence: &Sequence, width: usize, bias: &[i32]) -> Attended {
             .map(|&scale| bias_factor(scale, key_max, constant(width)))
             .collect();
         let logits = Logits::Biased { factors: &factors, bias, bias_stride: head.keys };
-        Attended::by(attention, head, queries, logits, 1)
+        AttentionOutput::by(attention, head, queries, logits, 1)
     })
 }
 
@@ -102,7 +102,7 @@ proptest! {
         bias.truncate((rows * bias_stride).saturating_sub(missing));
         let rows_of_codes: Vec<i8> = queries.iter().flat_map(|&code| [code; 8]).collect();
         let logits = Logits::Biased { factors: &factors, bias: &bias, bias_stride };
-        let found = Attended::by(attention, &head, &rows_of_codes, logits, seed);
+        let found = AttentionOutput::by(attention, &head, &rows_of_codes, logits, seed);
         for (row, (&query, &factor)) in queries.iter().zip(&factors).enumerate() {
             let bias = bias.get(row * bias_stride..).unwrap_or_default();
             let expected = defined(query, &codes, &head.key_scale, factor, bias);
@@ -156,7 +156,7 @@ fn the_bias_alone_decides_between_equal_keys() {
     let factors = [Multiplier { mantissa: 1 << 30, shift: 40 }];
     let bias = [-65536, 0, -2 * 65536, -20 * 65536, i32::MIN];
     let logits = Logits::Biased { factors: &factors, bias: &bias, bias_stride: 5 };
-    let found = Attended::by(attention, &head, &[2; 8], logits, 1);
+    let found = AttentionOutput::by(attention, &head, &[2; 8], logits, 1);
     assert_eq!(found.weights[..5], [exp2_neg(1 << 11), 32767, exp2_neg(2 << 11), 0, 0]);
 }
 
@@ -166,7 +166,7 @@ fn exponents_of_logits_are_rounded_half_up() {
     let factors = [Multiplier { mantissa: 1 << 30, shift: 40 }];
     let bias = [0, -15, -16, -48];
     let logits = Logits::Biased { factors: &factors, bias: &bias, bias_stride: 4 };
-    let found = Attended::by(attention, &head, &[2; 8], logits, 1);
+    let found = AttentionOutput::by(attention, &head, &[2; 8], logits, 1);
     assert_eq!(found.weights[..4], [0, 0, 1, 2].map(exp2_neg));
     assert!(exp2_neg(1) < exp2_neg(0) && exp2_neg(2) < exp2_neg(1));
 }
