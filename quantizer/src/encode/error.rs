@@ -40,6 +40,9 @@ pub enum EncodeError {
     /// A site was never seen in calibration.
     #[error("{0} has no calibration values")]
     NotCalibrated(String),
+    /// Calibration values of a Linear's input are no numbers.
+    #[error("the float model's values in calibration are no finite numbers")]
+    Samples,
     /// Calibration values can't be read back.
     #[error("temporary file of calibration: {0}")]
     Io(#[from] io::Error),

@@ -3,6 +3,8 @@
 use foldpoint_core::kernels::linear::{GROUP, PANEL, panel_groups};
 use foldpoint_core::kernels::packing::{packed, row_sums};
 
+use rayon::prelude::*;
+
 use super::compensate::Feedback;
 use super::{EncodeError, Encoder, all_fixed};
 use crate::checkpoint::row_scale;
@@ -21,16 +23,16 @@ pub struct WeightCodes {
 /// Symmetric int8 codes of each row, its largest magnitude at 127. With `feedback` the errors of a row make
 /// up for each other, otherwise every weight is rounded to nearest.
 pub fn quantize_weights(weight: &[f32], inputs: usize, feedback: Option<&Feedback>) -> WeightCodes {
-    let mut quantized = WeightCodes { codes: Vec::with_capacity(weight.len()), scales: Vec::new() };
-    for row in weight.chunks_exact(inputs) {
-        let scale = row_scale(row);
-        match feedback {
-            Some(feedback) => quantized.codes.extend(feedback.round(row, scale)),
-            None => quantized.codes.extend(row.iter().map(|&w| (f64::from(w) / scale).round() as i8)),
+    let scales: Vec<f64> = weight.par_chunks_exact(inputs).map(row_scale).collect();
+    let codes = match feedback {
+        Some(feedback) => feedback.round(weight, &scales),
+        None => {
+            let rows = weight.chunks_exact(inputs).zip(&scales);
+            rows.flat_map(|(row, scale)| row.iter().map(move |&w| (f64::from(w) / scale).round() as i8))
+                .collect()
         }
-        quantized.scales.push(scale);
-    }
-    quantized
+    };
+    WeightCodes { codes, scales }
 }
 
 impl Encoder<'_> {
