@@ -6,7 +6,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use foldpoint_benches::inputs::{LinearInput, every};
 use foldpoint_benches::share;
 use foldpoint_core::Isa;
-use foldpoint_core::kernels::linear::{CodeRows, Epilogue};
+use foldpoint_core::kernels::linear::{CodeRows, Epilogue, EpilogueKind};
 use foldpoint_core::quant::{Codec, Site};
 
 /// Rows, outputs and inputs: one row; triangle attention's bias; ESM-2 8M's width, 650M's width; a long
@@ -44,24 +44,14 @@ fn epilogue(criterion: &mut Criterion) {
         criterion.benchmark_group(format!("gemm {rows}x{outputs}x{inputs} 3% outliers, epilogue"));
     group.throughput(Throughput::Elements(input.products()));
     let site = Site { codec: Codec::Wide { step: 4 }, exponents: &vec![0; outputs] };
-    for end in ["Store", "Gelu", "Relu", "Add", "Gate", "Encode"] {
+    for kind in EpilogueKind::ALL {
         let (mut out, mut codes) = (vec![0; rows * outputs], vec![0; 2 * rows * outputs]);
         for isa in Isa::all() {
-            group.bench_function(BenchmarkId::new(isa.name(), end), |bencher| {
+            group.bench_function(BenchmarkId::new(isa.name(), format!("{kind:?}")), |bencher| {
                 let layer = input.layer();
                 bencher.iter(|| {
-                    let epilogue = match end {
-                        "Store" => Epilogue::Store,
-                        "Gelu" => Epilogue::Gelu,
-                        "Relu" => Epilogue::Relu,
-                        "Add" => Epilogue::Add,
-                        "Gate" => Epilogue::Gate,
-                        _ => Epilogue::Encode(CodeRows {
-                            site: &site,
-                            codes: &mut codes,
-                            code_row: 2 * outputs,
-                        }),
-                    };
+                    let coded = CodeRows { site: &site, codes: &mut codes, code_row: 2 * outputs };
+                    let epilogue = kind.epilogue(coded);
                     (isa.backend().gemm)(&layer, &input.codes, &input.scales, epilogue, &mut out);
                     black_box(&mut out);
                 });

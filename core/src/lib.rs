@@ -1,13 +1,14 @@
 //! ESM-2 and ESMFold in integer arithmetic: from amino acids to contact map, embeddings and coordinates.
 //!
 //! `no_std`, no heap, no float: a model file is a read-only byte slice, an input is a token slice, all
-//! working memory is one arena that the caller hands in, and everything between is integers. Any machine, any
-//! number of workers and any instruction set give the same bits. No input, however damaged or hostile, makes
-//! it panic: everything is a typed error. The arithmetic is specified in `docs/ARITHMETIC.md`, the file
-//! format in `docs/FORMAT.md` of the repository.
+//! working memory is one arena that the caller hands in, and everything between is integers. Any
+//! little-endian machine (it doesn't compile for others), any number of workers and any instruction set give
+//! the same bits. No input, however damaged or hostile, makes it panic: everything is a typed error. The
+//! arithmetic is specified in `docs/ARITHMETIC.md`, the file format in `docs/FORMAT.md` of the repository.
 //!
 //! # Contacts
-//! With the feature `std`, for `AlignedBytes`:
+//! With the feature `std`, for `AlignedBytes` (`foldpoint-core = { version = "0.1", features = ["std"] }` in
+//! `[dependencies]`):
 #![cfg_attr(feature = "std", doc = "```")]
 #![cfg_attr(not(feature = "std"), doc = "```ignore")]
 //! use foldpoint_core::esm::{LanguageModel, Request};
@@ -35,6 +36,7 @@
 //! let tokens: Vec<u8> = alphabet::tokens(b"NLYIQWLKDGGPSSGRPPPS").collect();
 //! let input = Input { tokens: &tokens, residue_index: &Vec::from_iter(0..20), chains: &[0; 20] };
 //! let (request, runtime) = (Request::default().passes(1), Runtime::serial());
+//! // Of residues, where the language model counts tokens, `<cls>` and `<eos>` among them.
 //! let mut arena = AlignedBytes::zeroed(model.arena_bytes(20, &request, &runtime)?);
 //! let structure = model.run(&input, &request, arena.bytes_mut(), &runtime)?;
 //! let [_n, ca, ..] = structure.atoms[0]; // atom14: N, CA, C, O, CB ...

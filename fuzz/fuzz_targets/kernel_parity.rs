@@ -7,7 +7,7 @@ use foldpoint_core::fixed::{Multiplier, TokenScale};
 use foldpoint_core::kernels::attention::{
     ContactWeight, Head, Logits, QUERY_TILE, RowTile, Temperature, bias_factor, pack, unpack,
 };
-use foldpoint_core::kernels::linear::{CodeRows, Epilogue, Linear, row_len};
+use foldpoint_core::kernels::linear::{CodeRows, EpilogueKind, Linear, row_len};
 use foldpoint_core::quant::{Codec, Site};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
@@ -57,17 +57,10 @@ fn linear(input: &mut Unstructured) -> Result<()> {
     let codec = Codec::from_record(&record, 3).expect("legal by construction");
     let site = Site { codec, exponents: &exponents };
     let code_row = outputs * codec.bytes_per_value() + input.int_in_range(0..=3)?;
-    for end in 0..6 {
+    for kind in EpilogueKind::ALL {
         same(|isa| {
             let (mut out, mut stream) = (vec![7 << 20; rows * outputs + 3], vec![9; rows * code_row]);
-            let epilogue = match end {
-                0 => Epilogue::Store,
-                1 => Epilogue::Gelu,
-                2 => Epilogue::Relu,
-                3 => Epilogue::Add,
-                4 => Epilogue::Gate,
-                _ => Epilogue::Encode(CodeRows { site: &site, codes: &mut stream, code_row }),
-            };
+            let epilogue = kind.epilogue(CodeRows { site: &site, codes: &mut stream, code_row });
             (isa.backend().gemm)(&layer, &codes, &scales, epilogue, &mut out);
             (out, stream)
         });

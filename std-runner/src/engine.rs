@@ -154,7 +154,7 @@ impl Task for Requests<'_, '_> {
     type Output = Prediction;
     const SHORT: usize = 400;
 
-    fn trained_on(&self) -> usize {
+    fn configured_for(&self) -> usize {
         self.engine.model.config().max_positions.saturating_sub(2)
     }
 

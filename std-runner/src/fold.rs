@@ -65,7 +65,7 @@ impl Task for FoldEngine<'_> {
         joined_length(&sequence.chain_lengths)
     }
 
-    fn trained_on(&self) -> usize {
+    fn configured_for(&self) -> usize {
         self.model.language_model().config().max_positions.saturating_sub(2)
     }
 

@@ -21,8 +21,9 @@ pub trait Task: Sync {
         sequence.residues.len()
     }
 
-    /// Most residues that the model was trained on.
-    fn trained_on(&self) -> usize;
+    /// Most residues that the model's configuration is for. What it was trained on may be less: the file
+    /// doesn't say.
+    fn configured_for(&self) -> usize;
 
     /// Bytes of core's arena for `length` residues with `workers` threads inside.
     ///
@@ -103,7 +104,7 @@ mod tests {
     impl Task for Square {
         type Output = ();
         const SHORT: usize = 0;
-        fn trained_on(&self) -> usize {
+        fn configured_for(&self) -> usize {
             0
         }
         fn arena_bytes(&self, _: usize, _: usize) -> Result<u64, TaskError> {

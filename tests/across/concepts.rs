@@ -185,12 +185,14 @@ fn layer_norm_in_integers() {
             x[c].to_string(),
             (x[c] - mean).to_string(),
             unscaled.to_string(),
+            format!("{:.1}", GAIN[c]),
+            format!("{:.1}", BIAS[c]),
             y[c].to_string(),
             format!("{:.4}", real(y[c], ACT_FRAC)),
             format!("{:.4}", exact[c]),
         ]
     });
-    let head = "channel | stream | minus mean | over deviation | times gain, plus bias | is | in floats";
+    let head = "channel | stream | minus mean | over deviation | gain | bias | times gain, plus bias | is | in floats";
     assert_table(&table(head, rows));
 }
 
@@ -241,6 +243,14 @@ fn weights_with_a_scale_each() {
         ]
     });
     assert_table(&table("output | codes of the weights | scale | in the file | bias", rows));
+    let (decimals, largest) = ([2, 3], [0.45, 0.051]);
+    let list = |n: usize| WEIGHTS[n].map(|weight| format!("{weight:.*}", decimals[n])).join(", ");
+    let rows = (0..2).map(|n| vec![n.to_string(), list(n), format!("{:.2}", LINEAR_BIAS[n])]);
+    assert_table(&table("output | weights | bias", rows));
+    assert_words(&format!("its largest weight is 127: {} / 127 and {} / 127", largest[0], largest[1]));
+    for (largest, scale) in largest.into_iter().zip(stored.scales) {
+        assert!((largest / 127.0 - scale).abs() < 1e-8, "{scale}");
+    }
 }
 
 #[test]
@@ -306,8 +316,8 @@ fn softmax_in_integers() {
             format!("{:.5}", logits[j].exp() / total),
         ]
     });
-    assert_table(&table("logit | units | below the largest | exponent | weight | share | in floats", rows));
-    assert_words(&format!("The weights' sum is {sum}"));
+    assert_table(&table("logit | times log2(e) | below the largest | t | 2^-t | share | in floats", rows));
+    assert_words(&format!("The powers' sum is {sum}"));
 }
 
 /// The residual stream of the built-in model after its fifth layer, for 2LV8.

@@ -29,6 +29,50 @@ pub enum Epilogue<'o> {
     Encode(CodeRows<'o>),
 }
 
+/// One list gives the kinds of [`Epilogue`] and [`EpilogueKind::ALL`].
+#[cfg(any(test, feature = "kernels"))]
+macro_rules! epilogue_kinds {
+    ($($kind:ident),*) => {
+        /// An [`Epilogue`] without its memory. What tests, benches and fuzz targets try is [`Self::ALL`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EpilogueKind {
+            $(#[doc = concat!("[`Epilogue::", stringify!($kind), "`]")] $kind),*
+        }
+
+        impl EpilogueKind {
+            /// Every kind.
+            pub const ALL: &[Self] = &[$(Self::$kind),*];
+        }
+
+        impl Epilogue<'_> {
+            /// Which one it is. An epilogue that is missing in the list doesn't compile here.
+            pub const fn kind(&self) -> EpilogueKind {
+                match self {
+                    $(Self::$kind { .. } => EpilogueKind::$kind),*
+                }
+            }
+        }
+    };
+}
+
+#[cfg(any(test, feature = "kernels"))]
+epilogue_kinds!(Store, Gelu, Relu, Add, Gate, Encode);
+
+#[cfg(any(test, feature = "kernels"))]
+impl EpilogueKind {
+    /// The epilogue; `coded` is where [`Epilogue::Encode`] stores.
+    pub const fn epilogue(self, coded: CodeRows) -> Epilogue {
+        match self {
+            Self::Store => Epilogue::Store,
+            Self::Gelu => Epilogue::Gelu,
+            Self::Relu => Epilogue::Relu,
+            Self::Add => Epilogue::Add,
+            Self::Gate => Epilogue::Gate,
+            Self::Encode => Epilogue::Encode(coded),
+        }
+    }
+}
+
 /// Rows of a stored residual stream.
 #[derive(Debug)]
 pub struct CodeRows<'o> {

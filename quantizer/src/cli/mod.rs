@@ -7,7 +7,7 @@ mod threads;
 
 use clap::{Parser, Subcommand};
 
-/// Turns a float checkpoint of ESM-2 into a Foldpoint model file.
+/// Turns a float checkpoint of ESM-2 or ESMFold into a Foldpoint model file.
 #[derive(Parser)]
 #[command(
     name = "quantizer",

@@ -27,8 +27,10 @@ pub struct Args {
     /// Leave folding out, which takes most of the time
     #[arg(long)]
     no_fold: bool,
-    #[command(flatten)]
-    report: Report,
+    /// Print one line of JSON for each sequence, as in results.jsonl, its digest among the scores, then one for
+    /// all of them
+    #[arg(long)]
+    json: bool,
 }
 
 /// Everything that a model computes.
@@ -52,8 +54,8 @@ impl Task for Everything<'_, '_> {
         joined_length(&sequence.chain_lengths)
     }
 
-    fn trained_on(&self) -> usize {
-        self.requests().trained_on()
+    fn configured_for(&self) -> usize {
+        self.requests().configured_for()
     }
 
     fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
@@ -101,7 +103,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         options,
         task: &Everything { engine: &engine, request: &request, fold_engine },
         out: None,
-        report: &args.report,
+        report: &Report { json: args.json },
         columns: &[],
         refuse: &|_| None,
     };
@@ -111,16 +113,17 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         Ok(Done { scores, value: Some(digest), ..Done::default() })
     };
     run.run(batch, &mut console, make, |console, sequence, digest| {
-        if let (Some(digest), true) = (digest, args.each && !args.report.json) {
+        if let (Some(digest), true) = (digest, args.each && !args.json) {
             console.line(format_args!("{digest}  {}", sequence.id));
         }
         digests.extend(digest);
     })?;
     let (count, all) = (digests.len(), of_all(digests));
-    if args.report.json {
+    if args.json {
         console.line(json!({ "digest": all.to_string(), "sequences": count }));
     } else {
-        console.line(format_args!("{all}  {count} sequences"));
+        let sequences = if count == 1 { "sequence" } else { "sequences" };
+        console.line(format_args!("{all}  {count} {sequences}"));
     }
     console.finish()
 }

@@ -72,7 +72,7 @@ fn describe(
         config.ffn
     ));
     console.line(format_args!("alphabet        {} tokens", config.vocab));
-    console.line(format_args!("trained on      up to {} tokens (longer inputs run)", config.max_positions));
+    console.line(format_args!("configured for  up to {} tokens (longer inputs run)", config.max_positions));
     if let Some(fold_engine) = fold_engine {
         let config = fold_engine.model.config();
         let StructureConfig { iterations, width, heads, .. } = config.structure;
@@ -108,7 +108,7 @@ fn memory(console: &mut Console, task: &impl Task, threads: usize, what: &str) -
     for length in LENGTHS {
         let one = display_bytes(task.bytes_needed(length, 1)?);
         let all = display_bytes(task.bytes_needed(length, threads)?);
-        let also = if threads > 1 { format!(", {all} with {threads} threads inside") } else { String::new() };
+        let also = if threads > 1 { format!(", {all} on {threads} threads") } else { String::new() };
         let line = format!("memory          {length:5} residues: {one}{also} {what}");
         console.line(line.trim_end());
     }

@@ -65,7 +65,7 @@ pub fn run<K: Task, T: Send>(
     mut report: impl FnMut(&mut Console, &Sequence, Result<T, String>) + Send,
 ) -> anyhow::Result<()> {
     for sequence in sequences {
-        if let Some(warning) = beyond_training(task, sequence) {
+        if let Some(warning) = beyond_configuration(task, sequence) {
             console.warning(format_args!("{}: {warning}", sequence.place));
         }
     }
@@ -94,8 +94,8 @@ pub fn run<K: Task, T: Send>(
     runner.run(task, sequences, status, finish, report).context("the threads could not be started")
 }
 
-/// A warning, if the model sees more residues than it was trained on.
-pub fn beyond_training(task: &impl Task, sequence: &Sequence) -> Option<String> {
-    let (length, limit) = (task.length(sequence), task.trained_on());
-    (length > limit).then(|| format!("{length} residues, and the model was trained on up to {limit}"))
+/// A warning, if the model sees more residues than its configuration is for.
+pub fn beyond_configuration(task: &impl Task, sequence: &Sequence) -> Option<String> {
+    let (length, limit) = (task.length(sequence), task.configured_for());
+    (length > limit).then(|| format!("{length} residues, and the model's configuration is for up to {limit}"))
 }

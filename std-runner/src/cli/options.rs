@@ -24,7 +24,7 @@ pub struct Options {
     /// Threads [default: all processors]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
-    /// Instruction set: a name that `bench` prints, or `auto` for the fastest one
+    /// Instruction set: a name that `info` prints, or `auto` for the fastest one
     #[arg(long, global = true, value_name = "NAME", env = "FOLDPOINT_ISA", default_value = "auto", value_parser = parse_isa)]
     pub isa: Isa,
     /// Most memory to use, e.g. 2G [default: the smallest of what the system has available and what the

@@ -33,15 +33,20 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let request = Request { contacts: engine.model().has_contact_head(), ..Request::default() };
     let what = if request.contacts { "contact maps" } else { "the language model" };
     table(&mut console, options, args, &limit, what, &Requests { engine: &engine, request: &request });
-    let size = display_bytes(model.bytes().len() as u64);
+    let (size, threads) = (display_bytes(model.bytes().len() as u64), options.threads());
+    if threads > 1 {
+        console.line(format_args!(
+            "\n1 thread: short records run side by side, one thread each. {threads} threads: all of them inside one record, as long ones run"
+        ));
+    }
     console.line(format_args!(
         "\nin all: core's arena, and the results until they are written. The model's {size} come besides: mapped, so that the system reads what is used and may drop it again. Records above --max-len (4096 residues, unless it is given) are refused whatever the memory"
     ));
     console.finish()
 }
 
-/// One row a length: bytes of core's arena and in all, with one thread and with all of them, and what the
-/// whole with one thread is for each pair of residues.
+/// One row a length: bytes of core's arena and in all, with one thread and, if there are more, with all of
+/// them, and what the whole with one thread is for each pair of residues.
 fn table(
     console: &mut Console,
     options: &Options,
@@ -51,13 +56,15 @@ fn table(
     task: &impl Task,
 ) {
     let threads = options.threads();
+    let numbers = if threads > 1 { vec![1, threads] } else { vec![1] };
+    let all = if threads > 1 { format!(" | {threads} threads") } else { String::new() };
     console.line(format_args!("{what}:\n"));
     console.line(format_args!(
-        "| residues | core's arena, 1 thread | {threads} threads inside | in all, 1 thread | {threads} threads inside | in all, per pair |"
+        "| residues | core's arena, 1 thread{all} | in all, 1 thread{all} | in all, per pair |"
     ));
-    console.line("|---:|---:|---:|---:|---:|---:|");
+    console.line(format_args!("|---:{}|---:|", "|---:".repeat(2 * numbers.len())));
     for length in args.lengths.iter().map(|length| length.get()) {
-        match row(task, length, threads) {
+        match row(task, length, &numbers) {
             Ok(row) => console.line(row),
             Err(error) => console.failure(format_args!("{length} residues: {error}")),
         }
@@ -65,10 +72,13 @@ fn table(
     console.line(format_args!("\n{limit}: up to {} residues", task.longest(limit.bytes)));
 }
 
-fn row(task: &impl Task, length: usize, threads: usize) -> Result<String, TaskError> {
-    let arena = [task.arena_bytes(length, 1)?, task.arena_bytes(length, threads)?].map(display_bytes);
-    let whole = [task.bytes_needed(length, 1)?, task.bytes_needed(length, threads)?];
-    let per_pair = whole[0] as f64 / (length as f64 * length as f64);
-    let whole = whole.map(display_bytes);
-    Ok(format!("| {length} | {} | {} | {per_pair:.1} B |", arena.join(" | "), whole.join(" | ")))
+/// `threads`: each of them has its columns, and the first is one.
+fn row(task: &impl Task, length: usize, threads: &[usize]) -> Result<String, TaskError> {
+    let (mut arena, mut whole) = (String::new(), String::new());
+    for &threads in threads {
+        arena += &format!(" {} |", display_bytes(task.arena_bytes(length, threads)?));
+        whole += &format!(" {} |", display_bytes(task.bytes_needed(length, threads)?));
+    }
+    let per_pair = task.bytes_needed(length, 1)? as f64 / (length as f64 * length as f64);
+    Ok(format!("| {length} |{arena}{whole} {per_pair:.1} B |"))
 }

@@ -132,7 +132,7 @@ impl<K: Task> Run<'_, K> {
                 console.failure(format_args!("{}: {reason}", sequence.place));
                 expected.records.insert(sequence.index, record.failed(reason));
             } else {
-                record.warnings.extend(input::beyond_training(self.task, &sequence));
+                record.warnings.extend(input::beyond_configuration(self.task, &sequence));
                 expected.records.insert(sequence.index, record);
                 expected.sequences.push(sequence);
             }

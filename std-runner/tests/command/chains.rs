@@ -132,7 +132,7 @@ fn a_model_of_contacts_alone() {
 }
 
 #[test]
-fn linkers_count_for_memory_and_for_what_the_model_was_trained_on() {
+fn linkers_count_for_memory_and_for_what_the_model_is_configured_for() {
     let folder = Folder::new();
     let chains = vec!["MKVLAAGI"; 40].join(":");
     folder.write("in.fasta", format!(">many\n{chains}\n"));
@@ -143,5 +143,5 @@ fn linkers_count_for_memory_and_for_what_the_model_was_trained_on() {
     run(&folder, &["embed"])
         .assert()
         .success()
-        .stderr(contains("1295 residues, and the model was trained on"));
+        .stderr(contains("1295 residues, and the model's configuration is for up to 1024"));
 }

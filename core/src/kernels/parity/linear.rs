@@ -3,7 +3,7 @@
 use super::rows::codec;
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
-use crate::kernels::linear::{CodeRows, Epilogue, GROUP, PANEL, panel_groups};
+use crate::kernels::linear::{CodeRows, EpilogueKind, GROUP, PANEL, panel_groups};
 use crate::kernels::testing::{CODES, Codes, Layer, Random, any_magnitude};
 use crate::quant::{Codec, Site};
 use proptest::prelude::*;
@@ -18,8 +18,8 @@ pub struct GemmCase {
     pub outliers: usize,
     pub codes: Codes,
     pub weights: Codes,
-    pub end: End,
-    /// How [`End::Encode`] stores, and the largest exponent of a channel.
+    pub end: EpilogueKind,
+    /// How [`EpilogueKind::Encode`] stores, and the largest exponent of a channel.
     pub codec: (Codec, u8),
     /// Any columns for high limbs, instead of copies of their channels' own.
     pub uncopied: bool,
@@ -30,29 +30,11 @@ pub struct GemmCase {
     pub missing: usize,
 }
 
-/// A [`Epilogue`] whose memory is yet to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    Store,
-    Gelu,
-    Relu,
-    Add,
-    Gate,
-    Encode,
-}
-
-const ENDS: [End; 6] = [End::Store, End::Gelu, End::Relu, End::Add, End::Gate, End::Encode];
-
-impl End {
-    fn epilogue<'o>(self, coded: CodeRows<'o>) -> Epilogue<'o> {
-        match self {
-            Self::Store => Epilogue::Store,
-            Self::Gelu => Epilogue::Gelu,
-            Self::Relu => Epilogue::Relu,
-            Self::Add => Epilogue::Add,
-            Self::Gate => Epilogue::Gate,
-            Self::Encode => Epilogue::Encode(coded),
-        }
+#[test]
+fn every_epilogue_is_of_its_kind() {
+    for &kind in EpilogueKind::ALL {
+        let site = Site { codec: Codec::Wide { step: 1 }, exponents: &[] };
+        assert_eq!(kind.epilogue(CodeRows { site: &site, codes: &mut [], code_row: 0 }).kind(), kind);
     }
 }
 
@@ -61,7 +43,7 @@ pub fn gemm_case() -> impl Strategy<Value = GemmCase> {
     let outputs = prop_oneof![0..50usize, prop::sample::select(vec![16usize, 32, 48, 64, 80, 99])];
     let shape = (prop_oneof![0..10usize, 0..40usize], inputs, outputs, prop_oneof![0..3usize, 0..300usize]);
     let codes = (prop::sample::select(&CODES[..]), prop::sample::select(&CODES[..]));
-    let end = (prop::sample::select(&ENDS[..]), codec());
+    let end = (prop::sample::select(EpilogueKind::ALL), codec());
     (any::<u64>(), shape, codes, end, any::<[bool; 2]>(), 0..20usize, 0..3usize).prop_map(
         |(
             seed,
@@ -143,7 +125,7 @@ pub fn check_gemm(isa: Isa, case: &GemmCase) {
     let exponents = random.many(channels, |r| r.below(usize::from(largest) + 1) as u8);
     let site = Site { codec, exponents: &exponents };
     let blank_stream = random.many(bytes, |r| r.next() as u8);
-    let by = |isa: Isa, end: End| {
+    let by = |isa: Isa, end: EpilogueKind| {
         let (mut out, mut stream) = (blank.clone(), blank_stream.clone());
         let epilogue = end.epilogue(CodeRows { site: &site, codes: &mut stream, code_row });
         (isa.backend().gemm)(&layer, &codes, &scales, epilogue, &mut out);
@@ -151,8 +133,12 @@ pub fn check_gemm(isa: Isa, case: &GemmCase) {
     };
     let found = by(isa, case.end);
     assert_eq!(found, by(Isa::scalar(), case.end));
-    if case.end == End::Encode && channels == case.outputs && case.missing == 0 && layer.row_len() > 0 {
-        let sums = by(Isa::scalar(), End::Add).0;
+    if case.end == EpilogueKind::Encode
+        && channels == case.outputs
+        && case.missing == 0
+        && layer.row_len() > 0
+    {
+        let sums = by(Isa::scalar(), EpilogueKind::Add).0;
         let mut stream = blank_stream.clone();
         let sums = &sums[..case.rows * case.outputs];
         (Isa::scalar().backend().encode)(&site, sums, &mut stream, code_row);
@@ -166,7 +152,8 @@ pub fn check_every_small_gemm(isa: Isa) {
         for (outputs, outliers) in [(0, 0), (1, 0), (15, 1), (16, 2), (17, 5), (33, 9)] {
             for (index, codes) in [Codes::Any, Codes::AllLow, Codes::AllHigh].into_iter().enumerate() {
                 let seed = (rows * 100 + inputs) as u64;
-                let (weights, end) = (codes, ENDS[(seed as usize + outputs + index) % ENDS.len()]);
+                let ends = EpilogueKind::ALL;
+                let (weights, end) = (codes, ends[(seed as usize + outputs + index) % ends.len()]);
                 let codec = (Codec::Wide { step: 3 }, 2);
                 check_gemm(
                     isa,
@@ -207,7 +194,7 @@ pub fn check_large_gemm(isa: Isa) {
                 outliers,
                 codes,
                 weights: codes,
-                end: End::Store,
+                end: EpilogueKind::Store,
                 codec,
                 uncopied,
                 wild: false,

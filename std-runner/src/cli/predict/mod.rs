@@ -25,6 +25,7 @@ pub struct Args {
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Format of structures: pdb (ID.pdb) or cif (ID.cif, mmCIF). The pLDDT, 0 to 100, is in the B-factors
+    /// [default: pdb; with --pae cif: cif]
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// Write predicted aligned errors in angstrom too: json (ID.pae.json, as the AlphaFold database), npy
