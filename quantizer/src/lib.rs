@@ -3,6 +3,7 @@
 //!
 //! - [`table`] is what a model is made of: what checkpoints, calibration and model files call each part, and
 //!   its unit;
+//! - [`hub`] brings checkpoints that are given by name;
 //! - [`checkpoint`] finds the tensors, whoever wrote them;
 //! - [`mod@reference`] is the float forward pass, layer by layer;
 //! - [`scheme`] is what a user may choose, [`calibrate`] chooses the rest from values seen, [`encode`] makes
@@ -13,6 +14,7 @@ pub mod calibrate;
 pub mod checkpoint;
 pub mod encode;
 pub mod fixed;
+pub mod hub;
 pub mod reference;
 pub mod scheme;
 pub mod table;

@@ -50,7 +50,7 @@ impl Config {
     }
 
     /// Reads HuggingFace's `config.json` at `path`. Keys that may be absent take the defaults of `EsmConfig`.
-    pub(super) fn read(path: &Path) -> Result<Self, CheckpointError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, CheckpointError> {
         let json: HuggingFaceConfig = json::read(path)?;
         json.require(path)
     }

@@ -12,7 +12,7 @@ mod fold_config;
 mod foreign;
 mod hostile;
 mod json;
-mod locate;
+pub(crate) mod locate;
 pub mod names;
 mod open;
 mod pickled;
@@ -36,8 +36,10 @@ pub use error::CheckpointError;
 pub use fold_config::{FoldConfig, StructureConfig};
 pub use remark::Remark;
 pub use structure_shape::structure_shape;
+pub(crate) use weights::{WEIGHTS, shards_in};
 
 use adapter::Addition;
+pub(crate) use adapter::{CONFIG_FILE as ADAPTER_CONFIG, WEIGHTS as ADAPTER_WEIGHTS};
 use names::Naming;
 
 /// An open checkpoint whose tensors are all known to be there and of the right shape.
@@ -103,6 +105,15 @@ impl Checkpoint {
         let mut checkpoint = open::open(path, base)?;
         checkpoint.inspect()?;
         Ok(checkpoint)
+    }
+
+    /// What the adapter at `path` was trained on, in the words of its configuration, with `@REVISION` if that
+    /// has one; `None` for what is no adapter, and for one with the weights beside it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn base_of_adapter(path: &Path) -> Result<Option<String>, CheckpointError> {
+        open::base_of_adapter(path)
     }
 
     /// What to call it: `facebook/esm2_t6_8M_UR50D@c731040` out of a hub's cache, else the name of its folder

@@ -17,12 +17,7 @@ const ENDINGS: [&str; 5] = ["safetensors", "bin", "pt", "pth", "ckpt"];
 
 /// Opens the checkpoint at `path`; `base` is what an adapter is merged into.
 pub(super) fn open(path: &Path, base: Option<&Path>) -> Result<Checkpoint, CheckpointError> {
-    let mut located = locate::locate(path)?;
-    let name = located.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    // Files that are only a part of their folder.
-    if !located.path.is_dir() && (name.starts_with("adapter_") || name.ends_with(".json")) {
-        located = locate::locate(&parent(&located.path))?;
-    }
+    let located = locate_checkpoint(path)?;
     if adapter::is_in(&located.path) {
         return open_adapter(&located, base);
     }
@@ -38,6 +33,26 @@ pub(super) fn open(path: &Path, base: Option<&Path>) -> Result<Checkpoint, Check
     let checkpoint = open_model(&located)?;
     checkpoint.check_tensors()?;
     Ok(checkpoint)
+}
+
+/// What the adapter at `path` says that it was trained on; `None` if it doesn't, if the weights are beside
+/// it, or if this is no adapter.
+pub(super) fn base_of_adapter(path: &Path) -> Result<Option<String>, CheckpointError> {
+    let folder = locate_checkpoint(path)?.path;
+    if !adapter::is_in(&folder) || weights::are_in(&folder)? {
+        return Ok(None);
+    }
+    adapter::base(&folder)
+}
+
+/// What `path` means: for a file that is only a part of its folder, the folder.
+fn locate_checkpoint(path: &Path) -> Result<Place, CheckpointError> {
+    let located = locate::locate(path)?;
+    let name = located.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    if !located.path.is_dir() && (name.starts_with("adapter_") || name.ends_with(".json")) {
+        return locate::locate(&parent(&located.path));
+    }
+    Ok(located)
 }
 
 fn open_adapter(located: &Place, base: Option<&Path>) -> Result<Checkpoint, CheckpointError> {

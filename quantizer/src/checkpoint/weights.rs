@@ -9,7 +9,7 @@ use super::archive::{self, Archive};
 use super::{CheckpointError, json, locate};
 
 /// The weight files of a HuggingFace folder, in the order in which `transformers` looks for them.
-pub(super) const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+pub(crate) const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
 /// Opens the first kind of weights that the folder has; `None` if it has none.
 ///
@@ -47,6 +47,15 @@ pub(super) fn are_in(folder: &Path) -> Result<bool, CheckpointError> {
 #[derive(Deserialize)]
 struct ShardIndex {
     weight_map: BTreeMap<String, String>,
+}
+
+/// The files that the file `index` names.
+///
+/// # Errors
+/// It can't be read.
+pub(crate) fn shards_in(index: &Path) -> Result<BTreeSet<String>, CheckpointError> {
+    let shards: ShardIndex = json::read(index)?;
+    Ok(shards.weight_map.into_values().collect())
 }
 
 fn open_shards(index: &Path) -> Result<Vec<Box<dyn Archive>>, CheckpointError> {

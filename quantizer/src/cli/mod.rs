@@ -1,5 +1,6 @@
 //! The command line.
 
+mod download;
 mod quantize;
 mod reference;
 mod source;

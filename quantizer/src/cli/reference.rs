@@ -29,9 +29,12 @@ const GROUP_RESIDUES: usize = 256;
 #[derive(Args)]
 pub struct Arguments {
     /// HuggingFace folder, a folder of the hub's cache, fair-esm .pt file, another file of PyTorch weights,
-    /// or the folder of a LoRA adapter.
+    /// or the folder of a LoRA adapter. If there is no such path, ORG/NAME[@REVISION] is a model of the
+    /// HuggingFace hub: it is taken from the hub's cache (HF_HUB_CACHE, HF_HOME), or downloaded into it.
+    #[arg(value_name = "CHECKPOINT")]
     checkpoint: PathBuf,
-    /// The weights that an adapter is merged into, if they aren't beside it.
+    /// The weights that an adapter is merged into, a path or a name, if they aren't beside it [default: the
+    /// model of the hub that it was trained on].
     #[arg(long, value_name = "DIR")]
     base: Option<PathBuf>,
     /// Sequences to run: a file, plain or gzipped, a folder of files, or `-` for the standard input.

@@ -34,6 +34,7 @@ pub struct AdapterConfig {
 struct Json {
     peft_type: Option<String>,
     base_model_name_or_path: Option<String>,
+    revision: Option<String>,
     modules_to_save: Option<Vec<String>>,
     r: Option<usize>,
     lora_alpha: Option<f64>,
@@ -118,7 +119,12 @@ impl AdapterConfig {
         };
         Ok(Self {
             path: path.into(),
-            base: json.base_model_name_or_path.filter(|base| !base.is_empty()),
+            base: json.base_model_name_or_path.filter(|base| !base.is_empty()).map(|base| {
+                match json.revision.filter(|revision| !revision.is_empty()) {
+                    Some(revision) => format!("{base}@{revision}"),
+                    None => base,
+                }
+            }),
             modules_to_save: json.modules_to_save.unwrap_or_default(),
             rank,
             alpha,

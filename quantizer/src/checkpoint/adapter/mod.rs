@@ -17,7 +17,7 @@ use super::names::{DECODER, EMBEDDING, canonical, is_rotary};
 use super::{Checkpoint, CheckpointError, Element, Location, Remark, locate};
 
 /// The file of tensors, in the order in which PEFT looks for it.
-const WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
+pub const WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 
 /// Modules that models for other tasks put on top of ESM-2.
 const HEADS: [&str; 9] =
