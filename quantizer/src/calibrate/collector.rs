@@ -34,7 +34,7 @@ pub struct Collector<'a> {
     pub calibration: &'a mut Calibration,
     /// The first error: an observer can't return one.
     pub failed: Result<(), CalibrationError>,
-    pub progress: &'a mut dyn FnMut(),
+    pub progress: &'a mut (dyn FnMut() + Sync),
 }
 
 /// Samples for one use of a site.

@@ -21,7 +21,7 @@ pub fn calibrate_fold(
     recycles: usize,
     scheme: &Scheme,
     calibration: &mut Calibration,
-    progress: &mut dyn FnMut(),
+    progress: &mut (dyn FnMut() + Sync),
 ) -> Result<(), CalibrationError> {
     if structure_shape(&reference.config().structure).pair_parts() == 0 {
         return Err(CalibrationError::Shape("a head's pairs must fit one Linear"));

@@ -17,7 +17,7 @@ pub fn calibrate(
     reference: &Reference,
     sequences: &[Vec<u8>],
     scheme: &Scheme,
-    progress: &mut dyn FnMut(),
+    progress: &mut (dyn FnMut() + Sync),
 ) -> Result<Calibration, CalibrationError> {
     let checkpoint = reference.checkpoint();
     let tokens: usize = sequences.iter().map(Vec::len).sum();

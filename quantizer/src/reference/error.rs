@@ -12,6 +12,14 @@ pub enum ReferenceError {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// A Linear is given another number of channels than it has inputs.
+    #[error("{found} channels for a Linear of {expected} inputs")]
+    Inputs {
+        /// Inputs of the Linear.
+        expected: usize,
+        /// Channels given.
+        found: usize,
+    },
     /// A name that no group of weights has, or one of another kind.
     #[error("{0} is no such group of the model's table")]
     NotInTable(String),

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use super::ReferenceError;
 use super::attention::{Rotary, attend};
+use super::elementwise::gelu;
 use super::observer::Tap;
 use super::ops::{LayerNorm, Linear};
 use super::weights::Weights;
@@ -72,7 +73,7 @@ impl Layer {
         tap.show("ffn.norm", &x)?;
         let y = self.ffn_norm.forward(&x)?;
         tap.show("ffn.up", &y)?;
-        let y = self.up.forward(&y)?.gelu_erf()?;
+        let y = gelu(&self.up.forward(&y)?)?;
         tap.show("ffn.down", &y)?;
         Ok((x + self.down.forward(&y)?)?)
     }

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::ReferenceError;
+use super::elementwise::gelu;
 use super::observer::Tap;
 use super::ops::{LayerNorm, Linear};
 use super::weights::Weights;
@@ -42,7 +43,7 @@ impl LmHead {
     pub fn forward(&self, hidden: &Tensor, tap: &mut Tap<'_>) -> Result<Tensor, ReferenceError> {
         let mut tap = tap.at("head");
         tap.show("dense", hidden)?;
-        let y = self.dense.forward(hidden)?.gelu_erf()?;
+        let y = gelu(&self.dense.forward(hidden)?)?;
         tap.show("norm", &y)?;
         let y = self.norm.forward(&y)?;
         tap.show("decoder", &y)?;

@@ -7,6 +7,7 @@
 
 mod attention;
 mod contact_head;
+mod elementwise;
 mod error;
 pub mod esmfold;
 mod layer;
@@ -29,6 +30,7 @@ pub use ops::{LayerNorm, Linear};
 pub use weights::Weights;
 
 use crate::checkpoint::Checkpoint;
+use observer::for_each_sequence;
 
 /// Share of tokens that were not replaced by `<mask>` in training: 1 - 0.15 * 0.8.
 const UNMASKED_IN_TRAINING: f32 = 0.88;
@@ -119,20 +121,26 @@ impl<'c> Reference<'c> {
         let longest = sequences.iter().map(|tokens| tokens.as_ref().len()).max().unwrap_or(0);
         let rotary = Rotary::new(longest, &self.checkpoint.rotary_frequencies()?);
 
+        let mut running: Vec<_> = streams.iter_mut().zip(&mut contacts).zip(&mut outputs).collect();
         for index in 0..config.layers {
             let layer = Layer::load(self.checkpoint, index)?;
-            for (i, x) in streams.iter_mut().enumerate() {
-                if want.hidden {
-                    outputs[i].hidden.push(ops::to_vec(x)?);
-                }
-                let mut add_map = |head: usize, map: &[f32]| {
-                    if let (Some(logits), Some(contact_head)) = (&mut contacts[i], &contact_head) {
-                        logits.add(map, contact_head.weights[index * config.heads + head]);
+            for_each_sequence(
+                &mut running,
+                observer,
+                |i, ((x, contacts), outputs), observer| {
+                    if want.hidden {
+                        outputs.hidden.push(ops::to_vec(x)?);
                     }
-                };
-                *x = layer.forward(x, &rotary, &mut Tap::language_model(observer, i), &mut add_map)?;
-                observer.layer_done(index, i);
-            }
+                    let mut add_map = |head: usize, map: &[f32]| {
+                        if let (Some(logits), Some(contact_head)) = (contacts.as_mut(), &contact_head) {
+                            logits.add(map, contact_head.weights[index * config.heads + head]);
+                        }
+                    };
+                    **x = layer.forward(x, &rotary, &mut Tap::language_model(observer, i), &mut add_map)?;
+                    Ok(())
+                },
+                |i, observer| observer.layer_done(index, i),
+            )?;
         }
 
         for (i, (x, contacts)) in streams.iter().zip(contacts).enumerate() {

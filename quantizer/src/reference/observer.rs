@@ -3,6 +3,7 @@
 use std::fmt;
 
 use candle_core::Tensor;
+use rayon::prelude::*;
 
 use super::ReferenceError;
 use super::ops::with_values;
@@ -27,7 +28,7 @@ impl fmt::Display for Site {
 }
 
 /// Is shown the values at every [`Site`] of a forward pass. The unit type looks at nothing.
-pub trait Observer {
+pub trait Observer: Sync {
     /// Whether [`Observer::values`] shall be called for `site`.
     fn wants(&self, _site: &Site) -> bool {
         false
@@ -45,6 +46,60 @@ pub trait Observer {
 }
 
 impl Observer for () {}
+
+/// What one sequence shows while others run beside it.
+struct Recorder<'o> {
+    observer: &'o dyn Observer,
+    /// Sites, values and channels, in order.
+    shown: Vec<(Site, Vec<f32>, usize)>,
+}
+
+impl Observer for Recorder<'_> {
+    fn wants(&self, site: &Site) -> bool {
+        self.observer.wants(site)
+    }
+
+    fn values(&mut self, _sequence: usize, site: &Site, values: &[f32], channels: usize) {
+        self.shown.push((site.clone(), values.to_vec(), channels));
+    }
+}
+
+/// Calls `work` for every sequence, some at the same time, since most operations between matrix products run
+/// on one thread. `observer` is shown what `work` shows, sequence by sequence in order, and `done` is called
+/// after each.
+///
+/// # Errors
+/// Those of `work`.
+pub(super) fn for_each_sequence<T: Send>(
+    sequences: &mut [T],
+    observer: &mut dyn Observer,
+    work: impl Fn(usize, &mut T, &mut dyn Observer) -> Result<(), ReferenceError> + Sync,
+    mut done: impl FnMut(usize, &mut dyn Observer),
+) -> Result<(), ReferenceError> {
+    // More than there are threads, for they differ in length; what they show is held meanwhile.
+    let together = 2 * rayon::current_num_threads();
+    let mut first = 0;
+    for batch in sequences.chunks_mut(together) {
+        let run = |(index, item): (usize, &mut T)| {
+            let mut recorder = Recorder { observer: &*observer, shown: Vec::new() };
+            work(first + index, item, &mut recorder).map(|()| recorder.shown)
+        };
+        let count = batch.len();
+        let shown: Vec<_> = match batch {
+            // Outside the pool, where its operations have all threads.
+            [alone] => vec![run((0, alone))?],
+            batch => batch.par_iter_mut().enumerate().map(run).collect::<Result<_, _>>()?,
+        };
+        for (sequence, shown) in (first..).zip(shown) {
+            for (site, values, channels) in shown {
+                observer.values(sequence, &site, &values, channels);
+            }
+            done(sequence, observer);
+        }
+        first += count;
+    }
+    Ok(())
+}
 
 /// An observer looking at one part of the model while one sequence passes.
 pub struct Tap<'a> {

@@ -3,6 +3,8 @@
 use std::borrow::Borrow;
 
 use candle_core::{Device, Storage, Tensor};
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 
 use super::ReferenceError;
 use crate::checkpoint::{Checkpoint, CheckpointError};
@@ -73,8 +75,27 @@ impl Linear {
     /// # Errors
     /// The shapes don't fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, ReferenceError> {
-        Ok(x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?)
+        let ((rows, width), (outputs, inputs)) = (x.dims2()?, self.shape()?);
+        if width != inputs {
+            return Err(ReferenceError::Inputs { expected: inputs, found: width });
+        }
+        let mut y = to_vec(&self.bias)?.repeat(rows);
+        with_values(x, |x| {
+            with_values(&self.weight, |weight| {
+                let x = MatRef::from_row_major_slice(x, rows, inputs);
+                let weight = MatRef::from_row_major_slice(weight, outputs, inputs);
+                let y = MatMut::from_row_major_slice_mut(&mut y, rows, outputs);
+                // Candle's own product has no kernel for AVX-512.
+                matmul(y, Accum::Add, x, weight.transpose(), 1.0, threads());
+            })
+        })??;
+        Ok(Tensor::from_vec(y, (rows, outputs), &Device::Cpu)?)
     }
+}
+
+/// All threads, unless several sequences run at the same time already.
+fn threads() -> Par {
+    if rayon::current_thread_index().is_some() { Par::Seq } else { Par::rayon(0) }
 }
 
 /// LayerNorm with a gain and a bias per channel.

@@ -3,8 +3,8 @@
 use candle_core::Tensor;
 
 use super::aligned_error::AlignedError;
-use super::ops::softmax_last;
 use crate::checkpoint::Checkpoint;
+use crate::reference::elementwise::softmax_last;
 use crate::reference::ops::{LayerNorm, Linear, to_vec, with_values};
 use crate::reference::{ReferenceError, Tap, Weights};
 use crate::table::{PAIR_BINS, PLDDT_BINS};

@@ -3,9 +3,9 @@
 
 use candle_core::{Device, Tensor};
 
-use super::ops::softmax_last;
 use super::rigid::{Rigid, add, minus, scaled, squared_norm};
 use crate::checkpoint::StructureConfig;
+use crate::reference::elementwise::softmax_last;
 use crate::reference::ops::{Linear, to_vec, with_values};
 use crate::reference::{ReferenceError, Tap, Weights};
 

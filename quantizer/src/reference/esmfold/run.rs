@@ -11,6 +11,7 @@ use super::residues::Residue;
 use super::rigid::Frame;
 use super::structure_module::{Structure, StructureModule};
 use crate::checkpoint::{Checkpoint, FoldConfig};
+use crate::reference::observer::for_each_sequence;
 use crate::reference::{Observer, Outputs, Reference, ReferenceError, Tap, Want};
 use crate::table::TORSIONS;
 
@@ -176,19 +177,25 @@ impl<'c> FoldReference<'c> {
         }
         for index in 0..self.config.blocks {
             let block = Block::load(self.checkpoint, self.config, index)?;
-            for (i, progress) in sequences.iter_mut().enumerate() {
-                let tap = &mut Tap::fold(observer, i, pass);
-                (progress.sequence, progress.pair) =
-                    block.forward(&progress.sequence, &progress.pair, tap)?;
-                observer.block_done(pass, index, i);
-            }
+            for_each_sequence(
+                sequences,
+                observer,
+                |i, progress, observer| {
+                    let tap = &mut Tap::fold(observer, i, pass);
+                    (progress.sequence, progress.pair) =
+                        block.forward(&progress.sequence, &progress.pair, tap)?;
+                    Ok(())
+                },
+                |i, observer| observer.block_done(pass, index, i),
+            )?;
         }
-        for (i, progress) in sequences.iter_mut().enumerate() {
+        let to_structure = |i, progress: &mut Progress, observer: &mut dyn Observer| {
             let tap = &mut Tap::fold(observer, i, pass);
             let Progress { sequence, pair, residues, .. } = &progress;
             progress.structure = Some(self.structure_module.forward(sequence, pair, residues, tap)?);
-        }
-        Ok(())
+            Ok(())
+        };
+        for_each_sequence(sequences, observer, to_structure, |_, _| ())
     }
 
     /// What the heads and the last structure say.

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::ops::{gated, softmax_last};
+use crate::reference::elementwise::{gated, softmax_last};
 use crate::reference::ops::{LayerNorm, Linear};
 use crate::reference::{ReferenceError, Tap, Weights};
 

@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 
-use super::ops::gated;
+use crate::reference::elementwise::gated;
 use crate::reference::ops::{LayerNorm, Linear};
 use crate::reference::{ReferenceError, Tap, Weights};
 
