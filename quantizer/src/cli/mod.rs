@@ -1,6 +1,7 @@
 //! The command line.
 
 mod download;
+mod phases;
 mod quantize;
 mod reference;
 mod source;

@@ -7,14 +7,14 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use fasta::{FastaError, RecordProblem};
 use foldpoint_core::alphabet;
-use indicatif::{ProgressBar, ProgressStyle};
 use quantizer::calibrate::{Calibration, calibrate, calibrate_fold};
 use quantizer::checkpoint::{Checkpoint, FoldConfig};
-use quantizer::encode::{Provenance, encode};
+use quantizer::encode::{Provenance, encode, groups};
 use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::{Activations, Part, Residual, Scheme};
 
+use super::phases::Phases;
 use super::source;
 use super::threads;
 
@@ -89,6 +89,9 @@ pub struct Arguments {
     /// Threads [default: RAYON_NUM_THREADS, or all processors]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Print the seconds of each phase.
+    #[arg(short, long)]
+    verbose: bool,
 }
 
 /// A choice for one part of the model.
@@ -151,17 +154,22 @@ impl Arguments {
         let reference = Reference::new(&checkpoint)?;
         let residues: usize = sequences.iter().map(|tokens| tokens.len() - 2).sum();
         eprintln!("calibrating on {} sequences, {residues} residues", sequences.len());
-        let progress = progress(checkpoint.config().layers * sequences.len())?;
-        let mut calibration = calibrate(&reference, &sequences, &scheme, &mut || progress.inc(1))?;
-        progress.finish_and_clear();
+        let mut phases = Phases::new(if folding { 5 } else { 4 }, self.verbose);
+        let steps = checkpoint.config().layers * sequences.len();
+        let mut calibration = phases.run("language model", steps, |bar| {
+            Ok(calibrate(&reference, &sequences, &scheme, &mut || bar.inc(1))?)
+        })?;
         let folds = match checkpoint.fold_config() {
-            Some(config) => Some(self.fold(&checkpoint, config, &sequences, &scheme, &mut calibration)?),
+            Some(config) => {
+                Some(self.fold(&checkpoint, config, &sequences, &scheme, &mut calibration, &mut phases)?)
+            }
             None => None,
         };
+        let sha256 = phases.run("checksums", 0, |_| Ok(source::hashes(&checkpoint)?))?;
         let provenance = Provenance {
             name: self.name.clone(),
             checkpoint: checkpoint.name().to_owned(),
-            sha256: source::hashes(&checkpoint)?,
+            sha256,
             language_model: scheme.language_model.to_string(),
             trunk: folds.map(|_| scheme.trunk.to_string()),
             structure: folds.map(|_| format!("Linear inputs {}", scheme.structure.activations)),
@@ -173,8 +181,10 @@ impl Arguments {
             calibration_residues: residues,
             calibration_folds: folds,
         };
-        let writer = encode(&checkpoint, &calibration, &provenance)?;
-        writer.write_to(&self.out)?;
+        let writer = phases.run("rounding weights", groups(&checkpoint), |bar| {
+            Ok(encode(&checkpoint, &calibration, &provenance, &mut || bar.inc(1))?)
+        })?;
+        phases.run("writing", 0, |_| Ok(writer.write_to(&self.out)?))?;
         report(&calibration);
         let bytes = std::fs::metadata(&self.out).with_context(|| self.out.display().to_string())?.len();
         eprintln!("{}: {:.1} MiB", self.out.display(), bytes as f64 / 1048576.0);
@@ -199,16 +209,17 @@ impl Arguments {
         sequences: &[Vec<u8>],
         scheme: &Scheme,
         calibration: &mut Calibration,
+        phases: &mut Phases,
     ) -> anyhow::Result<usize> {
         let folds: Vec<Fold> =
             self.short(sequences).take(self.fold_limit).map(|tokens| Fold::chain(tokens)).collect();
         eprintln!("folding {} of them, {} passes", folds.len(), config.max_recycles);
         let steps = checkpoint.config().layers + config.blocks * config.max_recycles;
-        let progress = progress(steps * folds.len())?;
         let reference = FoldReference::new(checkpoint)?;
         let recycles = config.max_recycles - 1;
-        calibrate_fold(&reference, &folds, recycles, scheme, calibration, &mut || progress.inc(1))?;
-        progress.finish_and_clear();
+        phases.run("folding", steps * folds.len(), |bar| {
+            Ok(calibrate_fold(&reference, &folds, recycles, scheme, calibration, &mut || bar.inc(1))?)
+        })?;
         Ok(folds.len())
     }
 
@@ -293,11 +304,6 @@ impl Arguments {
 /// Fails if a file can't be read, or not to its end: a model shall not depend on where.
 fn ensure_readable(failures: Vec<FastaError>) -> anyhow::Result<()> {
     failures.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
-}
-
-fn progress(steps: usize) -> anyhow::Result<ProgressBar> {
-    let style = ProgressStyle::with_template("{bar:30} {percent}% {elapsed}, {eta} left")?;
-    Ok(ProgressBar::new(steps as u64).with_style(style))
 }
 
 /// The sites by signal-to-noise ratio, the worst first.

@@ -10,6 +10,7 @@ mod structure;
 mod units;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use foldpoint_core::esmfold::RESIDUES;
 use foldpoint_core::fixed::ACT_FRAC;
@@ -51,7 +52,7 @@ fn all_fixed(
 }
 
 /// Writes every tensor of the model: of the language model, and of the folding model if the checkpoint is
-/// one.
+/// one. `progress` is called after each of its [`groups`].
 ///
 /// # Errors
 /// The checkpoint can't be read, or holds a value that no integer format fits.
@@ -59,6 +60,7 @@ pub fn encode(
     checkpoint: &Checkpoint,
     calibration: &Calibration,
     provenance: &Provenance,
+    progress: &mut dyn FnMut(),
 ) -> Result<ModelWriter, EncodeError> {
     let weights = Weights::new(checkpoint);
     let lm = language_model::config(checkpoint, calibration)?;
@@ -72,8 +74,22 @@ pub fn encode(
     let metadata = provenance.to_json(calibration);
     let writer = ModelWriter::new();
     let mut encoder = Encoder { checkpoint, weights, calibration, units, records, metadata, writer };
-    checkpoint.for_each(&checkpoint.parts().rows(), |row, index| encoder.group(row, index))?;
+    checkpoint.for_each(&checkpoint.parts().rows(), |row, index| {
+        encoder.group(row, index)?;
+        progress();
+        Ok::<_, EncodeError>(())
+    })?;
     Ok(encoder.writer)
+}
+
+/// How many groups of tensors the model has.
+pub fn groups(checkpoint: &Checkpoint) -> usize {
+    let mut count = 0;
+    let Ok(()) = checkpoint.for_each(&checkpoint.parts().rows(), |_, _| {
+        count += 1;
+        Ok::<_, Infallible>(())
+    });
+    count
 }
 
 struct Encoder<'a> {
