@@ -3,6 +3,7 @@
 //! One layer or trunk block at a time: when its last sequence is through, its samples are reduced to choices,
 //! so that memory holds one layer's samples.
 
+pub mod built_in;
 mod collector;
 mod fold;
 mod inputs;

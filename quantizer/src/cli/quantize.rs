@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use fasta::{FastaError, RecordProblem};
 use foldpoint_core::alphabet;
-use quantizer::calibrate::{Calibration, calibrate, calibrate_fold};
+use quantizer::calibrate::{Calibration, built_in, calibrate, calibrate_fold};
 use quantizer::checkpoint::{Checkpoint, FoldConfig};
 use quantizer::encode::{Provenance, encode, groups};
 use quantizer::reference::Reference;
@@ -41,9 +41,9 @@ pub struct Arguments {
     #[arg(short, long, value_name = "FILE")]
     out: PathBuf,
     /// Sequences that ranges and breakpoints are measured on, some dozens of natural proteins: a file, plain
-    /// or gzipped, a folder of files, or `-` for the standard input.
+    /// or gzipped, a folder of files, or `-` for the standard input [default: 66 that are built in].
     #[arg(long, value_name = "FASTA")]
-    calibration: PathBuf,
+    calibration: Option<PathBuf>,
     /// Name and version of the model, for `foldpoint info` to show.
     #[arg(long, value_name = "TEXT")]
     name: Option<String>,
@@ -148,7 +148,7 @@ impl Arguments {
         ensure!(
             !folding || self.fold_limit > 0 && self.short(&sequences).next().is_some(),
             "{}: no sequence of at most {} residues to fold (--fold-max-len, --fold-limit)",
-            self.calibration.display(),
+            self.calibration_name(),
             self.fold_max_len
         );
         let reference = Reference::new(&checkpoint)?;
@@ -176,7 +176,7 @@ impl Arguments {
             compensated: scheme.compensate,
             percentile: scheme.percentile,
             headroom: scheme.headroom,
-            calibration: file_name(&self.calibration),
+            calibration: self.calibration.as_deref().map_or_else(|| built_in::NAME.into(), file_name),
             calibration_sequences: sequences.len(),
             calibration_residues: residues,
             calibration_folds: folds,
@@ -277,7 +277,11 @@ impl Arguments {
     }
 
     fn sequences(&self) -> anyhow::Result<Vec<Vec<u8>>> {
-        let batch = fasta::read_paths(&[&self.calibration], self.max_len).single_chains().without_masks();
+        let batch = match &self.calibration {
+            Some(path) => fasta::read_paths(&[path], self.max_len),
+            None => built_in::sequences(self.max_len),
+        };
+        let batch = batch.single_chains().without_masks();
         batch.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         ensure_readable(batch.failures)?;
         for error in &batch.rejected {
@@ -294,10 +298,15 @@ impl Arguments {
         ensure!(
             !sequences.is_empty(),
             "{}: no sequence of one chain and at most {} residues to calibrate with",
-            self.calibration.display(),
+            self.calibration_name(),
             self.max_len
         );
         Ok(sequences)
+    }
+
+    /// The calibration sequences in messages.
+    fn calibration_name(&self) -> String {
+        self.calibration.as_ref().map_or_else(|| built_in::NAME.into(), |path| path.display().to_string())
     }
 }
 

@@ -59,6 +59,24 @@ fn a_model_out_of_the_hubs_cache_is_called_by_its_name_and_revision() {
 }
 
 #[test]
+fn without_other_sequences_those_that_are_built_in_are_calibrated_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.fpm");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quantizer"));
+    command.arg(golden("esmfold-tiny")).arg("-o").arg(&out).args(["--limit", "8", "--max-len", "128"]);
+    let done = command.output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success(), "{said}");
+    let bytes = AlignedBytes::copy_of(&fs::read(out).unwrap());
+    let file = ModelFile::parse(bytes.bytes()).unwrap();
+    let meta: Value = serde_json::from_slice(file.tensor("meta.json").unwrap().bytes).unwrap();
+    assert_eq!(meta["calibration"], "built in");
+    assert_eq!((&meta["calibration_sequences"], &meta["calibration_folds"]), (&8.into(), &8.into()));
+    // Sequences that are longer are none that anybody gave.
+    assert!(!said.contains("left out"), "{said}");
+}
+
+#[test]
 fn an_adapter_is_named_beside_its_base() {
     let (adapter, base) = (golden("esm2-lora/all-linear"), golden("esm2-lora/base"));
     let (meta, said) = quantize(&[&adapter, Path::new("--base"), &base]);
