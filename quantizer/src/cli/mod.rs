@@ -1,5 +1,6 @@
 //! The command line.
 
+mod destination;
 mod download;
 mod phases;
 mod quantize;

@@ -14,6 +14,7 @@ use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::{Activations, Part, Residual, Scheme};
 
+use super::destination;
 use super::phases::Phases;
 use super::source;
 use super::threads;
@@ -37,9 +38,10 @@ pub struct Arguments {
     /// model of the hub that it was trained on].
     #[arg(long, value_name = "DIR")]
     base: Option<PathBuf>,
-    /// Model file to write.
+    /// Model file to write [default: NAME.fpm in the user's folder of models, which FOLDPOINT_MODELS names, and
+    /// where `foldpoint --model NAME` finds it; NAME is the checkpoint's].
     #[arg(short, long, value_name = "FILE")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     /// Sequences that ranges and breakpoints are measured on, some dozens of natural proteins: a file, plain
     /// or gzipped, a folder of files, or `-` for the standard input [default: 66 that are built in].
     #[arg(long, value_name = "FASTA")]
@@ -141,6 +143,7 @@ impl Arguments {
         self.check()?;
         threads::start(self.threads)?;
         let checkpoint = source::open(&self.checkpoint, self.base.as_deref())?;
+        let out = destination::choose(self.out.as_deref(), &self.checkpoint, checkpoint.name())?;
         let scheme = self.scheme(checkpoint.fold_config().is_some());
         let sequences = self.sequences()?;
         // Calibration takes hours; what would fail after it fails now.
@@ -184,10 +187,13 @@ impl Arguments {
         let writer = phases.run("rounding weights", groups(&checkpoint), |bar| {
             Ok(encode(&checkpoint, &calibration, &provenance, &mut || bar.inc(1))?)
         })?;
-        phases.run("writing", 0, |_| Ok(writer.write_to(&self.out)?))?;
+        phases.run("writing", 0, |_| Ok(writer.write_to(&out)?))?;
         report(&calibration);
-        let bytes = std::fs::metadata(&self.out).with_context(|| self.out.display().to_string())?.len();
-        eprintln!("{}: {:.1} MiB", self.out.display(), bytes as f64 / 1048576.0);
+        let bytes = std::fs::metadata(&out).with_context(|| out.display().to_string())?.len();
+        eprintln!("{}: {:.1} MiB", out.display(), bytes as f64 / 1048576.0);
+        if let Some(name) = destination::name_in_store(&out) {
+            eprintln!("  to run it: foldpoint predict FASTA -o DIR --model {name}");
+        }
         let parts = [("language model", Some(&provenance.language_model))];
         let parts = parts.into_iter().chain([
             ("trunk", provenance.trunk.as_ref()),
@@ -230,13 +236,7 @@ impl Arguments {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        let folder = self.out.parent().filter(|folder| !folder.as_os_str().is_empty());
-        ensure!(
-            folder.is_none_or(Path::is_dir),
-            "-o {}: its folder isn't there; expected a file in one that is",
-            self.out.display()
-        );
-        ensure!(!self.out.is_dir(), "-o {}: it is a folder; expected a file to write", self.out.display());
+        self.out.as_deref().map_or(Ok(()), destination::check)?;
         ensure!(
             self.outliers.is_none_or(|percent| (0.0..=100.0).contains(&percent)),
             "--outliers: a percentage from 0 to 100 was expected"

@@ -62,9 +62,10 @@ fn is_part(text: &str) -> bool {
         && !text.contains("..")
 }
 
-/// Whether `text` is a revision whose parts are all names: it becomes a path in `refs`.
+/// Whether `text` is a revision as git has them (without spaces) whose parts are all names: it becomes a path
+/// in `refs`.
 fn is_revision(text: &str) -> bool {
-    text.split('/').all(is_plain)
+    !text.contains(' ') && text.split('/').all(is_plain)
 }
 
 /// Whether `part` can be the name of a file on every system, and of nothing but that.
@@ -120,6 +121,7 @@ mod tests {
             "a/b@/x",
             "a/b@x\\y",
             "a/b@x\ny",
+            "a/b@x + c",
             &long,
         ];
         for text in cases {

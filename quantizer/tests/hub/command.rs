@@ -138,3 +138,50 @@ fn a_proxy_of_the_environment_is_used() {
     assert_eq!(server.requests().len(), 0);
     require_success(&proxied("127.0.0.1"));
 }
+
+/// The model files of the user.
+fn models(user: &User) -> Vec<String> {
+    let entries = fs::read_dir(user.home().join("data/foldpoint/models")).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn without_a_file_the_model_goes_to_the_users_models() {
+    let server = serving(Behaviour::default());
+    let user = User::of(&server);
+    let fasta = user.home().join("in.fasta");
+    fs::write(&fasta, ">a\nMKTAYIAKQRQISFVKSH\n>b\nMKVLAWGDE\n").unwrap();
+    let quantize = |checkpoint: &Path| -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_quantizer"));
+        command.arg(checkpoint).arg("--calibration").arg(&fasta);
+        command.current_dir(user.home()).env_clear().env("HOME", user.home());
+        command
+            .env("XDG_DATA_HOME", user.home().join("data"))
+            .env("FOLDPOINT_MODELS", user.home().join("data/foldpoint/models"));
+        command.env("HF_ENDPOINT", &server.endpoint).env("HF_HUB_CACHE", &user.settings.cache);
+        command.output().unwrap()
+    };
+    let first = quantize(Path::new("lab/tiny"));
+    require_success(&first);
+    assert_eq!(models(&user), ["tiny.fpm"]);
+    assert!(
+        stderr(&first).contains("--model tiny") && !stderr(&first).contains("replaced"),
+        "{}",
+        stderr(&first)
+    );
+    // Another model of that name.
+    let other = user.home().join("tiny");
+    fs::create_dir(&other).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        fs::copy(golden("esm2-head16").join(file), other.join(file)).unwrap();
+    }
+    let second = quantize(&other);
+    require_success(&second);
+    assert_eq!(models(&user), ["tiny.fpm"]);
+    let note = "tiny.fpm is there already, made of lab/tiny@c731040; it will be replaced";
+    assert!(stderr(&second).contains(note), "{}", stderr(&second));
+    assert!(stderr(&quantize(&other)).contains("made of tiny; it will be replaced"));
+}

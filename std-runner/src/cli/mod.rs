@@ -9,6 +9,7 @@ mod evaluate;
 mod info;
 mod input;
 mod logits;
+mod models;
 mod options;
 mod plan;
 mod predict;
@@ -51,6 +52,8 @@ enum Command {
     Logits(logits::Args),
     /// Say what a model is, can do, and how much memory it needs
     Info(info::Args),
+    /// List the models that `--model NAME` takes, and the one that is built in
+    Models(models::Args),
     /// Say how much memory sequences of given lengths need, and which length still fits
     Plan(plan::Args),
     /// Check every checksum and every tensor of a model file, so that no run over it can meet a bad one
@@ -95,6 +98,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Embed(args) => embed::run(options, args),
         Command::Logits(args) => logits::run(options, args),
         Command::Info(args) => info::run(options, args),
+        Command::Models(args) => models::run(options, args),
         Command::Plan(args) => plan::run(options, args),
         Command::Verify(args) => verify::run(options, args),
         Command::Bench(args) => bench::run(options, args),

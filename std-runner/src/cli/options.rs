@@ -1,9 +1,9 @@
 //! Options that every command has, and what is made of them.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use foldpoint_core::Isa;
 use std_runner::arena::parse_bytes;
 use std_runner::batch::Runner;
@@ -11,6 +11,7 @@ use std_runner::engine::{Engine, Request};
 use std_runner::fold::FoldEngine;
 use std_runner::memory_limit::MemoryLimit;
 use std_runner::model::Model;
+use store::Store;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::console::Console;
@@ -18,8 +19,8 @@ use super::console::Console;
 /// Options of every command.
 #[derive(clap::Args)]
 pub struct Options {
-    /// Model file [default: the embedded model]
-    #[arg(long, global = true, value_name = "FILE", env = "FOLDPOINT_MODEL")]
+    /// Model file, or the name of a model that `models` lists [default: the embedded model]
+    #[arg(long, global = true, value_name = "FILE|NAME", env = "FOLDPOINT_MODEL")]
     pub model: Option<PathBuf>,
     /// Threads [default: all processors]
     #[arg(long, global = true, value_name = "N")]
@@ -76,9 +77,12 @@ impl Options {
         self.threads.unwrap_or_else(all).get()
     }
 
-    /// The model: of the file `path`, or of the `--model` option's, or the embedded one.
+    /// The model: of `path`, a file or a name, or of the `--model` option's, or the embedded one.
     pub fn open(&self, path: Option<&PathBuf>) -> anyhow::Result<Model<'static>> {
-        Ok(path.or(self.model.as_ref()).map_or_else(Model::embedded, |path| Model::open(path))?)
+        match path.or(self.model.as_ref()) {
+            Some(path) => open(path),
+            None => Ok(Model::embedded()?),
+        }
     }
 
     /// Checks the model's checksums, before it runs.
@@ -117,6 +121,22 @@ impl Options {
     pub fn runner(&self, console: &Console) -> Runner {
         Runner { threads: self.threads(), limit: self.limit(console) }
     }
+}
+
+/// The model in the file `path`; if there is none, the user's model that is called so.
+fn open(path: &Path) -> anyhow::Result<Model<'static>> {
+    let name = path.to_str().filter(|_| path.symlink_metadata().is_err());
+    let Some((name, store)) = name.zip(Store::of_user().ok()) else { return Ok(Model::open(path)?) };
+    if let Some(file) = store.find(name) {
+        return Ok(Model::open(&file)?);
+    }
+    let folder = store.folder().display();
+    let there: Vec<String> = store.list()?.into_iter().map(|model| model.name).collect();
+    let there = match there.as_slice() {
+        [] => format!("{folder}, which holds none"),
+        names => format!("{folder}, where there are {}", names.join(", ")),
+    };
+    Model::open(path).map_err(|error| anyhow!("{error}; nor is it the name of a model in {there}"))
 }
 
 /// Fails early, and once, if the model lacks a head that every sequence would need.

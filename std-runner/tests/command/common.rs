@@ -72,13 +72,14 @@ pub fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
-/// The command, free of the caller's environment, in the folder.
+/// The command, free of the caller's environment, in the folder; its subfolder `models` is the user's.
 pub fn foldpoint(folder: &Folder) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("foldpoint"));
     command.current_dir(folder.0.path());
     for variable in VARIABLES {
         command.env_remove(variable);
     }
+    command.env("FOLDPOINT_MODELS", folder.path("models"));
     command
 }
 

@@ -13,5 +13,6 @@ mod fold;
 mod fold_scores;
 mod masks;
 mod model_file;
+mod models;
 mod results;
 mod sequences;
