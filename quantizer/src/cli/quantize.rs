@@ -142,10 +142,11 @@ impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
         self.check()?;
         threads::start(self.threads)?;
+        // Before the checkpoint, which may have to be downloaded.
+        let sequences = self.sequences()?;
         let checkpoint = source::open(&self.checkpoint, self.base.as_deref())?;
         let out = destination::choose(self.out.as_deref(), &self.checkpoint, checkpoint.name())?;
         let scheme = self.scheme(checkpoint.fold_config().is_some());
-        let sequences = self.sequences()?;
         // Calibration takes hours; what would fail after it fails now.
         let folding = checkpoint.fold_config().is_some();
         ensure!(

@@ -172,7 +172,10 @@ impl<'a> Client<'a> {
                 Err(error) if attempt < ATTEMPTS && is_interruption(&error) => pause(attempt),
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
-                    let reason = error.to_string();
+                    let mut reason = error.to_string();
+                    if reason.contains("certificate") {
+                        reason += "; if a proxy here has certificates of its own, SSL_CERT_FILE shall name their file";
+                    }
                     return Err(HubError::Unreachable { url: url.into(), reason, advice: String::new() });
                 }
             };

@@ -6,7 +6,7 @@
 //! - `name` and [`Settings`] are what is asked for, and what the environment says, in Python's words;
 //! - `cache` is the layout on disk: `blobs/ETAG`, `snapshots/COMMIT/FILE`, `refs/REVISION`;
 //! - `needed` says which files of a repository a checkpoint is read from;
-//! - `advice` tells what to do without a network;
+//! - `advice` tells what to do without a network, `checksum` is what the hub calls files by;
 //! - `client` speaks HTTP, and gives the token to nobody but the hub;
 //! - `download` brings one file, in as many pieces as it takes, and checks it.
 

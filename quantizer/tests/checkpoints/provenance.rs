@@ -92,14 +92,7 @@ fn errors_are_said_once_and_leave_no_file() {
         changed(|tensors| drop(tensors.insert("esm.encoder.layer.0.extra".into(), stored(&[1], |_| 0.0))));
     let out = other.path().join("out.fpm");
     let mut command = Command::new(env!("CARGO_BIN_EXE_quantizer"));
-    let done = command
-        .arg(other.path())
-        .arg("-o")
-        .arg(&out)
-        .arg("--calibration")
-        .arg("absent.fasta")
-        .output()
-        .unwrap();
+    let done = command.arg(other.path()).arg("-o").arg(&out).output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(!done.status.success() && !out.exists());
     assert_eq!(said.matches("encoder.layer.0.extra").count(), 1, "{said}");
@@ -141,7 +134,10 @@ fn what_would_fail_after_calibration_fails_before_it() {
 #[test]
 fn a_cause_is_said_once() {
     let folder = tempfile::tempdir().unwrap();
-    let absent = folder.path().join("absent");
-    let said = refused(&absent, &folder.path().join("o"), &absent);
-    assert_eq!(said.matches("os error").count(), 1, "{said}");
+    let (absent, fasta) = (folder.path().join("absent"), folder.path().join("in.fasta"));
+    fs::write(&fasta, ">a\nMKTAYIA\n").unwrap();
+    for (checkpoint, calibration) in [(&absent, &fasta), (&golden("esm2-head16"), &absent)] {
+        let said = refused(checkpoint, &folder.path().join("o"), calibration);
+        assert_eq!(said.matches("os error").count(), 1, "{said}");
+    }
 }

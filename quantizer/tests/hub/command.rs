@@ -164,6 +164,12 @@ fn without_a_file_the_model_goes_to_the_users_models() {
         command.env("HF_ENDPOINT", &server.endpoint).env("HF_HUB_CACHE", &user.settings.cache);
         command.output().unwrap()
     };
+    // What is wrong without the checkpoint is said before it is downloaded.
+    fs::rename(&fasta, user.home().join("away")).unwrap();
+    let without = quantize(Path::new("lab/tiny"));
+    assert!(!without.status.success() && stderr(&without).contains("in.fasta"), "{}", stderr(&without));
+    assert_eq!((server.requests().len(), models(&user).len()), (0, 0));
+    fs::rename(user.home().join("away"), &fasta).unwrap();
     let first = quantize(Path::new("lab/tiny"));
     require_success(&first);
     assert_eq!(models(&user), ["tiny.fpm"]);
