@@ -28,9 +28,10 @@ LINEARS = [
     (r"intermediate\.dense", 1.9, 1.9, 0.07),
     (r"layer\.\d+\.output\.dense", 2.0, 4.5, 0.07),
     (r"lm_head\.dense", 1.5, 1.5, 0.1),
-    (r"seq_attention\.proj", 2.0, 2.0, 0.0),
+    (r"seq_attention\.proj", 1.4, 1.4, 0.0),
     (r"(seq_attention\.g_proj|mha\.linear_g|linear_[ab]_g|tri_mul_\w+\.linear_g)", 1.0, 1.0, 0.5),
-    (r"(mlp\.3|seq_attention\.o_proj|mha\.linear_o)", 1.0, 2.0, 0.05),
+    (r"(seq_attention\.o_proj|mha\.linear_o)", 0.4, 0.8, 0.02),
+    (r"mlp\.3", 1.0, 2.0, 0.05),
     (r"(sequence_to_pair\.o_proj|tri_mul_\w+\.linear_z)", 0.7, 1.2, 0.05),
     (r"(pair_to_sequence|tri_att_\w+)\.linear", 1.0, 1.0, 0.0),
     # They read a stream that has no norm before it.
