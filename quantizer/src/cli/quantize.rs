@@ -169,7 +169,7 @@ impl Arguments {
             }
             None => None,
         };
-        let sha256 = phases.run("checksums", 0, |_| Ok(source::hashes(&checkpoint)?))?;
+        let sha256 = phases.run("checksums", 0, |_| source::hashes(&checkpoint))?;
         let provenance = Provenance {
             name: self.name.clone(),
             checkpoint: checkpoint.name().to_owned(),
