@@ -43,10 +43,10 @@ mod board {
         // Whatever can't be read is no part.
         let args = env::args::<64>();
         let part = args.as_ref().ok().and_then(|mut args| args.nth(1)?.ok()).map(Part::by_name);
-        let done = match part {
-            None => all(),
+        let done = enough_stack().and_then(|()| match part {
+            None => super::run_all(|isa, checksums| println!("{isa}: {checksums}")),
             Some(part) => one(part),
-        };
+        });
         let code = match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -57,16 +57,15 @@ mod board {
         code.exit_process()
     }
 
-    /// The program.
-    #[inline(never)]
-    fn all() -> Result<(), Error> {
+    /// What overruns the stack is lost, and the program with it: it is known before.
+    fn enough_stack() -> Result<(), Error> {
         if STACK_BYTES < STACK_NEEDED {
             return Err(Error::SmallStack { needed: STACK_NEEDED, given: STACK_BYTES });
         }
-        super::run_all(|isa, checksums| println!("{isa}: {checksums}"))
+        Ok(())
     }
 
-    /// One part alone, for `scripts/check-stack`, on whatever stack there is.
+    /// One part alone, for `scripts/check-stack`.
     #[inline(never)]
     fn one(part: Option<Part>) -> Result<(), Error> {
         let part = part.ok_or(Error::NoPart)?;
