@@ -8,7 +8,8 @@ use std::ops::ControlFlow;
 
 use crate::arena::Arena;
 use crate::complex::Complex;
-use crate::task::{Task, TaskError};
+use crate::task::{Hook, Progress, Task, TaskError};
+use crate::work::{LanguageModelWork, Work};
 use crate::workers::Workers;
 use fasta::Sequence;
 
@@ -105,6 +106,21 @@ impl<'a> Engine<'a> {
         arena: &mut Arena,
         executor: &dyn Executor,
     ) -> Result<Prediction, TaskError> {
+        self.run_with(residues, request, arena, executor, &|_| ControlFlow::Continue(()))
+    }
+
+    /// As [`run`](Self::run); `hook` is told of every layer and can break off the run.
+    ///
+    /// # Errors
+    /// [`TaskError`].
+    pub fn run_with(
+        &self,
+        residues: &[u8],
+        request: &Request,
+        arena: &mut Arena,
+        executor: &dyn Executor,
+        hook: &Hook,
+    ) -> Result<Prediction, TaskError> {
         let last = self.model.config().layers;
         if let Some(&layer) = request.layers.iter().find(|&&layer| layer > last) {
             return Err(TaskError::NoLayer { layer, last });
@@ -115,19 +131,28 @@ impl<'a> Engine<'a> {
         arena.reserve(self.model.arena_bytes(tokens.len(), &asked, &runtime)?)?;
         let width = self.model.config().width;
         let mut hidden = vec![vec![0; tokens.len() * width]; request.layers.len()];
-        let outputs = self.model.run_with(&tokens, &asked, arena.bytes(), &runtime, &mut |event| {
-            if let Event::Hidden(row) = event {
-                for (layer, matrix) in request.layers.iter().zip(&mut hidden) {
-                    if *layer == row.layer {
-                        matrix[row.token * width..][..width].copy_from_slice(row.values);
+        let work = self.work(residues.len(), request);
+        let outputs =
+            self.model.run_with(&tokens, &asked, arena.bytes(), &runtime, &mut |event| match event {
+                Event::Hidden(row) => {
+                    for (layer, matrix) in request.layers.iter().zip(&mut hidden) {
+                        if *layer == row.layer {
+                            matrix[row.token * width..][..width].copy_from_slice(row.values);
+                        }
                     }
+                    ControlFlow::Continue(())
                 }
-            }
-            ControlFlow::Continue(())
-        })?;
+                Event::Layer { layer } => hook(&Progress { text: "", done: work.layers(layer + 1) }),
+                _ => ControlFlow::Continue(()),
+            })?;
         let contacts = outputs.contacts.map(<[u16]>::to_vec);
         let logits = outputs.logits.map(<[i32]>::to_vec);
         Ok(Prediction { length: residues.len(), contacts, logits, hidden })
+    }
+
+    /// How much work `length` residues are.
+    pub fn work(&self, length: usize, request: &Request) -> LanguageModelWork {
+        LanguageModelWork::new(self.model.config(), length.saturating_add(2), &self.asked(request))
     }
 
     fn asked(&self, request: &Request) -> esm::Request {
@@ -170,15 +195,19 @@ impl Task for Requests<'_, '_> {
         Ok(self.engine.bytes_needed(length, workers, self.request)?)
     }
 
-    fn run(
+    fn work(&self, length: usize) -> Work {
+        self.engine.work(length, self.request).all()
+    }
+
+    fn run_with(
         &self,
         sequence: &Sequence,
         arena: &mut Arena,
         executor: &dyn Executor,
-        _: &dyn Fn(&str),
+        hook: &Hook,
     ) -> Result<Prediction, TaskError> {
         let complex = Complex::new(sequence.chains());
-        let prediction = self.engine.run(&complex.residues, self.request, arena, executor)?;
+        let prediction = self.engine.run_with(&complex.residues, self.request, arena, executor, hook)?;
         Ok(prediction.without_linkers(&complex))
     }
 }

@@ -11,7 +11,8 @@ use crate::arena::Arena;
 use crate::complex::Complex;
 use crate::engine::{decode, decode_probability};
 use crate::output::{AlignedErrors, structure};
-use crate::task::{Task, TaskError};
+use crate::task::{Hook, Progress, Task, TaskError};
+use crate::work::{FoldWork, Work};
 use crate::workers::Workers;
 use fasta::Sequence;
 
@@ -54,6 +55,10 @@ impl FoldEngine<'_> {
     fn request(&self, chains: usize) -> Request {
         Request::default().passes(self.passes).aligned_error(self.aligned_error).chain_scores(chains)
     }
+
+    fn counted(&self, length: usize) -> FoldWork {
+        FoldWork::new(self.model.language_model().config(), self.model.config(), length)
+    }
 }
 
 impl Task for FoldEngine<'_> {
@@ -85,12 +90,16 @@ impl Task for FoldEngine<'_> {
         Ok(arena + length as u64 * (residue as u64 + length as u64 * pair))
     }
 
-    fn run(
+    fn work(&self, length: usize) -> Work {
+        self.counted(length).all(self.passes)
+    }
+
+    fn run_with(
         &self,
         sequence: &Sequence,
         arena: &mut Arena,
         executor: &dyn Executor,
-        status: &dyn Fn(&str),
+        hook: &Hook,
     ) -> Result<FoldPrediction, TaskError> {
         let complex = Complex::new(sequence.chains());
         let tokens: Vec<u8> = tokens(&complex.residues).collect();
@@ -100,16 +109,21 @@ impl Task for FoldEngine<'_> {
         arena.reserve(bytes)?;
         let input = Input { tokens: &tokens, residue_index: &complex.residue_index, chains: &complex.chains };
         let (passes, blocks) = (self.passes, self.model.config().blocks);
+        let work = self.counted(complex.residues.len());
         let mut progress = |step| {
-            match step {
-                Step::LanguageModel => status("language model done"),
-                Step::Block { pass, block } => {
-                    status(&format!("pass {} of {passes}, block {} of {blocks} done", pass + 1, block + 1));
+            let (text, done) = match step {
+                Step::Layer { layer } => (String::new(), work.language_model.layers(layer + 1)),
+                Step::LanguageModel => ("language model done".to_owned(), work.done(0, 0)),
+                Step::Block { pass, block } => (
+                    format!("pass {} of {passes}, block {} of {blocks} done", pass + 1, block + 1),
+                    work.done(pass, block + 1),
+                ),
+                Step::StructureModule { pass } => {
+                    (format!("pass {} of {passes} done", pass + 1), work.done(pass + 1, 0))
                 }
-                Step::StructureModule { pass } => status(&format!("pass {} of {passes} done", pass + 1)),
-                _ => {}
-            }
-            ControlFlow::Continue(())
+                _ => return ControlFlow::Continue(()),
+            };
+            hook(&Progress { text: &text, done })
         };
         let structure = self.model.run_with(&input, &request, arena.bytes(), &runtime, &mut progress)?;
         let kept = complex.kept();

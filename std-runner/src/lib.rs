@@ -35,6 +35,8 @@
 pub mod arena;
 #[cfg(feature = "threads")]
 pub mod batch;
+#[cfg(feature = "threads")]
+pub mod clock;
 pub mod complex;
 pub mod confidence;
 pub mod contact_map;
@@ -53,4 +55,5 @@ pub mod sanity;
 pub mod task;
 #[cfg(feature = "threads")]
 mod wakeup;
+pub mod work;
 mod workers;

@@ -3,6 +3,7 @@
 mod accuracy;
 mod cli;
 mod files;
+mod rates;
 
 use std::process::ExitCode;
 

@@ -1,11 +1,26 @@
 //! What a batch does with each of its sequences: the one thing that contact maps, embeddings and folding
 //! share.
 
+use std::ops::ControlFlow;
+
 use foldpoint_core::executor::Executor;
 use foldpoint_core::{esm, esmfold};
 
 use crate::arena::{AllocationError, Arena};
+use crate::work::Work;
 use fasta::Sequence;
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress<'p> {
+    /// In words; empty where there is nothing new to say.
+    pub text: &'p str,
+    /// What is done.
+    pub done: Work,
+}
+
+/// Who is told how far a run is, and can break it off.
+pub type Hook<'h> = dyn Fn(&Progress) -> ControlFlow<()> + 'h;
 
 /// A computation over one sequence, with its memory known beforehand.
 pub trait Task: Sync {
@@ -38,6 +53,21 @@ pub trait Task: Sync {
     /// [`TaskError`] if the model can't do it at all.
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError>;
 
+    /// How much work `length` residues are.
+    fn work(&self, length: usize) -> Work;
+
+    /// Computes one sequence in `arena`, which grows as needed.
+    ///
+    /// # Errors
+    /// [`TaskError`]; if `hook` breaks off the run, one that [is](TaskError::is_stop) nothing else.
+    fn run_with(
+        &self,
+        sequence: &Sequence,
+        arena: &mut Arena,
+        executor: &dyn Executor,
+        hook: &Hook,
+    ) -> Result<Self::Output, TaskError>;
+
     /// Computes one sequence in `arena`, which grows as needed. `status` is told, in words, how far it is.
     ///
     /// # Errors
@@ -48,7 +78,14 @@ pub trait Task: Sync {
         arena: &mut Arena,
         executor: &dyn Executor,
         status: &dyn Fn(&str),
-    ) -> Result<Self::Output, TaskError>;
+    ) -> Result<Self::Output, TaskError> {
+        self.run_with(sequence, arena, executor, &|progress| {
+            if !progress.text.is_empty() {
+                status(progress.text);
+            }
+            ControlFlow::Continue(())
+        })
+    }
 
     /// The longest sequence that `bytes` are enough for, with one thread inside; 0 if none.
     fn longest(&self, bytes: u64) -> usize {
@@ -91,6 +128,16 @@ pub enum TaskError {
     Allocation(#[from] AllocationError),
 }
 
+impl TaskError {
+    /// Whether the run's hook broke it off.
+    pub fn is_stop(&self) -> bool {
+        matches!(
+            self,
+            Self::LanguageModel(esm::RunError::Stopped) | Self::Folding(esmfold::RunError::Stopped)
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,13 +163,10 @@ mod tests {
             }
             Ok(length as u64 * length as u64)
         }
-        fn run(
-            &self,
-            _: &Sequence,
-            _: &mut Arena,
-            _: &dyn Executor,
-            _: &dyn Fn(&str),
-        ) -> Result<(), TaskError> {
+        fn work(&self, _: usize) -> Work {
+            Work::default()
+        }
+        fn run_with(&self, _: &Sequence, _: &mut Arena, _: &dyn Executor, _: &Hook) -> Result<(), TaskError> {
             Ok(())
         }
     }

@@ -92,7 +92,7 @@ fn median_seconds(
 }
 
 /// The same sequence every time.
-fn random_sequence(length: usize) -> Sequence {
+pub fn random_sequence(length: usize) -> Sequence {
     let mut random = fastrand::Rng::with_seed(1);
     let residues = (0..length).map(|_| RESIDUES[random.usize(..STANDARD)]).collect();
     Sequence::from_residues("random", residues)

@@ -55,6 +55,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let batch = args.input.read(&mut console);
     let run = Run {
         options,
+        model: &model,
         task: &Requests { engine: &engine, request: &request },
         out: Some(&out),
         report: &args.report,

@@ -9,7 +9,8 @@ use std_runner::complex::Complex;
 use std_runner::digest::{Digest, of_all, of_fold, of_prediction};
 use std_runner::engine::{Engine, Request, Requests};
 use std_runner::fold::FoldEngine;
-use std_runner::task::{Task, TaskError};
+use std_runner::task::{Hook, Progress, Task, TaskError};
+use std_runner::work::Work;
 
 use super::Outcome;
 use super::console::Console;
@@ -72,17 +73,26 @@ impl Task for Everything<'_, '_> {
         Ok(outputs.saturating_add(folding))
     }
 
-    fn run(
+    fn work(&self, length: usize) -> Work {
+        let folding = self.fold_engine.as_ref().map(|fold| fold.work(length)).unwrap_or_default();
+        self.requests().work(length) + folding
+    }
+
+    fn run_with(
         &self,
         sequence: &Sequence,
         arena: &mut Arena,
         executor: &dyn Executor,
-        status: &dyn Fn(&str),
+        hook: &Hook,
     ) -> Result<Digest, TaskError> {
         let residues = Complex::new(sequence.chains()).residues;
-        let outputs = of_prediction(&self.engine.run(&residues, self.request, arena, executor)?);
+        let outputs = of_prediction(&self.engine.run_with(&residues, self.request, arena, executor, hook)?);
         let Some(fold_engine) = &self.fold_engine else { return Ok(outputs) };
-        Ok(of_all([outputs, of_fold(&fold_engine.run(sequence, arena, executor, status)?)]))
+        let before = self.requests().work(self.length(sequence));
+        let folded = fold_engine.run_with(sequence, arena, executor, &|Progress { text, done }| {
+            hook(&Progress { text, done: before + *done })
+        })?;
+        Ok(of_all([outputs, of_fold(&folded)]))
     }
 }
 
@@ -101,6 +111,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let batch = if folds { args.input.read_complexes(&mut console) } else { args.input.read(&mut console) };
     let run = Run {
         options,
+        model: &model,
         task: &Everything { engine: &engine, request: &request, fold_engine },
         out: None,
         report: &Report { json: args.json },

@@ -7,6 +7,7 @@ use foldpoint_core::format::ModelFile;
 use foldpoint_core::{Detection, Isa};
 use serde_json::Value;
 use std_runner::arena::display_bytes;
+use std_runner::batch::Place;
 use std_runner::engine::{Engine, Request, Requests};
 use std_runner::fold::FoldEngine;
 use std_runner::model::Model;
@@ -16,8 +17,10 @@ use std_runner::task::Task;
 use super::Outcome;
 use super::console::Console;
 use super::options::Options;
+use super::plan::display_seconds;
+use crate::rates::Rates;
 
-/// Lengths (in residues) whose memory is listed.
+/// Lengths (in residues) whose memory and time are listed.
 const LENGTHS: [usize; 4] = [128, 256, 512, 1024];
 
 #[derive(clap::Args)]
@@ -43,9 +46,15 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         layers: vec![language_model.config().layers],
     };
     let what = if fold_engine.is_some() { "for the language model alone" } else { "" };
-    memory(&mut console, &Requests { engine: &engine, request: &request }, options.threads(), what)?;
+    let requests = Requests { engine: &engine, request: &request };
+    memory(&mut console, &requests, options.threads(), what)?;
     if let Some(fold_engine) = &fold_engine {
         memory(&mut console, fold_engine, options.threads(), "to fold")?;
+    }
+    let rates = Rates::of(&model, options.isa, |note| console.warning(note));
+    time(&mut console, &requests, options.threads(), &rates, what);
+    if let Some(fold_engine) = &fold_engine {
+        time(&mut console, fold_engine, options.threads(), &rates, "to fold");
     }
     provenance(&mut console, &model, options.verbose > 0)?;
     if options.verbose > 0 {
@@ -113,6 +122,20 @@ fn memory(console: &mut Console, task: &impl Task, threads: usize, what: &str) -
         console.line(line.trim_end());
     }
     Ok(())
+}
+
+/// How long it takes, as far as runs were measured.
+fn time(console: &mut Console, task: &impl Task, threads: usize, rates: &Rates, what: &str) {
+    let place = Place { workers: threads, at_once: 1 };
+    for length in LENGTHS {
+        let work = task.work(length);
+        // What was measured may say nothing about this task.
+        let seconds = rates.seconds(work, place).filter(|_| rates.cover(work, length, place));
+        let Some(seconds) = seconds else { continue };
+        let on = if threads > 1 { format!(" on {threads} threads") } else { String::new() };
+        let line = format!("time            {length:5} residues: {}{on} {what}", display_seconds(seconds));
+        console.line(line.trim_end());
+    }
 }
 
 /// Prints what `meta.json` says: its simple fields, or, if `all`, everything.

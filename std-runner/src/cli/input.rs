@@ -1,16 +1,19 @@
 //! The way of a FASTA file through the model, shared by all commands that read one.
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
 use fasta::{Batch, Sequence};
-use std_runner::batch::BatchError;
+use std_runner::batch::{BatchError, Ran};
+use std_runner::model::Model;
 use std_runner::task::Task;
 
 use super::console::{Console, printable};
 use super::options::Options;
 use super::table::shorten;
+use crate::rates::{Rates, Run as Measured};
 
 /// Columns of a name beside the progress bar.
 const BAR_NAME: usize = 30;
@@ -53,11 +56,12 @@ fn complain(batch: Batch, console: &mut Console) -> Batch {
     batch
 }
 
-/// Runs `task` on all sequences. `finish` makes something of its output on the thread that computed it;
+/// Runs `task`, which is the work of `model`, on all sequences. `finish` makes something of its output on the thread that computed it;
 /// `report` gets that in the file's order, or the text of an error, after it was printed with the sequence's
-/// place: the others go on.
+/// place: the others go on. What was measured meanwhile is kept for `plan`.
 pub fn run<K: Task, T: Send>(
     options: &Options,
+    model: &Model,
     task: &K,
     sequences: &[Sequence],
     console: &mut Console,
@@ -74,8 +78,19 @@ pub fn run<K: Task, T: Send>(
     let bar = console.bar();
     let name = |sequence: &Sequence| printable(&shorten(&sequence.id, BAR_NAME));
     let status = |sequence: &Sequence, step: &str| bar.set_message(format!("{}: {step}", name(sequence)));
-    let finish = |sequence: &Sequence, output, time| {
-        let result = finish(sequence, output, time);
+    let measured = Mutex::new(Vec::new());
+    let finish = |sequence: &Sequence, output, Ran { taken, place }: Ran| {
+        let residues = task.length(sequence);
+        let run = Measured {
+            workers: place.workers,
+            at_once: place.at_once,
+            residues,
+            work: task.work(residues),
+            seconds: taken.undisturbed.as_secs_f64(),
+            probe: false,
+        };
+        measured.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+        let result = finish(sequence, output, taken.wall);
         bar.inc(sequence.residues.len() as u64);
         bar.set_message(name(sequence));
         result
@@ -91,7 +106,17 @@ pub fn run<K: Task, T: Send>(
         }
         report(console, sequence, result);
     };
-    runner.run(task, sequences, status, finish, report).context("the threads could not be started")
+    runner.run(task, sequences, status, finish, report).context("the threads could not be started")?;
+    keep(options, model, &measured.into_inner().unwrap_or_else(PoisonError::into_inner));
+    Ok(())
+}
+
+/// Keeps what was measured. The run went well, whether or not there is a place for it.
+fn keep(options: &Options, model: &Model, runs: &[Measured]) {
+    let note = |note: String| tracing::info!(note);
+    if let Err(error) = Rates::of(model, options.isa, note).add(runs) {
+        tracing::info!(%error, "what was measured is not kept");
+    }
 }
 
 /// A warning, if the model sees more residues than its configuration is for.

@@ -53,6 +53,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     })?;
     let run = Run {
         options,
+        model: &model,
         task: &Requests { engine: &engine, request: &request },
         out: Some(&out),
         report: &args.report,

@@ -16,6 +16,7 @@ use crate::files::results::{Record, Results, Status};
 use crate::files::{OutputDir, OutputError};
 use fasta::{Batch, Sequence};
 use serde_json::{Map, Value};
+use std_runner::model::Model;
 use std_runner::task::Task;
 
 use super::console::Console;
@@ -50,6 +51,8 @@ pub struct Done<T = ()> {
 pub struct Run<'r, K> {
     /// The options of every command.
     pub options: &'r Options,
+    /// The model.
+    pub model: &'r Model<'r>,
     /// What is computed.
     pub task: &'r K,
     /// Where results go; none if the command writes no files.
@@ -111,7 +114,7 @@ impl<K: Task> Run<'_, K> {
                 }
                 told.next = sequence.index + 1;
             };
-        input::run(self.options, self.task, &sequences, console, finish, report)?;
+        input::run(self.options, self.model, self.task, &sequences, console, finish, report)?;
         told.before(usize::MAX, &records, console);
         files.into_inner().unwrap_or_else(PoisonError::into_inner).finish()?;
         Ok(())

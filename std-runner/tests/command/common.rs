@@ -72,7 +72,8 @@ pub fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
 }
 
-/// The command, free of the caller's environment, in the folder; its subfolder `models` is the user's.
+/// The command, free of the caller's environment, in the folder; its subfolders `models` and `rates` are the
+/// user's.
 pub fn foldpoint(folder: &Folder) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("foldpoint"));
     command.current_dir(folder.0.path());
@@ -80,6 +81,7 @@ pub fn foldpoint(folder: &Folder) -> Command {
         command.env_remove(variable);
     }
     command.env("FOLDPOINT_MODELS", folder.path("models"));
+    command.env("FOLDPOINT_RATES", folder.path("rates"));
     command
 }
 

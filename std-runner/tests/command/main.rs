@@ -14,5 +14,6 @@ mod fold_scores;
 mod masks;
 mod model_file;
 mod models;
+mod plan;
 mod results;
 mod sequences;

@@ -106,6 +106,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let request = Request { layers, ..Request::default() };
     let run = Run {
         options,
+        model: &model,
         task: &Requests { engine: &engine, request: &request },
         out: Some(&out),
         report: &args.report,

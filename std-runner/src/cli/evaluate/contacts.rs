@@ -58,6 +58,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut failed: Vec<(String, String)> = Vec::new();
     input::run(
         options,
+        &model,
         &Requests { engine: &engine, request: &request },
         &targets.sequences(),
         &mut console,

@@ -58,6 +58,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut totals = Totals::new(layers);
     input::run(
         options,
+        &model,
         &Requests { engine: &engine, request: &request },
         &sequences,
         &mut console,

@@ -173,6 +173,7 @@ impl Args {
         let (mut rows, mut failed) = (Vec::new(), Vec::new());
         input::run(
             options,
+            &model,
             &fold_engine,
             &targets.sequences(),
             console,

@@ -36,6 +36,7 @@ pub fn run(
     let batch = args.input.read(&mut console);
     let run = Run {
         options,
+        model,
         task: &Requests { engine: &engine, request: &request },
         out: Some(out),
         report: &args.report,

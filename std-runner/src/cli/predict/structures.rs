@@ -56,6 +56,7 @@ pub fn run(
     let provenance = provenance(model, &fold_engine)?;
     let run = Run {
         options,
+        model,
         task: &fold_engine,
         out: Some(out),
         report: &args.report,

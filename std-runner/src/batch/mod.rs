@@ -4,17 +4,21 @@
 //! run one after another with all threads inside. The numbers are the same either way. How much memory all of
 //! it takes is settled before anything runs.
 
+mod schedule;
+
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use foldpoint_core::executor::{Executor, Serial};
 
 use crate::arena::{Arena, display_bytes};
+use crate::clock::{Stopwatch, Taken};
 use crate::executor::RayonExecutor;
 use crate::memory_limit::MemoryLimit;
 use crate::task::{Task, TaskError};
 use fasta::Sequence;
+
+pub use schedule::Schedule;
 
 /// Why a sequence of a batch has no result.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,24 @@ fn told_apart(needed: u64, allowed: u64) -> String {
     }
 }
 
+/// On what a sequence of a batch runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Threads inside it.
+    pub workers: usize,
+    /// Sequences that run at the same time, at most.
+    pub at_once: usize,
+}
+
+/// How a sequence of a batch ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// How long it took.
+    pub taken: Taken,
+    /// On what.
+    pub place: Place,
+}
+
 /// How a batch is run.
 pub struct Runner {
     /// Threads, at least 1.
@@ -61,19 +83,8 @@ pub struct Runner {
     pub limit: MemoryLimit,
 }
 
-/// Which sequences run how; indices into the batch.
-struct Schedule<E> {
-    refused: Vec<(usize, BatchError<E>)>,
-    /// One after another, with that many workers inside.
-    long: Vec<(usize, usize)>,
-    /// Side by side, the longest first.
-    short: Vec<usize>,
-    /// How many of `short` at the same time.
-    side_by_side: usize,
-}
-
 impl Runner {
-    /// Runs `task` on every sequence and hands each result and the time it took to `finish`, on the thread
+    /// Runs `task` on every sequence and hands each result and how it ran to `finish`, on the thread
     /// that made it. What `finish` returns goes to `report`, in the order of `sequences`. `status` is told
     /// how far a sequence is.
     ///
@@ -84,20 +95,20 @@ impl Runner {
         task: &K,
         sequences: &[Sequence],
         status: impl Fn(&Sequence, &str) + Sync,
-        finish: impl Fn(&Sequence, K::Output, Duration) -> Result<T, E> + Sync,
+        finish: impl Fn(&Sequence, K::Output, Ran) -> Result<T, E> + Sync,
         report: impl FnMut(&Sequence, Result<T, BatchError<E>>) + Send,
     ) -> Result<(), rayon::ThreadPoolBuildError> {
         let reports = Mutex::new(InOrder { waiting: BTreeMap::new(), next: 0, report });
         let submit = |index: usize, result| {
             reports.lock().unwrap_or_else(PoisonError::into_inner).submit(sequences, index, result);
         };
-        let one = |index: usize, arena: &mut Arena, executor: &dyn Executor| {
+        let one = |index: usize, arena: &mut Arena, executor: &dyn Executor, place: Place| {
             let sequence = &sequences[index];
-            let start = Instant::now();
+            let clock = Stopwatch::start(place.workers);
             let result = task.run(sequence, arena, executor, &|step| status(sequence, step));
-            let result = result
-                .map_err(BatchError::Task)
-                .and_then(|output| finish(sequence, output, start.elapsed()).map_err(BatchError::Output));
+            let result = result.map_err(BatchError::Task).and_then(|output| {
+                finish(sequence, output, Ran { taken: clock.read(), place }).map_err(BatchError::Output)
+            });
             submit(index, result);
         };
 
@@ -117,9 +128,10 @@ impl Runner {
             let mut arena = Arena::default();
             for (index, workers) in schedule.long {
                 let executor: &dyn Executor = if workers == 1 { &Serial } else { &executor };
-                one(index, &mut arena, executor);
+                one(index, &mut arena, executor, Place { workers, at_once: 1 });
             }
         });
+        let place = Place { workers: 1, at_once: schedule.side_by_side };
         let queue = Mutex::new(schedule.short.into_iter());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         std::thread::scope(|scope| {
@@ -127,57 +139,13 @@ impl Runner {
                 scope.spawn(|| {
                     let mut arena = Arena::default();
                     while let Some(index) = next() {
-                        one(index, &mut arena, &Serial);
+                        one(index, &mut arena, &Serial, place);
                     }
                 });
             }
         });
         Ok(())
     }
-
-    fn schedule<K: Task, E>(&self, task: &K, sequences: &[Sequence]) -> Schedule<E> {
-        let mut schedule = Schedule { refused: vec![], long: vec![], short: vec![], side_by_side: 0 };
-        let mut needs = Vec::new();
-        let few = sequences.iter().filter(|s| task.length(s) <= K::SHORT).count() < 2;
-        for (index, sequence) in sequences.iter().enumerate() {
-            let length = task.length(sequence);
-            let alone = self.threads > 1 && (length > K::SHORT || few);
-            let need = |workers| task.bytes_needed(length, workers);
-            let needs_of = need(1).and_then(|one| Ok((one, if alone { need(self.threads)? } else { one })));
-            match needs_of {
-                Err(error) => schedule.refused.push((index, error.into())),
-                Ok((needed, _)) if needed > self.limit.bytes => {
-                    let longest = task.longest(self.limit.bytes);
-                    let limit = self.limit.clone();
-                    let error = BatchError::Memory { length, needed, limit, longest };
-                    schedule.refused.push((index, error));
-                }
-                Ok((_, needed)) if alone => {
-                    let workers = if needed > self.limit.bytes { 1 } else { self.threads };
-                    schedule.long.push((index, workers));
-                }
-                Ok((needed, _)) => needs.push((needed, index)),
-            }
-        }
-        needs.sort_by_key(|&(needed, index)| (std::cmp::Reverse(needed), index));
-        schedule.side_by_side = side_by_side(&needs, self.threads, self.limit.bytes);
-        schedule.short = needs.into_iter().map(|(_, index)| index).collect();
-        schedule
-    }
-}
-
-/// How many of the sequences with these needs (the largest first) fit side by side: at most `threads`, at
-/// least one.
-fn side_by_side(needs: &[(u64, usize)], threads: usize, limit: u64) -> usize {
-    let mut left = limit;
-    let fits = |&&(needed, _): &&(u64, usize)| match left.checked_sub(needed) {
-        Some(rest) => {
-            left = rest;
-            true
-        }
-        None => false,
-    };
-    needs.iter().take(threads.max(1)).take_while(fits).count().max(1)
 }
 
 /// Holds results back until those before them are there.
@@ -205,16 +173,5 @@ mod tests {
     fn what_is_just_too_much_is_told_apart() {
         assert_eq!(told_apart(3 << 20, 1 << 20), "3.0 MiB");
         assert_eq!(told_apart((1 << 20) + 1024, 1 << 20), "1.0 MiB (1.0 KiB more than allowed)");
-    }
-
-    #[test]
-    fn memory_bounds_how_many_run_side_by_side() {
-        let needs = [(50, 0), (30, 1), (30, 2), (10, 3)];
-        assert_eq!(side_by_side(&needs, 8, 1000), 4);
-        assert_eq!(side_by_side(&needs, 2, 1000), 2);
-        assert_eq!(side_by_side(&needs, 8, 109), 2);
-        assert_eq!(side_by_side(&needs, 8, 60), 1);
-        assert_eq!(side_by_side(&needs, 8, 10), 1);
-        assert_eq!(side_by_side(&[], 8, 10), 1);
     }
 }

@@ -1,0 +1,157 @@
+//! A model measured on this machine, in seconds: runs of growing length, each broken off after a while.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use foldpoint_core::executor::{Executor, Serial};
+use std_runner::arena::Arena;
+use std_runner::batch::Place;
+use std_runner::clock::Stopwatch;
+use std_runner::executor::RayonExecutor;
+use std_runner::task::{Task, TaskError};
+use std_runner::work::Work;
+
+use crate::cli::bench::random_sequence;
+use crate::rates::Run;
+
+/// Residues of the runs.
+const LENGTHS: [usize; 6] = [32, 64, 128, 256, 512, 1024];
+/// A run is broken off after the first step that ends later.
+const RUN: Duration = Duration::from_secs(4);
+/// No further run is begun.
+const ALL: Duration = Duration::from_secs(8);
+/// By how much a step takes longer if the length is doubled: linear layers, mostly.
+const GROWTH: f64 = 2.4;
+
+/// Runs `task` on `place` on up to `most` residues, of which each run needs at most `bytes` of memory, and says
+/// what it measured.
+pub fn probe<K: Task>(task: &K, place: Place, most: usize, bytes: u64) -> anyhow::Result<Vec<Run>> {
+    let pool = if place.workers > 1 { Some(RayonExecutor::new(place.workers)?) } else { None };
+    let needed =
+        |length| task.bytes_needed(length, place.workers).map(|one| one.saturating_mul(place.at_once as u64));
+    let start = Instant::now();
+    let mut measured = Vec::new();
+    let mut reached: Option<Duration> = None;
+    // The first run reads the weights, and takes pages from the system: it is not counted.
+    for (round, length) in LENGTHS[..1].iter().chain(&LENGTHS).copied().enumerate() {
+        let longer = round > 1 && length > most.max(LENGTHS[1]);
+        let late = round > 0 && start.elapsed() > ALL
+            || round > 1 && reached.is_none_or(|reached| reached.mul_f64(GROWTH) > RUN);
+        if longer || late || needed(length)? > bytes {
+            break;
+        }
+        let runs = match &pool {
+            Some(pool) => vec![pool.inside(|| part(task, place, length, pool))],
+            None => std::thread::scope(|scope| {
+                let run = || part(task, place, length, &Serial);
+                let threads: Vec<_> = (0..place.at_once).map(|_| scope.spawn(run)).collect();
+                threads
+                    .into_iter()
+                    .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                    .collect()
+            }),
+        };
+        for run in runs {
+            let run = run?;
+            reached = run.reached;
+            if round > 0 {
+                measured.extend(run.measured);
+            }
+        }
+    }
+    Ok(measured)
+}
+
+/// What a run, or its beginning, took.
+struct Part {
+    /// The language model and, if it came to that, the folding.
+    measured: Vec<Run>,
+    /// When the first step was done that is of the task's last kind.
+    reached: Option<Duration>,
+}
+
+fn part<K: Task>(task: &K, place: Place, length: usize, executor: &dyn Executor) -> Result<Part, TaskError> {
+    let steps: RefCell<Vec<(Work, Duration)>> = RefCell::default();
+    let start = Instant::now();
+    let clock = Stopwatch::start(place.workers);
+    let result = task.run_with(&random_sequence(length), &mut Arena::default(), executor, &|progress| {
+        steps.borrow_mut().push((progress.done, clock.read().undisturbed));
+        if start.elapsed() > RUN { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let mut steps = steps.into_inner();
+    match result {
+        Ok(_) => steps.push((task.work(length), clock.read().undisturbed)),
+        Err(error) if error.is_stop() => {}
+        Err(error) => return Err(error),
+    }
+    let folds = task.work(length).folds();
+    let mut part = Part { measured: vec![], reached: None };
+    let mut before = (Work::default(), Duration::ZERO);
+    let mut sums = [(Work::default(), Duration::ZERO); 2];
+    for (done, time) in steps {
+        let step = done - before.0;
+        let sum = &mut sums[usize::from(step.folds())];
+        *sum = (sum.0 + step, sum.1 + time.saturating_sub(before.1));
+        if step.folds() == folds {
+            part.reached = part.reached.or(Some(time));
+        }
+        before = (done, time);
+    }
+    for (work, time) in sums.into_iter().filter(|(work, _)| work.total() > 0.0) {
+        part.measured.push(Run {
+            workers: place.workers,
+            at_once: place.at_once,
+            residues: length,
+            work,
+            seconds: time.as_secs_f64(),
+            probe: true,
+        });
+    }
+    Ok(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use foldpoint_core::Isa;
+    use std_runner::engine::{Engine, Request, Requests};
+    use std_runner::fold::FoldEngine;
+    use std_runner::model::Model;
+
+    #[test]
+    fn both_parts_of_a_fold_are_measured_on_every_place() {
+        let model = Model::from_bytes("tiny", include_bytes!("../../../../examples/bare-metal/tiny.fpm"));
+        let model = model.expect("a model");
+        let fold = FoldEngine {
+            model: model.folding_model().expect("it folds"),
+            isa: Isa::best(),
+            passes: 2,
+            aligned_error: false,
+        };
+        for place in [
+            Place { workers: 1, at_once: 1 },
+            Place { workers: 1, at_once: 2 },
+            Place { workers: 2, at_once: 1 },
+        ] {
+            let runs = probe(&fold, place, 10, u64::MAX).expect("measured");
+            let of = |length, folds| {
+                runs.iter().filter(|run| run.residues == length && run.work.folds() == folds).count()
+            };
+            for length in [32, 64] {
+                assert_eq!([of(length, false), of(length, true)], [place.at_once; 2], "{length}");
+            }
+            assert_eq!(runs.len(), 4 * place.at_once, "nobody asked for more than 64");
+            assert!(runs.iter().all(|run| run.probe && run.workers == place.workers && run.seconds > 0.0));
+            let all = fold.work(64).total();
+            let sum: f64 = runs.iter().filter(|run| run.residues == 64).map(|run| run.work.total()).sum();
+            assert!((sum / all / place.at_once as f64 - 1.0).abs() < 1e-9, "no work is missed");
+        }
+        let engine = Engine::new(model.language_model().expect("a language model"), Isa::best());
+        let task = Requests { engine: &engine, request: &Request::default() };
+        let place = Place { workers: 1, at_once: 1 };
+        let runs = probe(&task, place, 500, task.bytes_needed(64, 1).expect("bytes")).expect("measured");
+        let lengths: Vec<usize> = runs.iter().map(|run| run.residues).collect();
+        assert_eq!(lengths, [32, 64], "the memory is enough for no more");
+    }
+}
