@@ -1,7 +1,7 @@
 //! The folder in which a user's models are: the quantizer writes there, `foldpoint --model NAME` finds them
-//! there.
+//! there. And the one of what was found out and can be found out again ([`cache_folder`]).
 //!
-//! It is `foldpoint/models` in the user's data folder (`XDG_DATA_HOME` or `~/.local/share`; on macOS
+//! The former is `foldpoint/models` in the user's data folder (`XDG_DATA_HOME` or `~/.local/share`; on macOS
 //! `~/Library/Application Support`, on Windows `%APPDATA%`), or the one that `FOLDPOINT_MODELS` names. A
 //! model called NAME is the file `NAME.fpm` in it.
 
@@ -37,6 +37,16 @@ pub enum StoreError {
         /// What the system said.
         source: Error,
     },
+}
+
+/// The folder `foldpoint/NAME` in the user's folder for caches (`XDG_CACHE_HOME` or `~/.cache`; on macOS
+/// `~/Library/Caches`, on Windows `%LOCALAPPDATA%`), or the one that the variable names; nothing if nobody knows
+/// where that would be. It need not be there yet.
+pub fn cache_folder(variable: &str, name: &str) -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os(variable).filter(|folder| !folder.is_empty()) {
+        return Some(folder.into());
+    }
+    Some(choose_native_strategy().ok()?.cache_dir().join("foldpoint").join(name))
 }
 
 /// A folder of models. It need not be there yet.

@@ -11,9 +11,6 @@ mod file;
 mod fit;
 mod machine;
 
-use std::path::PathBuf;
-
-use etcetera::base_strategy::{BaseStrategy, choose_native_strategy};
 use foldpoint_core::Isa;
 use serde::{Deserialize, Serialize};
 use std_runner::batch::Place;
@@ -70,7 +67,9 @@ impl Rates {
     /// What is kept of `model` on this machine with `isa`. `note` is told of a file that is of no use.
     pub fn of(model: &Model, isa: Isa, note: impl FnOnce(String)) -> Self {
         let owner = Owner::new(model, isa);
-        let Some(folder) = folder() else { return Self { owner, file: None, runs: vec![] } };
+        let Some(folder) = store::cache_folder(VARIABLE, "rates") else {
+            return Self { owner, file: None, runs: vec![] };
+        };
         let file = File::new(&folder, &owner);
         let runs = file.read(&owner).unwrap_or_else(|error| {
             note(format!("{error}; what was measured there is not used, and is measured again"));
@@ -130,14 +129,6 @@ impl Rates {
             exact => exact,
         }
     }
-}
-
-/// The folder of this process's user.
-fn folder() -> Option<PathBuf> {
-    if let Some(folder) = std::env::var_os(VARIABLE).filter(|folder| !folder.is_empty()) {
-        return Some(folder.into());
-    }
-    Some(choose_native_strategy().ok()?.cache_dir().join("foldpoint").join("rates"))
 }
 
 #[cfg(test)]
