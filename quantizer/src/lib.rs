@@ -8,7 +8,8 @@
 //! - [`mod@reference`] is the float forward pass, layer by layer;
 //! - [`scheme`] is what a user may choose, [`calibrate`] chooses the rest from values seen, [`encode`] makes
 //!   the integers;
-//! - [`writer`] lays out a model file.
+//! - [`writer`] lays out a model file;
+//! - [`work`] keeps what a run has done, so that a killed one goes on where it was.
 
 pub mod calibrate;
 pub mod checkpoint;
@@ -18,4 +19,6 @@ pub mod hub;
 pub mod reference;
 pub mod scheme;
 pub mod table;
+mod vectorised;
+pub mod work;
 pub mod writer;

@@ -1,13 +1,15 @@
 //! Writing model files (`docs/FORMAT.md`): collects named tensors, then lays them out as core reads them.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use foldpoint_core::format::{
     ALIGNMENT, DType, ENTRY_BYTES, Entry, HEADER_BYTES, Header, Shape, checksum, name_is_valid,
     payload_length,
 };
+use serde::{Deserialize, Serialize};
 
 /// Why a tensor can't be added, or a file not written.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,15 @@ pub enum WriteError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// A tensor can't be kept in the file that tensors wait in.
+    #[error("can't keep tensors: {0}")]
+    Kept(#[source] io::Error),
+    /// A tensor that waited in a file isn't what it was.
+    #[error("tensor {name}, kept in a file, isn't as it was written")]
+    Damaged {
+        /// The tensor.
+        name: String,
+    },
 }
 
 /// Collects the tensors of a model file, in any order: the same tensors always give the same bytes.
@@ -66,13 +77,36 @@ pub enum WriteError {
 pub struct ModelWriter {
     /// By name, in byte order as the directory must be.
     tensors: BTreeMap<String, Payload>,
+    /// Where payloads wait, if not in memory: those of a large model are larger than it.
+    file: Option<File>,
 }
 
 #[derive(Debug)]
 struct Payload {
     dtype: DType,
     shape: Shape,
-    bytes: Vec<u8>,
+    length: u64,
+    checksum: u32,
+    data: Data,
+}
+
+/// Where the bytes of a payload are.
+#[derive(Debug)]
+enum Data {
+    Memory(Vec<u8>),
+    /// In the writer's file, from this byte on.
+    File(u64),
+}
+
+/// A tensor in the file that a writer keeps its payloads in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    name: String,
+    dtype: u8,
+    shape: Vec<usize>,
+    offset: u64,
+    length: u64,
+    checksum: u32,
 }
 
 macro_rules! typed_adds {
@@ -94,6 +128,39 @@ impl ModelWriter {
         Self::default()
     }
 
+    /// A writer that keeps payloads behind the end of `file` instead of in memory.
+    pub fn keeping_in(file: File) -> Self {
+        Self { tensors: BTreeMap::new(), file: Some(file) }
+    }
+
+    /// Where the tensors that `names` says are in the writer's file.
+    pub fn kept(&self, mut names: impl FnMut(&str) -> bool) -> Vec<Kept> {
+        let place = |(name, payload): (&String, &Payload)| match payload.data {
+            Data::Memory(_) => None,
+            Data::File(offset) => Some(Kept {
+                name: name.clone(),
+                dtype: payload.dtype.code(),
+                shape: payload.shape.dims().iter().map(|&extent| extent as usize).collect(),
+                offset,
+                length: payload.length,
+                checksum: payload.checksum,
+            }),
+        };
+        self.tensors.iter().filter(|(name, _)| names(name)).filter_map(place).collect()
+    }
+
+    /// Adds a tensor that an earlier writer has left in the file.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add); also if it is not of this version's types.
+    pub fn restore(&mut self, kept: Kept) -> Result<(), WriteError> {
+        let Kept { name, dtype, shape, offset, length, checksum } = kept;
+        let dtype = DType::from_code(dtype).ok_or_else(|| WriteError::Damaged { name: name.clone() })?;
+        let shape = self.check(&name, dtype, &shape, length)?;
+        self.tensors.insert(name, Payload { dtype, shape, length, checksum, data: Data::File(offset) });
+        Ok(())
+    }
+
     /// Adds a tensor: `bytes` are its elements, row-major and little-endian. Nothing is added on an error.
     ///
     /// # Errors
@@ -106,21 +173,33 @@ impl ModelWriter {
         shape: &[usize],
         bytes: Vec<u8>,
     ) -> Result<(), WriteError> {
+        let length = bytes.len() as u64;
+        let shape = self.check(name, dtype, shape, length)?;
+        let checksum = checksum(&bytes);
+        let data = match &mut self.file {
+            None => Data::Memory(bytes),
+            Some(file) => Data::File(append(file, &bytes).map_err(WriteError::Kept)?),
+        };
+        self.tensors.insert(name.to_owned(), Payload { dtype, shape, length, checksum, data });
+        Ok(())
+    }
+
+    /// The shape as it is stored, if such a tensor can be added.
+    fn check(&self, name: &str, dtype: DType, shape: &[usize], length: u64) -> Result<Shape, WriteError> {
         if !name_is_valid(name) {
             return Err(WriteError::Name { name: name.to_owned() });
         }
         if self.tensors.contains_key(name) {
             return Err(WriteError::Duplicate { name: name.to_owned() });
         }
-        let Some(stored_shape) = Shape::new(shape) else {
+        let Some(stored) = Shape::new(shape) else {
             return Err(WriteError::Shape { name: name.to_owned(), shape: shape.to_owned() });
         };
-        if payload_length(dtype, &stored_shape) != Some(bytes.len() as u64) {
-            let (name, shape, found) = (name.to_owned(), shape.to_owned(), bytes.len());
-            return Err(WriteError::Length { name, dtype, shape, found });
+        if payload_length(dtype, &stored) != Some(length) {
+            let (name, shape) = (name.to_owned(), shape.to_owned());
+            return Err(WriteError::Length { name, dtype, shape, found: length as usize });
         }
-        self.tensors.insert(name.to_owned(), Payload { dtype, shape: stored_shape, bytes });
-        Ok(())
+        Ok(stored)
     }
 
     typed_adds!(
@@ -131,40 +210,50 @@ impl ModelWriter {
     /// The whole file.
     ///
     /// # Errors
-    /// [`WriteError::TooMany`].
+    /// [`WriteError::TooMany`]; or tensors that wait in a file can't be read.
     pub fn to_bytes(&self) -> Result<Vec<u8>, WriteError> {
-        let mut file = self.index()?;
-        for payload in self.tensors.values() {
-            file.extend_from_slice(&payload.bytes);
-            file.extend_from_slice(payload.padding());
-        }
-        Ok(file)
+        let mut bytes = Vec::new();
+        self.lay_out(&mut bytes, Path::new(""))?;
+        Ok(bytes)
     }
 
     /// Writes the file whole or not at all: into a temporary file in the same folder, which is synced and
     /// then takes the place of whatever `path` was.
     ///
     /// # Errors
-    /// [`WriteError::Io`], whereupon `path` is as it was before, or [`WriteError::TooMany`].
+    /// [`WriteError::Io`], whereupon `path` is as it was before, or those of [`to_bytes`](Self::to_bytes).
     pub fn write_to(&self, path: &Path) -> Result<(), WriteError> {
-        let index = self.index()?;
-        self.replace(path, &index).map_err(|source| WriteError::Io { path: path.to_owned(), source })
-    }
-
-    fn replace(&self, path: &Path, index: &[u8]) -> io::Result<()> {
+        let fault = |source| WriteError::Io { path: path.to_owned(), source };
         // The parent of a bare file name is "", which names no folder.
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut temporary = temporary_file(folder)?;
+        let mut temporary = temporary_file(folder).map_err(fault)?;
         let mut out = BufWriter::new(temporary.as_file_mut());
-        out.write_all(index)?;
-        for payload in self.tensors.values() {
-            out.write_all(&payload.bytes)?;
-            out.write_all(payload.padding())?;
-        }
-        out.flush()?;
+        self.lay_out(&mut out, path)?;
+        out.flush().map_err(fault)?;
         drop(out);
-        temporary.as_file().sync_all()?;
-        temporary.persist(path).map_err(|e| e.error)?;
+        temporary.as_file().sync_all().map_err(fault)?;
+        temporary.persist(path).map_err(|error| fault(error.error))?;
+        Ok(())
+    }
+
+    /// Writes the file to `out`, which is `path` in messages.
+    fn lay_out(&self, out: &mut dyn Write, path: &Path) -> Result<(), WriteError> {
+        let fault = |source| WriteError::Io { path: path.to_owned(), source };
+        out.write_all(&self.index()?).map_err(fault)?;
+        for (name, payload) in &self.tensors {
+            match (&payload.data, &self.file) {
+                (Data::Memory(bytes), _) => out.write_all(bytes).map_err(fault)?,
+                (Data::File(offset), Some(file)) => {
+                    let bytes = read(file, *offset, payload.length).map_err(WriteError::Kept)?;
+                    if checksum(&bytes) != payload.checksum {
+                        return Err(WriteError::Damaged { name: name.clone() });
+                    }
+                    out.write_all(&bytes).map_err(fault)?;
+                }
+                (Data::File(_), None) => return Err(WriteError::Damaged { name: name.clone() }),
+            }
+            out.write_all(payload.padding()).map_err(fault)?;
+        }
         Ok(())
     }
 
@@ -175,15 +264,8 @@ impl ModelWriter {
         let mut end = (HEADER_BYTES + count * ENTRY_BYTES) as u64;
         let mut directory = Vec::with_capacity(count * ENTRY_BYTES);
         for (name, payload) in &self.tensors {
-            let length = payload.bytes.len() as u64;
-            let entry = Entry {
-                name,
-                offset: end,
-                length,
-                shape: payload.shape,
-                checksum: checksum(&payload.bytes),
-                dtype: payload.dtype,
-            };
+            let Payload { dtype, shape, length, checksum, .. } = *payload;
+            let entry = Entry { name, offset: end, length, shape, checksum, dtype };
             directory.extend_from_slice(&entry.encode());
             end += length + payload.padding().len() as u64;
         }
@@ -198,8 +280,23 @@ impl Payload {
     /// The zero bytes from the payload's end to the next multiple of 64: payloads begin at one.
     fn padding(&self) -> &'static [u8] {
         const ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
-        &ZEROS[..self.bytes.len().next_multiple_of(ALIGNMENT) - self.bytes.len()]
+        let length = self.length as usize;
+        &ZEROS[..length.next_multiple_of(ALIGNMENT) - length]
     }
+}
+
+/// Adds `bytes` behind the end of `file`; returns where they begin.
+fn append(file: &mut File, bytes: &[u8]) -> io::Result<u64> {
+    let offset = file.seek(SeekFrom::End(0))?;
+    file.write_all(bytes)?;
+    Ok(offset)
+}
+
+fn read(mut file: &File, offset: u64, length: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; length as usize];
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// A temporary file that others may read as far as the user's umask lets them, as they may read any new file.

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::uses::{Purpose, Use};
 use super::{Calibration, CalibrationError, ROWS_KEPT, Sample};
 use crate::checkpoint::Checkpoint;
 use crate::reference::{Observer, Site, Weights};
 use crate::scheme::Scheme;
+use crate::work::Work;
 
 /// Rows that are kept of all passes before the last: blocks keep them from pass to pass.
 const EARLIER_ROWS_KEPT: usize = ROWS_KEPT / 8;
@@ -20,8 +23,11 @@ pub enum Rows {
     Spread,
 }
 
-/// An observer that chooses. One layer or trunk block at a time: when its last sequence is through, its
-/// samples become choices.
+/// Samples of sites, by their names.
+pub type Samples = BTreeMap<String, Vec<Place>>;
+
+/// An observer that keeps samples, which [`Collector::reduce`] turns into choices: one layer or trunk block at a
+/// time, when its last sequence is through.
 pub struct Collector<'a> {
     pub checkpoint: &'a Checkpoint,
     pub scheme: &'a Scheme,
@@ -29,15 +35,15 @@ pub struct Collector<'a> {
     pub uses: BTreeMap<String, Vec<Use>>,
     pub rows: Rows,
     pub last_pass: usize,
-    pub last_sequence: usize,
-    pub samples: BTreeMap<String, Vec<Place>>,
-    pub calibration: &'a mut Calibration,
-    /// The first error: an observer can't return one.
-    pub failed: Result<(), CalibrationError>,
-    pub progress: &'a mut (dyn FnMut() + Sync),
+    pub samples: Samples,
+    pub calibration: Calibration,
+    /// Keeps what weights are rounded with.
+    pub work: &'a Work,
+    pub progress: &'a mut (dyn FnMut(usize) + Sync),
 }
 
 /// Samples for one use of a site.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Place {
     what: Use,
     /// Of all passes before the last.
@@ -46,33 +52,20 @@ pub struct Place {
 }
 
 impl Collector<'_> {
-    /// Turns the samples that are left into choices.
+    /// Turns the samples of sites whose names begin with `prefix` into choices.
     ///
     /// # Errors
     /// A LayerNorm can't be read, or samples can't be kept on disk.
-    pub fn finish(mut self) -> Result<(), CalibrationError> {
-        self.reduce("");
-        self.failed
-    }
-
-    /// Turns the samples of sites whose names begin with `prefix` into choices.
-    fn reduce(&mut self, prefix: &str) {
-        let all = std::mem::take(&mut self.samples);
-        let (done, kept): (BTreeMap<_, _>, _) =
-            all.into_iter().partition(|(site, _)| site.starts_with(prefix));
-        self.samples = kept;
-        for place in done.into_values().flatten() {
-            if self.failed.is_ok() {
-                self.failed = self.choose(place);
-            }
-        }
+    pub fn reduce(&mut self, prefix: &str) -> Result<(), CalibrationError> {
+        let done: Samples = self.samples.extract_if(.., |site, _| site.starts_with(prefix)).collect();
+        done.into_values().flatten().try_for_each(|place| self.choose(place))
     }
 
     fn choose(&mut self, place: Place) -> Result<(), CalibrationError> {
         let Place { what: Use { choice, purpose }, earlier, last: mut sample } = place;
         sample.absorb(&earlier);
         match purpose {
-            Purpose::Input { .. } => self.calibration.choose_outliers(choice, &sample, self.scheme)?,
+            Purpose::Input { .. } => self.calibration.choose_outliers(choice, &sample, self.scheme, self.work)?,
             Purpose::Residual { norm } => {
                 let importance = match norm {
                     Some(norm) => {
@@ -128,17 +121,11 @@ impl Observer for Collector<'_> {
         places.iter_mut().for_each(|place| place.add(is_last, values, channels));
     }
 
-    fn layer_done(&mut self, _layer: usize, sequence: usize) {
-        (self.progress)();
-        if sequence == self.last_sequence {
-            self.reduce("lm.");
-        }
+    fn layer_done(&mut self, _layer: usize, _sequence: usize) {
+        (self.progress)(1);
     }
 
-    fn block_done(&mut self, pass: usize, block: usize, sequence: usize) {
-        (self.progress)();
-        if (pass, sequence) == (self.last_pass, self.last_sequence) {
-            self.reduce(&format!("fold.trunk.{block}."));
-        }
+    fn block_done(&mut self, _pass: usize, _block: usize, _sequence: usize) {
+        (self.progress)(1);
     }
 }

@@ -1,41 +1,74 @@
 //! Calibration of the language model.
 
-use std::collections::BTreeMap;
+use serde::{Deserialize, Serialize};
 
-use super::collector::{Collector, Rows};
+use super::collector::{Collector, Rows, Samples};
 use super::uses::uses;
 use super::{Calibration, CalibrationError, ROWS_KEPT};
 use crate::reference::{Reference, Want};
 use crate::scheme::Scheme;
+use crate::work::{Floats, Work};
 
-/// Runs `sequences` (tokens with `<cls>` and `<eos>`) through the float model. `progress` is called after
-/// every layer of every sequence.
+/// The record of a run between two layers.
+const STATE: &str = "language-model";
+
+/// The record of what was chosen.
+const DONE: &str = "language-model.done";
+
+#[derive(Serialize, Deserialize)]
+struct State {
+    layer: usize,
+    streams: Vec<Floats>,
+    calibration: Calibration,
+}
+
+/// Runs `sequences` (tokens with `<cls>` and `<eos>`) through the float model, from where an earlier run has
+/// left `work`. `progress` is called with the number of layers done, of each sequence.
 ///
 /// # Errors
-/// As [`Reference::run_batch`]; also if samples can't be kept on disk.
+/// As [`Reference::run_batch`]; also if what is done can't be kept.
 pub fn calibrate(
     reference: &Reference,
     sequences: &[Vec<u8>],
     scheme: &Scheme,
-    progress: &mut (dyn FnMut() + Sync),
+    work: &Work,
+    progress: &mut (dyn FnMut(usize) + Sync),
 ) -> Result<Calibration, CalibrationError> {
     let checkpoint = reference.checkpoint();
+    let layers = checkpoint.config().layers;
+    if let Some(calibration) = work.load(DONE)? {
+        progress(layers * sequences.len());
+        return Ok(calibration);
+    }
+    let want = Want { logits: checkpoint.has_lm_head(), ..Want::default() };
+    let (mut run, calibration) = match work.load(STATE)? {
+        Some(State { layer, streams, calibration }) => {
+            progress(layer * sequences.len());
+            (reference.resume(sequences, want, layer, streams)?, calibration)
+        }
+        None => (reference.begin(sequences, want)?, Calibration::default()),
+    };
     let tokens: usize = sequences.iter().map(Vec::len).sum();
-    let mut calibration = Calibration::default();
     let mut collector = Collector {
         checkpoint,
         scheme,
         uses: uses(checkpoint, &checkpoint.parts().language_model()),
         rows: Rows::Every(tokens.div_ceil(ROWS_KEPT).max(1)),
         last_pass: 0,
-        last_sequence: sequences.len().saturating_sub(1),
-        samples: BTreeMap::new(),
-        calibration: &mut calibration,
-        failed: Ok(()),
+        samples: Samples::new(),
+        calibration,
+        work,
         progress,
     };
-    let want = Want { logits: checkpoint.has_lm_head(), ..Want::default() };
-    reference.run_batch(sequences, want, &mut collector)?;
-    collector.finish()?;
-    Ok(calibration)
+    while run.next_layer() < layers {
+        reference.layer(&mut run, &mut collector)?;
+        collector.reduce("lm.")?;
+        let (layer, streams) = (run.next_layer(), run.streams()?);
+        work.save(STATE, &State { layer, streams, calibration: collector.calibration.clone() })?;
+    }
+    reference.finish(run, &mut collector)?;
+    collector.reduce("")?;
+    work.save(DONE, &collector.calibration)?;
+    work.drop_record(STATE)?;
+    Ok(collector.calibration)
 }

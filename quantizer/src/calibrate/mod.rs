@@ -6,7 +6,6 @@
 pub mod built_in;
 mod collector;
 mod fold;
-mod inputs;
 mod language_model;
 mod outliers;
 mod residual;
@@ -14,17 +13,17 @@ mod sample;
 mod uses;
 
 use std::collections::BTreeMap;
-use std::io;
 
 pub use fold::calibrate_fold;
-pub use inputs::Inputs;
 pub use language_model::calibrate;
 pub use residual::ResidualChoice;
 use sample::Sample;
+use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::CheckpointError;
 use crate::reference::ReferenceError;
 use crate::scheme::{Part, Scheme};
+use crate::work::{Floats, Work, WorkError};
 
 /// Rows that are kept of every site; statistics that need one number per channel see every row.
 const ROWS_KEPT: usize = 2048;
@@ -39,9 +38,9 @@ pub enum CalibrationError {
     /// The folding model has a shape that inference refuses.
     #[error("this model can't run in integers: {0}")]
     Shape(&'static str),
-    /// Samples can't be kept.
-    #[error("temporary file for calibration: {0}")]
-    Io(#[from] io::Error),
+    /// What is done can't be kept.
+    #[error(transparent)]
+    Work(#[from] WorkError),
 }
 
 impl From<CheckpointError> for CalibrationError {
@@ -51,14 +50,12 @@ impl From<CheckpointError> for CalibrationError {
 }
 
 /// What calibration chose. Sites go by the names that their tensors have in a model file.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Calibration {
     /// Outlier channels of each Linear's input, ascending.
     pub outliers: BTreeMap<String, Vec<u16>>,
     /// The codec of each residual site.
     pub residuals: BTreeMap<String, ResidualChoice>,
-    /// Sampled inputs of each Linear, `[rows, channels]`, if weights are to be rounded with them.
-    pub inputs: Inputs,
     /// The largest magnitude where values are only held, not stored.
     pub largest: BTreeMap<String, f64>,
     /// Signal-to-noise ratio of each site's codes on the calibration values, in dB.
@@ -81,15 +78,27 @@ impl Calibration {
         self.residuals.insert(name, choice);
     }
 
-    /// Chooses the outlier channels of the Linears that read `name`.
-    fn choose_outliers(&mut self, name: String, sample: &Sample, scheme: &Scheme) -> io::Result<()> {
+    /// Chooses the outlier channels of the Linears that read `name`, and keeps their sampled inputs if weights
+    /// are to be rounded with them.
+    fn choose_outliers(
+        &mut self,
+        name: String,
+        sample: &Sample,
+        scheme: &Scheme,
+        work: &Work,
+    ) -> Result<(), WorkError> {
         let count = scheme.part(Part::of(&name)).activations.outliers(sample.channels());
         let chosen = outliers::choose(sample, count);
         self.snr.insert(name.clone(), outliers::snr(sample, &chosen));
         if scheme.compensate {
-            self.inputs.store(&name, sample.kept())?;
+            work.save(&inputs(&name), &Floats(sample.kept().to_vec()))?;
         }
         self.outliers.insert(name, chosen);
         Ok(())
     }
+}
+
+/// The record of the sampled inputs of the Linears that read `name`: `[rows, channels]`.
+pub(crate) fn inputs(name: &str) -> String {
+    format!("inputs.{name}")
 }

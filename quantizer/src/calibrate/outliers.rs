@@ -7,6 +7,7 @@
 use foldpoint_core::Isa;
 use foldpoint_core::fixed::ACT_FRAC;
 use foldpoint_core::kernels::linear::{LIMB_BITS, row_len};
+use rayon::prelude::*;
 
 use super::sample::{Sample, decibel};
 use crate::fixed::to_fixed;
@@ -22,7 +23,7 @@ pub fn choose(sample: &Sample, count: usize) -> Vec<u16> {
     if count >= sample.channels() {
         return (0..sample.channels() as u16).collect();
     }
-    let mut rows: Vec<Vec<(f32, u16)>> = sample.rows().map(largest).collect();
+    let mut rows: Vec<Vec<(f32, u16)>> = sample.par_rows().map(largest).collect();
     let mut chosen = Vec::new();
     while chosen.len() < count {
         let mut gain = vec![0.0f64; sample.channels()];
@@ -70,11 +71,10 @@ fn largest(row: &[f32]) -> Vec<(f32, u16)> {
 /// Signal-to-noise ratio in dB of the codes that inference will make of the sampled rows.
 pub fn snr(sample: &Sample, outliers: &[u16]) -> f64 {
     let backend = Isa::best().backend();
-    let mut codes = vec![0i8; row_len(sample.channels(), outliers.len())];
-    let high_len = codes.len() - row_len(sample.channels(), 0);
-    let (mut signal, mut noise) = (0.0, 0.0);
-    for row in sample.rows() {
+    let high_len = row_len(sample.channels(), outliers.len()) - row_len(sample.channels(), 0);
+    let energies = |row: &[f32]| {
         let fixed: Vec<i32> = row.iter().map(|&v| to_fixed(v.into(), ACT_FRAC)).collect();
+        let mut codes = vec![0i8; row_len(sample.channels(), outliers.len())];
         let scale = backend.quantize_row(&fixed, outliers, &mut codes);
         let unit = f64::from(scale.mantissa) * f64::from(i32::from(scale.exponent) - ACT_FRAC as i32).exp2();
         let (high, low) = codes.split_at(high_len);
@@ -82,13 +82,14 @@ pub fn snr(sample: &Sample, outliers: &[u16]) -> f64 {
         for (&channel, &high) in outliers.iter().zip(high) {
             restored[usize::from(channel)] += i32::from(high) << LIMB_BITS;
         }
-        for (&value, code) in row.iter().zip(restored) {
+        row.iter().zip(restored).fold((0.0, 0.0), |(signal, noise), (&value, code)| {
             let value = f64::from(value);
-            signal += value * value;
-            noise += (f64::from(code) * unit - value).powi(2);
-        }
-    }
-    decibel(signal, noise)
+            (signal + value * value, noise + (f64::from(code) * unit - value).powi(2))
+        })
+    };
+    // Collected, so that the order of the sums doesn't depend on threads.
+    let rows: Vec<(f64, f64)> = sample.par_rows().map(energies).collect();
+    decibel(rows.iter().map(|row| row.0).sum(), rows.iter().map(|row| row.1).sum())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! squares.
 
 use foldpoint_core::quant::EXPONENT_MAX;
+use serde::{Deserialize, Serialize};
 
 use super::sample::{Sample, decibel};
 use crate::scheme::{Residual, Scheme};
@@ -16,7 +17,7 @@ const BREAKPOINTS: usize = 32;
 const QUIET_QUANTILES: [f64; 3] = [0.1, 0.5, 0.9];
 
 /// A codec with real steps; [`crate::encode`] rounds them to stream units.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResidualChoice {
     /// Bits of a code.
     pub bits: u32,

@@ -1,17 +1,23 @@
 //! Values seen at one site.
 
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::vectorised::vectorised;
+use crate::work::Floats;
+
 /// Some of a site's rows, and each channel's largest magnitude over all of them.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sample {
     channels: usize,
     keep: Keep,
     seen: usize,
-    kept: Vec<f32>,
+    kept: Floats,
     channel_max: Vec<f32>,
 }
 
 /// Which rows are kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Keep {
     /// Every n-th.
     Every(usize),
@@ -50,7 +56,7 @@ impl Sample {
     }
 
     fn new(keep: Keep, channels: usize) -> Self {
-        Self { channels, keep, seen: 0, kept: Vec::new(), channel_max: vec![0.0; channels] }
+        Self { channels, keep, seen: 0, kept: Floats::default(), channel_max: vec![0.0; channels] }
     }
 
     /// Adds rows of `channels` values.
@@ -63,11 +69,13 @@ impl Sample {
     pub fn add_columns(&mut self, values: &[f32], stride: usize, first: usize) {
         for row in values.chunks_exact(stride) {
             let row = &row[first..first + self.channels];
-            for (max, value) in self.channel_max.iter_mut().zip(row) {
-                *max = max.max(value.abs());
-            }
+            vectorised(|| {
+                for (max, value) in self.channel_max.iter_mut().zip(row) {
+                    *max = max.max(value.abs());
+                }
+            });
             if self.keep.wants(self.seen) {
-                self.kept.extend_from_slice(row);
+                self.kept.0.extend_from_slice(row);
                 self.thin();
             }
             self.seen += 1;
@@ -77,7 +85,7 @@ impl Sample {
     /// Drops rows if there are more than the limit.
     fn thin(&mut self) {
         let Keep::AtMost { limit, .. } = self.keep else { return };
-        while self.kept.len() > limit * self.channels {
+        while self.kept.0.len() > limit * self.channels {
             let before = self.keep;
             let Keep::AtMost { bits, .. } = &mut self.keep else { return };
             *bits += 1;
@@ -85,19 +93,19 @@ impl Sample {
             // Kept rows are those that `before` wanted, in order.
             let numbers = (0..).filter(|&row| before.wants(row));
             let mut to = 0;
-            for (from, number) in numbers.take(self.kept.len() / channels).enumerate() {
+            for (from, number) in numbers.take(self.kept.0.len() / channels).enumerate() {
                 if after.wants(number) {
-                    self.kept.copy_within(from * channels..(from + 1) * channels, to);
+                    self.kept.0.copy_within(from * channels..(from + 1) * channels, to);
                     to += channels;
                 }
             }
-            self.kept.truncate(to);
+            self.kept.0.truncate(to);
         }
     }
 
     /// Adds what another sample of the same site has.
     pub fn absorb(&mut self, other: &Self) {
-        self.kept.extend_from_slice(&other.kept);
+        self.kept.0.extend_from_slice(&other.kept.0);
         for (max, &value) in self.channel_max.iter_mut().zip(&other.channel_max) {
             *max = max.max(value);
         }
@@ -109,12 +117,17 @@ impl Sample {
 
     /// The rows kept.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.kept.chunks_exact(self.channels)
+        self.kept.0.chunks_exact(self.channels)
+    }
+
+    /// The rows kept, for all threads.
+    pub fn par_rows(&self) -> impl IndexedParallelIterator<Item = &[f32]> {
+        self.kept.0.par_chunks_exact(self.channels)
     }
 
     /// The rows kept, one after another.
     pub fn kept(&self) -> &[f32] {
-        &self.kept
+        &self.kept.0
     }
 
     /// Each channel's largest magnitude.

@@ -7,6 +7,7 @@ mod quantize;
 mod reference;
 mod source;
 mod threads;
+mod unfinished;
 
 use clap::{Parser, Subcommand};
 

@@ -1,5 +1,6 @@
 //! The main job: a checkpoint in, a model file out.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -8,16 +9,19 @@ use clap::{Args, ValueEnum};
 use fasta::{FastaError, RecordProblem};
 use foldpoint_core::alphabet;
 use quantizer::calibrate::{Calibration, built_in, calibrate, calibrate_fold};
-use quantizer::checkpoint::{Checkpoint, FoldConfig};
 use quantizer::encode::{Provenance, encode, groups};
 use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::{Activations, Part, Residual, Scheme};
+use quantizer::work::{Identity, Work};
+use quantizer::writer::ModelWriter;
+use sha2::{Digest, Sha256};
 
 use super::destination;
 use super::phases::Phases;
 use super::source;
 use super::threads;
+use super::unfinished;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Kind {
@@ -156,39 +160,22 @@ impl Arguments {
             self.fold_max_len
         );
         let reference = Reference::new(&checkpoint)?;
-        let residues: usize = sequences.iter().map(|tokens| tokens.len() - 2).sum();
-        eprintln!("calibrating on {} sequences, {residues} residues", sequences.len());
+        eprintln!("calibrating on {} sequences, {} residues", sequences.len(), residues(&sequences));
         let mut phases = Phases::new(if folding { 5 } else { 4 }, self.verbose);
-        let steps = checkpoint.config().layers * sequences.len();
-        let mut calibration = phases.run("language model", steps, |bar| {
-            Ok(calibrate(&reference, &sequences, &scheme, &mut || bar.inc(1))?)
-        })?;
-        let folds = match checkpoint.fold_config() {
-            Some(config) => {
-                Some(self.fold(&checkpoint, config, &sequences, &scheme, &mut calibration, &mut phases)?)
-            }
-            None => None,
-        };
         let sha256 = phases.run("checksums", 0, |_| source::hashes(&checkpoint))?;
-        let provenance = Provenance {
-            name: self.name.clone(),
-            checkpoint: checkpoint.name().to_owned(),
-            sha256,
-            language_model: scheme.language_model.to_string(),
-            trunk: folds.map(|_| scheme.trunk.to_string()),
-            structure: folds.map(|_| format!("Linear inputs {}", scheme.structure.activations)),
-            compensated: scheme.compensate,
-            percentile: scheme.percentile,
-            headroom: scheme.headroom,
-            calibration: self.calibration.as_deref().map_or_else(|| built_in::NAME.into(), file_name),
-            calibration_sequences: sequences.len(),
-            calibration_residues: residues,
-            calibration_folds: folds,
+        let folder = unfinished::folder(&out);
+        let work = Work::open(&folder, &self.identity(&sha256, &sequences, &scheme))?;
+        if work.is_resumed() {
+            eprintln!("going on with what an unfinished run has left in {}", folder.display());
+        }
+        let done = self.make(&reference, &sequences, &scheme, sha256, &work, &mut phases);
+        let (writer, calibration, provenance) = match done {
+            Ok(done) => done,
+            Err(error) => return Err(unfinished::end(error, work, &folder)),
         };
-        let writer = phases.run("rounding weights", groups(&checkpoint), |bar| {
-            Ok(encode(&checkpoint, &calibration, &provenance, &mut || bar.inc(1))?)
-        })?;
         phases.run("writing", 0, |_| Ok(writer.write_to(&out)?))?;
+        drop(writer);
+        work.remove()?;
         report(&calibration);
         let bytes = std::fs::metadata(&out).with_context(|| out.display().to_string())?.len();
         eprintln!("{}: {:.1} MiB", out.display(), bytes as f64 / 1048576.0);
@@ -208,26 +195,78 @@ impl Arguments {
         Ok(())
     }
 
-    /// Calibrates the folding model; returns how many sequences were folded.
-    fn fold(
+    /// Calibrates and rounds.
+    fn make(
         &self,
-        checkpoint: &Checkpoint,
-        config: &FoldConfig,
+        reference: &Reference,
         sequences: &[Vec<u8>],
         scheme: &Scheme,
-        calibration: &mut Calibration,
+        sha256: BTreeMap<String, String>,
+        work: &Work,
         phases: &mut Phases,
-    ) -> anyhow::Result<usize> {
-        let folds: Vec<Fold> =
-            self.short(sequences).take(self.fold_limit).map(|tokens| Fold::chain(tokens)).collect();
-        eprintln!("folding {} of them, {} passes", folds.len(), config.max_recycles);
-        let steps = checkpoint.config().layers + config.blocks * config.max_recycles;
-        let reference = FoldReference::new(checkpoint)?;
-        let recycles = config.max_recycles - 1;
-        phases.run("folding", steps * folds.len(), |bar| {
-            Ok(calibrate_fold(&reference, &folds, recycles, scheme, calibration, &mut || bar.inc(1))?)
+    ) -> anyhow::Result<(ModelWriter, Calibration, Provenance)> {
+        let checkpoint = reference.checkpoint();
+        let steps = checkpoint.config().layers * sequences.len();
+        let mut calibration = phases.run("language model", steps, |bar| {
+            Ok(calibrate(reference, sequences, scheme, work, &mut |done| bar.inc(done as u64))?)
         })?;
-        Ok(folds.len())
+        let mut folded = None;
+        if let Some(config) = checkpoint.fold_config() {
+            let folds: Vec<Fold> =
+                self.short(sequences).take(self.fold_limit).map(|tokens| Fold::chain(tokens)).collect();
+            eprintln!("folding {} of them, {} passes", folds.len(), config.max_recycles);
+            let steps = checkpoint.config().layers + config.blocks * config.max_recycles;
+            let reference = FoldReference::new(checkpoint)?;
+            let recycles = config.max_recycles - 1;
+            calibration = phases.run("folding", steps * folds.len(), |bar| {
+                let progress = &mut |done| bar.inc(done as u64);
+                Ok(calibrate_fold(&reference, &folds, recycles, scheme, calibration, work, progress)?)
+            })?;
+            folded = Some(folds.len());
+        }
+        let provenance = Provenance {
+            name: self.name.clone(),
+            checkpoint: checkpoint.name().to_owned(),
+            sha256,
+            language_model: scheme.language_model.to_string(),
+            trunk: folded.map(|_| scheme.trunk.to_string()),
+            structure: folded.map(|_| format!("Linear inputs {}", scheme.structure.activations)),
+            compensated: scheme.compensate,
+            percentile: scheme.percentile,
+            headroom: scheme.headroom,
+            calibration: self.calibration.as_deref().map_or_else(|| built_in::NAME.into(), file_name),
+            calibration_sequences: sequences.len(),
+            calibration_residues: residues(sequences),
+            calibration_folds: folded,
+        };
+        let writer = phases.run("rounding weights", groups(checkpoint), |bar| {
+            Ok(encode(checkpoint, &calibration, &provenance, work, &mut || bar.inc(1))?)
+        })?;
+        Ok((writer, calibration, provenance))
+    }
+
+    /// What an unfinished run must have been made of for this one to go on with it.
+    fn identity(
+        &self,
+        sha256: &BTreeMap<String, String>,
+        sequences: &[Vec<u8>],
+        scheme: &Scheme,
+    ) -> Identity {
+        let mut tokens = Sha256::new();
+        for sequence in sequences {
+            tokens.update(sequence.len().to_le_bytes());
+            tokens.update(sequence);
+        }
+        let hashes: Vec<&str> = sha256.values().map(String::as_str).collect();
+        Identity::from([
+            ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("checkpoint".to_owned(), hashes.join(" ")),
+            ("set of calibration sequences".to_owned(), format!("{:x}", tokens.finalize())),
+            (
+                "choice of options".to_owned(),
+                format!("{scheme:?} {} {}", self.fold_limit, self.fold_max_len),
+            ),
+        ])
     }
 
     /// Sequences that are short enough to fold.
@@ -309,6 +348,11 @@ impl Arguments {
     fn calibration_name(&self) -> String {
         self.calibration.as_ref().map_or_else(|| built_in::NAME.into(), |path| path.display().to_string())
     }
+}
+
+/// Without `<cls>` and `<eos>`.
+fn residues(sequences: &[Vec<u8>]) -> usize {
+    sequences.iter().map(|tokens| tokens.len() - 2).sum()
 }
 
 /// Fails if a file can't be read, or not to its end: a model shall not depend on where.

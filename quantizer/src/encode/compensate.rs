@@ -15,6 +15,7 @@ use faer::{Accum, Mat, MatMut, MatRef, Par, Spec};
 use rayon::prelude::*;
 
 use super::EncodeError;
+use crate::vectorised::vectorised;
 
 /// Added to H's diagonal, as a part of its mean: keeps the factors small where samples say little.
 const DAMPING: f64 = 0.01;
@@ -35,8 +36,9 @@ impl Feedback {
     /// # Errors
     /// The samples are no numbers.
     pub fn new(samples: &[f32], channels: usize) -> Result<Self, EncodeError> {
-        let reversed: Vec<f32> =
-            samples.chunks_exact(channels).flat_map(|row| row.iter().rev().copied()).collect();
+        let mut reversed = vec![0.0f32; samples.len()];
+        let rows = reversed.par_chunks_exact_mut(channels).zip(samples.par_chunks_exact(channels));
+        rows.for_each(|(to, from)| to.iter_mut().zip(from.iter().rev()).for_each(|(to, &from)| *to = from));
         let x = MatRef::from_row_major_slice(&reversed, reversed.len() / channels.max(1), channels);
         let mut gram = Mat::<f32>::zeros(channels, channels);
         let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
@@ -53,14 +55,17 @@ impl Feedback {
         );
         let mean = (0..channels).map(|c| f64::from(gram[(c, c)])).sum::<f64>() / channels.max(1) as f64;
         let damping = DAMPING * mean + f64::MIN_POSITIVE;
-        let mut h = Mat::from_fn(channels, channels, |r, c| {
-            f64::from(gram[(r, c)]) + if r == c { damping } else { 0.0 }
+        let mut h = Mat::<f64>::zeros(channels, channels);
+        h.par_col_iter_mut().zip(gram.par_col_iter()).enumerate().for_each(|(c, (mut to, from))| {
+            to.as_mut().iter_mut().zip(from.iter()).skip(c).for_each(|(to, &from)| *to = from.into());
+            to[c] += damping;
         });
         factor(h.as_mut())?;
         let mut lower = gram;
-        for (to, from) in lower.col_iter_mut().zip(h.col_iter()) {
-            to.iter_mut().zip(from.iter()).for_each(|(to, &from)| *to = from as f32);
-        }
+        lower.par_col_iter_mut().zip(h.par_col_iter()).enumerate().for_each(|(c, (to, from))| {
+            let per_diagonal = 1.0 / from[c];
+            to.iter_mut().zip(from.iter()).skip(c).for_each(|(to, &from)| *to = (from * per_diagonal) as f32);
+        });
         Ok(Self { lower })
     }
 
@@ -82,16 +87,9 @@ impl Feedback {
             let each = codes.par_chunks_exact_mut(channels).zip(carried.par_chunks_exact_mut(channels));
             let each = each.zip(errors.par_chunks_exact_mut(BLOCK)).zip(weights.par_chunks_exact(channels));
             each.zip(scales).for_each(|((((codes, carried), errors), weights), &scale)| {
-                let carried = &mut carried[first..last];
-                for k in (0..count).rev() {
-                    let weight = weights[channels - 1 - first - k];
-                    let code = (f64::from(weight + carried[k]) / scale).round().clamp(-127.0, 127.0);
-                    let error = (f64::from(weight) - code * scale) as f32;
-                    let later = carried[..k].iter_mut().zip(&inside[k * count..]);
-                    later.for_each(|(carried, u)| *carried += error * u);
-                    errors[k] = error;
-                    codes[first + k] = code as i8;
-                }
+                let weights = &weights[channels - last..channels - first];
+                let (carried, codes) = (&mut carried[first..last], &mut codes[first..last]);
+                vectorised(|| round_block(weights, scale, &inside, carried, errors, codes));
             });
             let errors = MatRef::from_row_major_slice(&errors, rows, BLOCK).get(.., ..count);
             let mut later =
@@ -105,17 +103,35 @@ impl Feedback {
     }
 }
 
-/// Overwrites the lower triangle of the symmetric `h` with that of L in h = L D L^T, L's diagonal being 1.
-fn factor(mut h: MatMut<'_, f64>) -> Result<(), EncodeError> {
+/// Rounds a row's weights in a block of columns to `codes`, which have the last column first, as `carried` has, what
+/// earlier columns carry into each, and `inside`, the factor within the block. `errors` are theirs.
+#[inline(always)]
+fn round_block(
+    weights: &[f32],
+    scale: f64,
+    inside: &[f32],
+    carried: &mut [f32],
+    errors: &mut [f32],
+    codes: &mut [i8],
+) {
+    let count = codes.len();
+    for (k, &weight) in (0..count).rev().zip(weights) {
+        let code = (f64::from(weight + carried[k]) / scale).round().clamp(-127.0, 127.0);
+        let error = (f64::from(weight) - code * scale) as f32;
+        let later = carried[..k].iter_mut().zip(&inside[k * count..]);
+        later.for_each(|(carried, u)| *carried += error * u);
+        errors[k] = error;
+        codes[k] = code as i8;
+    }
+}
+
+/// Overwrites the lower triangle of the symmetric `h` with that of L in h = L L^T.
+fn factor(h: MatMut<'_, f64>) -> Result<(), EncodeError> {
     let (channels, par) = (h.ncols(), Par::rayon(0));
     let mut memory = MemBuffer::new(cholesky_in_place_scratch::<f64>(channels, par, Spec::default()));
     let stack = MemStack::new(&mut memory);
-    cholesky_in_place(h.as_mut(), LltRegularization::default(), par, stack, Spec::default())
+    cholesky_in_place(h, LltRegularization::default(), par, stack, Spec::default())
         .map_err(|_| EncodeError::Samples)?;
-    for (k, column) in h.col_iter_mut().enumerate() {
-        let diagonal = column[k];
-        column.iter_mut().for_each(|value| *value /= diagonal);
-    }
     Ok(())
 }
 

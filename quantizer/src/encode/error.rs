@@ -1,11 +1,10 @@
 //! What can't be encoded.
 
-use std::io;
-
 use foldpoint_core::format::FormatError;
 
 use crate::checkpoint::CheckpointError;
 use crate::reference::ReferenceError;
+use crate::work::WorkError;
 use crate::writer::WriteError;
 
 /// Why a checkpoint can't be encoded.
@@ -43,7 +42,7 @@ pub enum EncodeError {
     /// Calibration values of a Linear's input are no numbers.
     #[error("the float model's values in calibration are no finite numbers")]
     Samples,
-    /// Calibration values can't be read back.
-    #[error("temporary file of calibration: {0}")]
-    Io(#[from] io::Error),
+    /// What is done can't be kept or read back.
+    #[error(transparent)]
+    Work(#[from] WorkError),
 }

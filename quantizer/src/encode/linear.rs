@@ -7,10 +7,12 @@ use rayon::prelude::*;
 
 use super::compensate::Feedback;
 use super::{EncodeError, Encoder, all_fixed};
+use crate::calibrate;
 use crate::checkpoint::row_scale;
 use crate::fixed::split;
 use crate::reference::Linear;
 use crate::table::{Row, Unit};
+use crate::work::Floats;
 
 /// Rows of weights as codes with one scale each.
 pub struct WeightCodes {
@@ -44,8 +46,8 @@ impl Encoder<'_> {
         let (weight, bias) = linear.values()?;
         let not_calibrated = || EncodeError::NotCalibrated(choice.clone());
         let outliers = self.calibration.outliers.get(choice).ok_or_else(not_calibrated)?;
-        let samples = self.calibration.inputs.read(choice)?;
-        let feedback = samples.map(|samples| Feedback::new(&samples, inputs)).transpose()?;
+        let samples = self.work.load::<Floats>(&calibrate::inputs(choice))?;
+        let feedback = samples.map(|Floats(samples)| Feedback::new(&samples, inputs)).transpose()?;
         let WeightCodes { codes, scales } = quantize_weights(&weight, inputs, feedback.as_ref());
         let to_output = per_one / self.units.per_one(Unit::Activation);
         let (mut mantissas, mut shifts) = (Vec::new(), Vec::new());
@@ -61,12 +63,13 @@ impl Encoder<'_> {
         }
         let bias = all_fixed(&format!("{name}.bias"), bias.into_iter().map(f64::from), per_one)?;
         let shape = [outputs.div_ceil(PANEL), panel_groups(inputs, outliers.len()), PANEL, GROUP];
+        // Panels are packed one after another, so all threads can.
+        let panels: Vec<Vec<i8>> = codes
+            .par_chunks(PANEL * inputs)
+            .map(|rows| packed(rows, [rows.len() / inputs, inputs], outliers).collect())
+            .collect();
         let writer = &mut self.writer;
-        writer.add_i8(
-            &format!("{name}.weight"),
-            &shape,
-            packed(&codes, [outputs, inputs], outliers).collect(),
-        )?;
+        writer.add_i8(&format!("{name}.weight"), &shape, panels.concat())?;
         writer.add_i32(&format!("{name}.bias"), &[outputs], bias)?;
         writer.add_u16(&format!("{name}.mantissa"), &[outputs], mantissas)?;
         writer.add_i8(&format!("{name}.shift"), &[outputs], shifts)?;

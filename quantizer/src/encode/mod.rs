@@ -11,6 +11,7 @@ mod units;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::fs::File;
 
 use foldpoint_core::esmfold::RESIDUES;
 use foldpoint_core::fixed::ACT_FRAC;
@@ -22,7 +23,8 @@ use crate::fixed::per_one;
 pub use crate::fixed::{multiplier, split, to_fixed};
 use crate::reference::{LayerNorm, Linear, ReferenceError, Weights};
 use crate::table::{Kind, Row, Unit};
-use crate::writer::ModelWriter;
+use crate::work::{Work, WorkError};
+use crate::writer::{Kept, ModelWriter};
 pub use error::EncodeError;
 pub use linear::{WeightCodes, quantize_weights};
 pub use metadata::Provenance;
@@ -51,8 +53,12 @@ fn all_fixed(
         .collect()
 }
 
+/// The file in the folder of a run that tensors wait in.
+const TENSORS: &str = "tensors";
+
 /// Writes every tensor of the model: of the language model, and of the folding model if the checkpoint is
-/// one. `progress` is called after each of its [`groups`].
+/// one; those that an earlier run has left in `work` are taken from there. `progress` is called after each of its
+/// [`groups`].
 ///
 /// # Errors
 /// The checkpoint can't be read, or holds a value that no integer format fits.
@@ -60,6 +66,7 @@ pub fn encode(
     checkpoint: &Checkpoint,
     calibration: &Calibration,
     provenance: &Provenance,
+    work: &Work,
     progress: &mut dyn FnMut(),
 ) -> Result<ModelWriter, EncodeError> {
     let weights = Weights::new(checkpoint);
@@ -72,10 +79,13 @@ pub fn encode(
         records.insert(foldpoint_core::esmfold::CONFIG, fold.to_record().to_vec());
     }
     let metadata = provenance.to_json(calibration);
-    let writer = ModelWriter::new();
-    let mut encoder = Encoder { checkpoint, weights, calibration, units, records, metadata, writer };
+    let path = work.path(TENSORS);
+    let file = File::options().create(true).append(true).read(true).open(&path);
+    let file = file.map_err(|source| WorkError::Io { path, source })?;
+    let writer = ModelWriter::keeping_in(file);
+    let mut encoder = Encoder { checkpoint, weights, calibration, work, units, records, metadata, writer };
     checkpoint.for_each(&checkpoint.parts().rows(), |row, index| {
-        encoder.group(row, index)?;
+        encoder.restored_group(row, index)?;
         progress();
         Ok::<_, EncodeError>(())
     })?;
@@ -96,6 +106,7 @@ struct Encoder<'a> {
     checkpoint: &'a Checkpoint,
     weights: Weights<'a>,
     calibration: &'a Calibration,
+    work: &'a Work,
     units: Units,
     /// Records of sizes and constants, by name.
     records: BTreeMap<&'static str, Vec<u32>>,
@@ -104,6 +115,21 @@ struct Encoder<'a> {
 }
 
 impl Encoder<'_> {
+    /// Writes number `index` of a group, or takes it from an earlier run if it is one that takes time.
+    fn restored_group(&mut self, row: &Row, index: usize) -> Result<(), EncodeError> {
+        if !matches!(row.kind, Kind::Linear | Kind::Chain | Kind::Columns) {
+            return self.group(row, index);
+        }
+        let name = row.numbered(index);
+        let record = format!("rounded.{name}");
+        if let Some(tensors) = self.work.load::<Vec<Kept>>(&record)? {
+            return Ok(tensors.into_iter().try_for_each(|kept| self.writer.restore(kept))?);
+        }
+        self.group(row, index)?;
+        let is_of_group = |tensor: &str| tensor.rsplit_once('.').is_some_and(|(group, _)| group == name);
+        Ok(self.work.save(&record, &self.writer.kept(is_of_group))?)
+    }
+
     /// Writes number `index` of a group.
     fn group(&mut self, row: &Row, index: usize) -> Result<(), EncodeError> {
         let name = &row.numbered(index);

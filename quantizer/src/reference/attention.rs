@@ -1,6 +1,7 @@
 //! Self-attention with rotary positions.
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::ReferenceError;
 use super::elementwise::softmax;
@@ -40,9 +41,33 @@ impl Rotary {
     }
 }
 
-/// Attention over `qkv`, `[tokens, 3 * width]`: q, k and v of all heads side by side. Returns `[tokens,
-/// width]`. `map` is called with each head and its attention weights, `[tokens, tokens]`, rows being queries.
+/// Is called with a sequence's number, a head and its attention weights, `[tokens, tokens]`, rows being
+/// queries.
+pub type Map<'a> = dyn Fn(usize, usize, &[f32]) + Sync + 'a;
+
+/// Attention over `qkv`, `[tokens, 3 * width]`: q, k and v of all heads side by side, of sequences one after
+/// another that have as many tokens as `lengths` says. Returns `[tokens, width]`.
 pub(super) fn attend(
+    qkv: &Tensor,
+    lengths: &[usize],
+    heads: usize,
+    rotary: &Rotary,
+    map: &Map<'_>,
+) -> Result<Tensor, ReferenceError> {
+    let starts = lengths.iter().scan(0, |end, length| {
+        *end += length;
+        Some(*end - length)
+    });
+    let places: Vec<(usize, usize)> = starts.zip(lengths.iter().copied()).collect();
+    let one = |(i, &(start, length))| {
+        attend_in_one(&qkv.narrow(0, start, length)?, heads, rotary, &mut |head, weights| map(i, head, weights))
+    };
+    let outputs = places.par_iter().enumerate().with_max_len(1).map(one).collect::<Result<Vec<_>, _>>()?;
+    Ok(Tensor::cat(&outputs, 0)?)
+}
+
+/// [`attend`] for one sequence.
+fn attend_in_one(
     qkv: &Tensor,
     heads: usize,
     rotary: &Rotary,

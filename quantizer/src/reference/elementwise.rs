@@ -9,11 +9,13 @@ use rayon::prelude::*;
 
 use super::ReferenceError;
 use super::ops::{to_vec, with_values};
+use crate::vectorised::vectorised;
 
 /// Values that a thread takes at a time.
 const CHUNK: usize = 1 << 14;
 
 /// `e^x`, with a relative error below 2e-7; x below -87 gives `e^-87`, x above 88 `e^88`.
+#[inline(always)]
 fn exp(x: f32) -> f32 {
     // 1.5 * 2^23: what is added to it is rounded to whole numbers, which are its lowest bits then.
     const ROUND: f32 = 12_582_912.0;
@@ -31,6 +33,7 @@ fn exp(x: f32) -> f32 {
 }
 
 /// The error function, with a relative error below 4e-7.
+#[inline(always)]
 fn erf(x: f32) -> f32 {
     // From here on it is 1 in single precision.
     const ONE: f32 = 3.92;
@@ -51,6 +54,7 @@ fn erf(x: f32) -> f32 {
 }
 
 /// `x * Phi(x)`, in place.
+#[inline(always)]
 fn gelu_values(values: &mut [f32]) {
     for v in values {
         *v *= 0.5 + 0.5 * erf(*v * std::f32::consts::FRAC_1_SQRT_2);
@@ -59,8 +63,13 @@ fn gelu_values(values: &mut [f32]) {
 
 /// GELU by the error function, value by value.
 pub fn gelu(x: &Tensor) -> Result<Tensor, ReferenceError> {
-    let mut values = to_vec(x)?;
-    values.par_chunks_mut(CHUNK).for_each(gelu_values);
+    let mut values = vec![0.0; x.elem_count()];
+    with_values(x, |x| {
+        values.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(values, x)| {
+            values.copy_from_slice(x);
+            vectorised(|| gelu_values(values));
+        });
+    })?;
     Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?)
 }
 
@@ -69,7 +78,7 @@ pub fn gated(x: &Tensor, gate: &Tensor) -> Result<Tensor, ReferenceError> {
     let mut values = to_vec(x)?;
     with_values(gate, |gate| {
         values.par_chunks_mut(CHUNK).zip(gate.par_chunks(CHUNK)).for_each(|(values, gate)| {
-            values.iter_mut().zip(gate).for_each(|(v, &gate)| *v /= 1.0 + exp(-gate));
+            vectorised(|| values.iter_mut().zip(gate).for_each(|(v, &gate)| *v /= 1.0 + exp(-gate)));
         });
     })?;
     Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?)
@@ -77,6 +86,11 @@ pub fn gated(x: &Tensor, gate: &Tensor) -> Result<Tensor, ReferenceError> {
 
 /// Softmax of one row.
 pub fn softmax(row: &mut [f32]) {
+    vectorised(|| softmax_values(row));
+}
+
+#[inline(always)]
+fn softmax_values(row: &mut [f32]) {
     let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     row.iter_mut().for_each(|v| *v = exp(*v - largest));
     let sum: f64 = row.iter().map(|&v| f64::from(v)).sum();

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::ReferenceError;
-use super::attention::{Rotary, attend};
+use super::attention::{Map, Rotary, attend};
 use super::elementwise::gelu;
 use super::observer::Tap;
 use super::ops::{LayerNorm, Linear};
@@ -50,24 +50,26 @@ impl Layer {
         })
     }
 
-    /// `x` is the residual stream, `[tokens, width]`; returns it after this layer. `tap` sees what every
-    /// LayerNorm and Linear reads; `map` is called with each head and its attention weights `[tokens,
-    /// tokens]`.
+    /// `x` is the residual stream of some sequences, one after another, `[tokens, width]`, of which each has
+    /// as many as `lengths` says; returns it after this layer. `tap` sees what every LayerNorm and Linear
+    /// reads; `map` is called with each sequence's number in `lengths`, each head, one after another, and its
+    /// attention weights `[tokens, tokens]`; with several sequences at the same time.
     ///
     /// # Errors
     /// The shapes don't fit.
     pub fn forward(
         &self,
         x: &Tensor,
+        lengths: &[usize],
         rotary: &Rotary,
         tap: &mut Tap<'_>,
-        map: &mut dyn FnMut(usize, &[f32]),
+        map: &Map<'_>,
     ) -> Result<Tensor, ReferenceError> {
         let mut tap = tap.at(format_args!("layers.{}", self.index));
         tap.show("attention.norm", x)?;
         let y = self.attention_norm.forward(x)?;
         tap.show("attention.qkv", &y)?;
-        let y = attend(&self.qkv.forward(&y)?, self.heads, rotary, map)?;
+        let y = attend(&self.qkv.forward(&y)?, lengths, self.heads, rotary, map)?;
         tap.show("attention.output", &y)?;
         let x = (x + self.output.forward(&y)?)?;
         tap.show("ffn.norm", &x)?;

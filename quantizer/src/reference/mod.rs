@@ -14,9 +14,9 @@ mod layer;
 mod lm_head;
 mod observer;
 mod ops;
+mod run;
 mod weights;
 
-use candle_core::{Device, Tensor};
 use foldpoint_core::alphabet::MASK;
 
 pub use attention::Rotary;
@@ -27,10 +27,10 @@ pub use lm_head::LmHead;
 pub use observer::{Observer, Site, Tap};
 pub(crate) use ops::to_vec;
 pub use ops::{LayerNorm, Linear};
+pub use run::Run;
 pub use weights::Weights;
 
 use crate::checkpoint::Checkpoint;
-use observer::for_each_sequence;
 
 /// Share of tokens that were not replaced by `<mask>` in training: 1 - 0.15 * 0.8.
 const UNMASKED_IN_TRAINING: f32 = 0.88;
@@ -95,8 +95,8 @@ impl<'c> Reference<'c> {
     }
 
     /// Runs every sequence through one layer before the next layer is read, so that memory holds one layer's
-    /// weights and the residual streams. Each sequence gives what it gives alone. `observer` is shown the
-    /// values inside.
+    /// weights and the residual streams. Each sequence gives what it gives alone, as near as single precision
+    /// has it. `observer` is shown the values inside.
     ///
     /// # Errors
     /// A sequence without `<cls>` and `<eos>`, a token outside the alphabet, a wanted head that is missing,
@@ -107,62 +107,16 @@ impl<'c> Reference<'c> {
         want: Want,
         observer: &mut dyn Observer,
     ) -> Result<Vec<Outputs>, ReferenceError> {
-        let config = self.checkpoint.config();
-        let contact_head = want.contacts.then(|| ContactHead::load(self.checkpoint)).transpose()?;
-        let lm_head = want.logits.then(|| LmHead::load(self.checkpoint)).transpose()?;
-        let mut outputs = vec![Outputs::default(); sequences.len()];
-        let mut streams = Vec::with_capacity(sequences.len());
-        let mut contacts = Vec::with_capacity(sequences.len());
-        for (i, tokens) in sequences.iter().enumerate() {
-            let x = self.embed(i, tokens.as_ref())?;
-            streams.push(x);
-            contacts.push(contact_head.as_ref().map(|_| ContactLogits::new(tokens.as_ref().len() - 2)));
+        let mut run = self.begin(sequences, want)?;
+        while run.next_layer() < self.checkpoint.config().layers {
+            self.layer(&mut run, observer)?;
         }
-        let longest = sequences.iter().map(|tokens| tokens.as_ref().len()).max().unwrap_or(0);
-        let rotary = Rotary::new(longest, &self.checkpoint.rotary_frequencies()?);
-
-        let mut running: Vec<_> = streams.iter_mut().zip(&mut contacts).zip(&mut outputs).collect();
-        for index in 0..config.layers {
-            let layer = Layer::load(self.checkpoint, index)?;
-            for_each_sequence(
-                &mut running,
-                observer,
-                |i, ((x, contacts), outputs), observer| {
-                    if want.hidden {
-                        outputs.hidden.push(ops::to_vec(x)?);
-                    }
-                    let mut add_map = |head: usize, map: &[f32]| {
-                        if let (Some(logits), Some(contact_head)) = (contacts.as_mut(), &contact_head) {
-                            logits.add(map, contact_head.weights[index * config.heads + head]);
-                        }
-                    };
-                    **x = layer.forward(x, &rotary, &mut Tap::language_model(observer, i), &mut add_map)?;
-                    Ok(())
-                },
-                |i, observer| observer.layer_done(index, i),
-            )?;
-        }
-
-        for (i, (x, contacts)) in streams.iter().zip(contacts).enumerate() {
-            let mut tap = Tap::language_model(observer, i);
-            tap.show("norm", x)?;
-            let hidden = self.norm.forward(x)?;
-            if want.hidden {
-                outputs[i].hidden.push(ops::to_vec(&hidden)?);
-            }
-            if let (Some(logits), Some(head)) = (contacts, &contact_head) {
-                outputs[i].contacts = logits.finish(head);
-            }
-            if let Some(head) = &lm_head {
-                outputs[i].logits = ops::to_vec(&head.forward(&hidden, &mut tap)?)?;
-            }
-        }
-        Ok(outputs)
+        self.finish(run, observer)
     }
 
-    /// Embeds sequence number `sequence`: `[tokens, width]`. With token dropout, `<mask>` embeds to zero and
-    /// all else is scaled as if as many tokens as in training were masked.
-    fn embed(&self, sequence: usize, tokens: &[u8]) -> Result<Tensor, ReferenceError> {
+    /// Embeds sequence number `sequence`: adds `[tokens, width]` to `values`. With token dropout, `<mask>`
+    /// embeds to zero and all else is scaled as if as many tokens as in training were masked.
+    fn embed(&self, sequence: usize, tokens: &[u8], values: &mut Vec<f32>) -> Result<(), ReferenceError> {
         let config = self.checkpoint.config();
         if tokens.len() < 2 {
             return Err(ReferenceError::TooShort { sequence, tokens: tokens.len() });
@@ -173,7 +127,6 @@ impl<'c> Reference<'c> {
         } else {
             1.0
         };
-        let mut values = Vec::with_capacity(tokens.len() * config.width);
         for (index, &token) in tokens.iter().enumerate() {
             let row = self
                 .embedding
@@ -186,6 +139,6 @@ impl<'c> Reference<'c> {
                 values.extend(row.iter().map(|v| v * scale));
             }
         }
-        Ok(Tensor::from_vec(values, (tokens.len(), config.width), &Device::Cpu)?)
+        Ok(())
     }
 }

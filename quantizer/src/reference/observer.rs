@@ -101,37 +101,40 @@ pub(super) fn for_each_sequence<T: Send>(
     Ok(())
 }
 
-/// An observer looking at one part of the model while one sequence passes.
+/// An observer looking at one part of the model while sequences pass.
 pub struct Tap<'a> {
     observer: &'a mut dyn Observer,
+    /// The number of the first sequence.
     sequence: usize,
+    /// Rows of each of several sequences; empty if there is one.
+    lengths: &'a [usize],
     site: Site,
 }
 
 impl<'a> Tap<'a> {
-    /// Shows `observer` the language model's values of sequence number `sequence`.
-    pub fn language_model(observer: &'a mut dyn Observer, sequence: usize) -> Self {
-        Self { observer, sequence, site: Site { name: "lm".into(), pass: 0, iteration: 0 } }
+    /// Shows `observer` the language model's values of sequences from number `first` on, one after another,
+    /// each of so many tokens as `lengths` says.
+    pub fn language_model(observer: &'a mut dyn Observer, first: usize, lengths: &'a [usize]) -> Self {
+        let site = Site { name: "lm".into(), pass: 0, iteration: 0 };
+        Self { observer, sequence: first, lengths, site }
     }
 
     /// Shows `observer` the folding model's values of sequence number `sequence` in pass `pass`.
     pub fn fold(observer: &'a mut dyn Observer, sequence: usize, pass: usize) -> Self {
-        Self { observer, sequence, site: Site { name: "fold".into(), pass, iteration: 0 } }
+        Self { observer, sequence, lengths: &[], site: Site { name: "fold".into(), pass, iteration: 0 } }
     }
 
     /// The same tap at places below `part`.
     pub fn at(&mut self, part: impl fmt::Display) -> Tap<'_> {
         let name = format!("{}.{part}", self.site.name);
-        Tap { observer: &mut *self.observer, sequence: self.sequence, site: Site { name, ..self.site } }
+        let site = Site { name, ..self.site };
+        Tap { observer: &mut *self.observer, site, ..*self }
     }
 
     /// The same tap in iteration `iteration` of the structure module.
     pub fn iteration(&mut self, iteration: usize) -> Tap<'_> {
-        Tap {
-            observer: &mut *self.observer,
-            sequence: self.sequence,
-            site: Site { iteration, ..self.site.clone() },
-        }
+        let site = Site { iteration, ..self.site.clone() };
+        Tap { observer: &mut *self.observer, site, ..*self }
     }
 
     /// Shows the values of `tensor` at `place`. Its last dimension are the channels.
@@ -141,6 +144,15 @@ impl<'a> Tap<'a> {
             return Ok(());
         }
         let channels = tensor.dims().last().copied().unwrap_or(1);
-        with_values(tensor, |values| self.observer.values(self.sequence, &site, values, channels))
+        with_values(tensor, |mut values| {
+            if self.lengths.is_empty() {
+                self.observer.values(self.sequence, &site, values, channels);
+            }
+            for (sequence, length) in (self.sequence..).zip(self.lengths) {
+                let (rows, others) = values.split_at(length * channels);
+                self.observer.values(sequence, &site, rows, channels);
+                values = others;
+            }
+        })
     }
 }

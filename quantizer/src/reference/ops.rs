@@ -5,9 +5,11 @@ use std::borrow::Borrow;
 use candle_core::{Device, Storage, Tensor};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
+use rayon::prelude::*;
 
 use super::ReferenceError;
 use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::vectorised::vectorised;
 
 /// A matrix of weights and a bias per output channel.
 pub struct Linear {
@@ -79,7 +81,9 @@ impl Linear {
         if width != inputs {
             return Err(ReferenceError::Inputs { expected: inputs, found: width });
         }
-        let mut y = to_vec(&self.bias)?.repeat(rows);
+        let bias = to_vec(&self.bias)?;
+        let mut y = vec![0.0; rows * outputs];
+        y.par_chunks_mut(outputs).for_each(|row| row.copy_from_slice(&bias));
         with_values(x, |x| {
             with_values(&self.weight, |weight| {
                 let x = MatRef::from_row_major_slice(x, rows, inputs);
@@ -115,26 +119,25 @@ impl LayerNorm {
     /// `x` is not a matrix.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, ReferenceError> {
         let shape = x.dims2()?;
-        let mut y = Vec::with_capacity(shape.0 * shape.1);
+        let mut y = vec![0.0; shape.0 * shape.1];
         with_values(x, |values| {
-            for row in values.chunks_exact(self.gain.len()) {
-                self.normalize(row, &mut y);
-            }
+            let channels = self.gain.len();
+            let rows = y.par_chunks_exact_mut(channels).zip(values.par_chunks_exact(channels));
+            rows.for_each(|(y, row)| vectorised(|| self.normalize(row, y)));
         })?;
         Ok(Tensor::from_vec(y, shape, &Device::Cpu)?)
     }
 
-    fn normalize(&self, row: &[f32], y: &mut Vec<f32>) {
+    #[inline(always)]
+    fn normalize(&self, row: &[f32], y: &mut [f32]) {
         let channels = row.len() as f64;
         let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / channels;
         let variance = row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / channels;
         let scale = 1.0 / (variance + self.eps).sqrt();
         let parameters = self.gain.iter().zip(&self.bias);
-        y.extend(
-            row.iter()
-                .zip(parameters)
-                .map(|(&v, (gain, bias))| ((f64::from(v) - mean) * scale) as f32 * gain + bias),
-        );
+        for ((y, &v), (gain, bias)) in y.iter_mut().zip(row).zip(parameters) {
+            *y = ((f64::from(v) - mean) * scale) as f32 * gain + bias;
+        }
     }
 }
 

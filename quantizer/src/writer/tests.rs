@@ -53,6 +53,37 @@ fn a_file_without_tensors_is_a_header() {
 }
 
 #[test]
+fn tensors_that_wait_in_a_file_give_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tensors");
+    let open = || File::options().create(true).append(true).read(true).open(&path).unwrap();
+    let mut plain = ModelWriter::new();
+    let mut writer = ModelWriter::keeping_in(open());
+    for writer in [&mut plain, &mut writer] {
+        writer.add_u32("z", &[2, 1], vec![7, 8]).unwrap();
+        writer.add_i8("a", &[3], vec![-1, 2, -3]).unwrap();
+    }
+    let kept = writer.kept(|name| name == "z");
+    assert_eq!(kept.len(), 1);
+    assert_eq!(writer.to_bytes().unwrap(), plain.to_bytes().unwrap());
+    drop(writer);
+    // Another writer goes on with the file, and what wasn't restored is added again.
+    let mut writer = ModelWriter::keeping_in(open());
+    kept.iter().for_each(|kept| writer.restore(kept.clone()).unwrap());
+    assert!(matches!(writer.restore(kept[0].clone()), Err(WriteError::Duplicate { .. })));
+    writer.add_i8("a", &[3], vec![-1, 2, -3]).unwrap();
+    let out = folder.path().join("model.fpm");
+    writer.write_to(&out).unwrap();
+    assert_eq!(std::fs::read(&out).unwrap(), plain.to_bytes().unwrap());
+    // Damage is found before anything is replaced.
+    std::fs::write(&path, [0; 64]).unwrap();
+    assert!(matches!(writer.write_to(&out), Err(WriteError::Damaged { .. })));
+    std::fs::write(&path, []).unwrap();
+    assert!(matches!(writer.write_to(&out), Err(WriteError::Kept(_))));
+    assert_eq!(std::fs::read(&out).unwrap(), plain.to_bytes().unwrap());
+}
+
+#[test]
 fn what_can_not_be_stored_is_refused() {
     let mut writer = ModelWriter::new();
     for name in ["", "two words", "\u{e5}", &"x".repeat(MAX_NAME_BYTES + 1)] {

@@ -75,4 +75,4 @@ pub mod transition;
 pub mod triangle_attention;
 pub mod triangle_multiplication;
 
-pub use run::{Fold, FoldOutputs, FoldReference, FoldWant};
+pub use run::{Fold, FoldOutputs, FoldReference, FoldRun, FoldState, FoldWant};

@@ -1,6 +1,7 @@
 //! All of folding, from tokens to atoms.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::atoms::atom37_positions;
 use super::block::Block;
@@ -12,8 +13,9 @@ use super::rigid::Frame;
 use super::structure_module::{Structure, StructureModule};
 use crate::checkpoint::{Checkpoint, FoldConfig};
 use crate::reference::observer::for_each_sequence;
-use crate::reference::{Observer, Outputs, Reference, ReferenceError, Tap, Want};
+use crate::reference::{Observer, Outputs, Reference, ReferenceError, Tap, Want, to_vec};
 use crate::table::TORSIONS;
+use crate::work::Floats;
 
 /// A sequence to fold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,13 +84,65 @@ pub struct FoldReference<'c> {
     pub heads: Heads,
 }
 
+/// Sequences on their way, between two trunk blocks.
+pub struct FoldRun {
+    recycles: usize,
+    want: FoldWant,
+    /// The pass that runs.
+    pass: usize,
+    /// The block that comes next in it.
+    block: usize,
+    sequences: Vec<Progress>,
+    /// Of the language model, one a sequence.
+    outputs: Vec<Outputs>,
+}
+
+impl FoldRun {
+    /// The pass that runs and the block that comes next in it; pass `recycles + 1` once all have run.
+    pub fn place(&self) -> (usize, usize) {
+        (self.pass, self.block)
+    }
+
+    /// Whether all passes have run.
+    pub fn is_done(&self) -> bool {
+        self.pass > self.recycles
+    }
+
+    /// What [`FoldReference::resume`] takes.
+    ///
+    /// # Errors
+    /// A representation can't be read.
+    pub fn state(&self) -> Result<FoldState, ReferenceError> {
+        let of = |tensor: &Tensor| Ok::<_, ReferenceError>((tensor.dims().to_vec(), Floats(to_vec(tensor)?)));
+        let of = |p: &Progress| Ok::<_, ReferenceError>([of(&p.embedded)?, of(&p.sequence)?, of(&p.pair)?]);
+        let sequences = self.sequences.iter().map(of).collect::<Result<_, _>>()?;
+        Ok(FoldState { pass: self.pass, block: self.block, sequences })
+    }
+}
+
+/// Where a run is between two trunk blocks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FoldState {
+    pass: usize,
+    block: usize,
+    /// Shape and values of the embedded sequence, the sequence and the pair representation of each.
+    sequences: Vec<[(Vec<usize>, Floats); 3]>,
+}
+
+impl FoldState {
+    /// As [`FoldRun::place`].
+    pub fn place(&self) -> (usize, usize) {
+        (self.pass, self.block)
+    }
+}
+
 /// A sequence on its way.
 struct Progress {
     residues: Vec<Residue>,
+    residue_index: Vec<i64>,
     embedded: Tensor,
     sequence: Tensor,
     pair: Tensor,
-    structure: Option<Structure>,
 }
 
 impl<'c> FoldReference<'c> {
@@ -134,6 +188,24 @@ impl<'c> FoldReference<'c> {
         want: FoldWant,
         observer: &mut dyn Observer,
     ) -> Result<Vec<FoldOutputs>, ReferenceError> {
+        let mut run = self.begin(folds, recycles, want, observer)?;
+        while !run.is_done() {
+            self.block(&mut run, observer)?;
+        }
+        self.finish(run, observer)
+    }
+
+    /// Runs the language model and embeds every sequence.
+    ///
+    /// # Errors
+    /// As [`FoldReference::run_batch`].
+    pub fn begin(
+        &self,
+        folds: &[Fold],
+        recycles: usize,
+        want: FoldWant,
+        observer: &mut dyn Observer,
+    ) -> Result<FoldRun, ReferenceError> {
         let residues: Vec<Vec<Residue>> =
             folds.iter().enumerate().map(|(i, fold)| residues(i, fold)).collect::<Result<_, _>>()?;
         let tokens: Vec<&[u8]> = folds.iter().map(|fold| fold.tokens.as_slice()).collect();
@@ -144,64 +216,134 @@ impl<'c> FoldReference<'c> {
             let embedded = self.embedding.forward(mix, &residues, &mut Tap::fold(observer, i, 0))?;
             // Replaced before the first block reads them.
             let (sequence, pair) = (embedded.clone(), embedded.clone());
-            sequences.push(Progress { residues, embedded, sequence, pair, structure: None });
+            let residue_index = folds[i].residue_index.clone();
+            sequences.push(Progress { residues, residue_index, embedded, sequence, pair });
         }
-        for pass in 0..=recycles {
-            self.pass(folds, &mut sequences, pass, observer)?;
-        }
-        let mut results = Vec::with_capacity(folds.len());
-        for (i, (progress, language_model)) in sequences.iter().zip(outputs).enumerate() {
-            let tap = &mut Tap::fold(observer, i, recycles);
-            results.push(FoldOutputs { language_model, ..self.finish(progress, want, tap)? });
-        }
-        Ok(results)
+        Ok(FoldRun { recycles, want, pass: 0, block: 0, sequences, outputs })
     }
 
-    /// Runs every sequence through trunk and structure module once.
-    fn pass(
+    /// A run of the same `folds` that was left in `state`. Without the language model's results.
+    ///
+    /// # Errors
+    /// As [`FoldReference::run_batch`]; also a state of other sequences.
+    pub fn resume(
         &self,
         folds: &[Fold],
-        sequences: &mut [Progress],
-        pass: usize,
-        observer: &mut dyn Observer,
-    ) -> Result<(), ReferenceError> {
-        for (i, (progress, fold)) in sequences.iter_mut().zip(folds).enumerate() {
-            let previous = progress.structure.take().map(|structure| Previous {
+        recycles: usize,
+        want: FoldWant,
+        state: FoldState,
+    ) -> Result<FoldRun, ReferenceError> {
+        let FoldState { pass, block, sequences: states } = state;
+        let tensor = |(shape, Floats(values)): (Vec<usize>, Floats)| Tensor::from_vec(values, shape, &Device::Cpu);
+        let mut sequences = Vec::with_capacity(folds.len());
+        for (i, (fold, [embedded, sequence, pair])) in folds.iter().zip(states).enumerate() {
+            sequences.push(Progress {
+                residues: residues(i, fold)?,
+                residue_index: fold.residue_index.clone(),
+                embedded: tensor(embedded)?,
+                sequence: tensor(sequence)?,
+                pair: tensor(pair)?,
+            });
+        }
+        let outputs = vec![Outputs::default(); sequences.len()];
+        Ok(FoldRun { recycles, want, pass, block, sequences, outputs })
+    }
+
+    /// Runs every sequence through the next trunk block; before the first of a pass, through what recycles the
+    /// pass before, its structure module included.
+    ///
+    /// # Errors
+    /// As [`FoldReference::run_batch`].
+    pub fn block(&self, run: &mut FoldRun, observer: &mut dyn Observer) -> Result<(), ReferenceError> {
+        let (pass, index) = run.place();
+        if index == 0 {
+            self.recycle(run, observer)?;
+        }
+        let block = Block::load(self.checkpoint, self.config, index)?;
+        for_each_sequence(
+            &mut run.sequences,
+            observer,
+            |i, progress, observer| {
+                let tap = &mut Tap::fold(observer, i, pass);
+                (progress.sequence, progress.pair) = block.forward(&progress.sequence, &progress.pair, tap)?;
+                Ok(())
+            },
+            |i, observer| observer.block_done(pass, index, i),
+        )?;
+        run.block += 1;
+        if run.block == self.config.blocks {
+            (run.pass, run.block) = (pass + 1, 0);
+        }
+        Ok(())
+    }
+
+    /// What a pass starts from.
+    fn recycle(&self, run: &mut FoldRun, observer: &mut dyn Observer) -> Result<(), ReferenceError> {
+        let structures = match run.pass.checked_sub(1) {
+            Some(before) => self.structures(run, before, observer)?.into_iter().map(Some).collect(),
+            None => run.sequences.iter().map(|_| None).collect::<Vec<_>>(),
+        };
+        for (i, (progress, structure)) in run.sequences.iter_mut().zip(structures).enumerate() {
+            let previous = structure.map(|structure| Previous {
                 sequence: progress.sequence.clone(),
                 pair: progress.pair.clone(),
                 backbone: structure.atoms.iter().map(|&[n, ca, c, ..]| [n, ca, c]).collect(),
             });
-            let tap = &mut Tap::fold(observer, i, pass);
-            (progress.sequence, progress.pair) =
-                self.recycling.forward(&progress.embedded, previous.as_ref(), &fold.residue_index, tap)?;
-        }
-        for index in 0..self.config.blocks {
-            let block = Block::load(self.checkpoint, self.config, index)?;
-            for_each_sequence(
-                sequences,
-                observer,
-                |i, progress, observer| {
-                    let tap = &mut Tap::fold(observer, i, pass);
-                    (progress.sequence, progress.pair) =
-                        block.forward(&progress.sequence, &progress.pair, tap)?;
-                    Ok(())
-                },
-                |i, observer| observer.block_done(pass, index, i),
+            let tap = &mut Tap::fold(observer, i, run.pass);
+            (progress.sequence, progress.pair) = self.recycling.forward(
+                &progress.embedded,
+                previous.as_ref(),
+                &progress.residue_index,
+                tap,
             )?;
         }
-        let to_structure = |i, progress: &mut Progress, observer: &mut dyn Observer| {
+        Ok(())
+    }
+
+    /// The structure of every sequence after pass `pass`, which has just run.
+    fn structures(
+        &self,
+        run: &FoldRun,
+        pass: usize,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<Structure>, ReferenceError> {
+        let mut structures: Vec<(&Progress, Option<Structure>)> =
+            run.sequences.iter().map(|progress| (progress, None)).collect();
+        let to_structure = |i, (progress, structure): &mut (&Progress, Option<Structure>), observer: &mut dyn Observer| {
             let tap = &mut Tap::fold(observer, i, pass);
-            let Progress { sequence, pair, residues, .. } = &progress;
-            progress.structure = Some(self.structure_module.forward(sequence, pair, residues, tap)?);
+            let Progress { sequence, pair, residues, .. } = progress;
+            *structure = Some(self.structure_module.forward(sequence, pair, residues, tap)?);
             Ok(())
         };
-        for_each_sequence(sequences, observer, to_structure, |_, _| ())
+        for_each_sequence(&mut structures, observer, to_structure, |_, _| ())?;
+        Ok(structures.into_iter().filter_map(|(_, structure)| structure).collect())
+    }
+
+    /// What comes after the last pass.
+    ///
+    /// # Errors
+    /// As [`FoldReference::run_batch`].
+    pub fn finish(
+        &self,
+        mut run: FoldRun,
+        observer: &mut dyn Observer,
+    ) -> Result<Vec<FoldOutputs>, ReferenceError> {
+        let outputs = std::mem::take(&mut run.outputs);
+        let structures = self.structures(&run, run.recycles, observer)?;
+        let mut results = Vec::with_capacity(structures.len());
+        let each = run.sequences.iter().zip(&structures).zip(outputs).enumerate();
+        for (i, ((progress, structure), language_model)) in each {
+            let tap = &mut Tap::fold(observer, i, run.recycles);
+            results.push(FoldOutputs { language_model, ..self.read_out(progress, structure, run.want, tap)? });
+        }
+        Ok(results)
     }
 
     /// What the heads and the last structure say.
-    fn finish(
+    fn read_out(
         &self,
         progress: &Progress,
+        structure: &Structure,
         want: FoldWant,
         tap: &mut Tap<'_>,
     ) -> Result<FoldOutputs, ReferenceError> {
@@ -211,7 +353,6 @@ impl<'c> FoldReference<'c> {
         if want.logits {
             (outputs.pae_logits, outputs.distogram) = (error.logits, distogram);
         }
-        let Some(structure) = &progress.structure else { return Ok(outputs) };
         outputs.plddt = self.heads.plddt(&structure.state, tap)?;
         let scale = self.config.structure.translation_scale;
         let in_angstroms = |frame: &Frame| Frame { translation: frame.rigid(scale).translation, ..*frame };
