@@ -19,10 +19,13 @@ use crate::rates::Run;
 
 /// Residues of the runs.
 const LENGTHS: [usize; 6] = [32, 64, 128, 256, 512, 1024];
-/// A run is broken off after the first step that ends later.
-const RUN: Duration = Duration::from_secs(4);
+/// A run is broken off after the first step that ends later and is of the task's last kind, and after twice as long
+/// in any case.
+const RUN: Duration = Duration::from_millis(2500);
+/// The same of the first one, which is not counted.
+const FIRST: Duration = Duration::from_secs(1);
 /// No further run is begun.
-const ALL: Duration = Duration::from_secs(8);
+const ALL: Duration = Duration::from_secs(7);
 /// A short run is made so often: one alone says little beside other programs.
 const REPEATS: usize = 5;
 const SHORT: Duration = Duration::from_millis(100);
@@ -42,13 +45,14 @@ pub fn probe<K: Task>(task: &K, place: Place, most: usize, bytes: u64) -> anyhow
     for (round, length) in LENGTHS[..1].iter().chain(&LENGTHS).copied().enumerate() {
         let longer = round > 1 && length > most.max(LENGTHS[1]);
         let late = round > 0 && start.elapsed() > ALL
-            || round > 1 && reached.is_none_or(|reached| reached.mul_f64(GROWTH) > RUN);
+            || round > 1 && reached.is_none_or(|reached| reached.mul_f64(GROWTH) > 2 * RUN);
         if longer || late || needed(length)? > bytes {
             break;
         }
         for _ in 0..REPEATS {
             let begun = Instant::now();
-            for run in at_once(task, place, length, pool.as_ref()) {
+            let limit = if round == 0 { FIRST } else { RUN };
+            for run in at_once(task, place, length, limit, pool.as_ref()) {
                 let run = run?;
                 reached = run.reached;
                 if round > 0 {
@@ -68,13 +72,14 @@ fn at_once<K: Task>(
     task: &K,
     place: Place,
     length: usize,
+    limit: Duration,
     pool: Option<&RayonExecutor>,
 ) -> Vec<Result<Part, TaskError>> {
     if let Some(pool) = pool {
-        return vec![pool.inside(|| part(task, place, length, pool))];
+        return vec![pool.inside(|| part(task, place, length, limit, pool))];
     }
     std::thread::scope(|scope| {
-        let run = || part(task, place, length, &Serial);
+        let run = || part(task, place, length, limit, &Serial);
         let threads: Vec<_> = (0..place.at_once).map(|_| scope.spawn(run)).collect();
         let join = |thread: ScopedJoinHandle<_>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         threads.into_iter().map(join).collect()
@@ -89,14 +94,22 @@ struct Part {
     reached: Option<Duration>,
 }
 
-fn part<K: Task>(task: &K, place: Place, length: usize, executor: &dyn Executor) -> Result<Part, TaskError> {
+fn part<K: Task>(
+    task: &K,
+    place: Place,
+    length: usize,
+    limit: Duration,
+    executor: &dyn Executor,
+) -> Result<Part, TaskError> {
+    let folds = task.work(length).folds();
     let steps: RefCell<Vec<(Work, Duration)>> = RefCell::default();
     let clock = Stopwatch::start(place.workers);
     let start = Instant::now();
     let result = task.run_with(&random_sequence(length), &mut Arena::default(), executor, &|progress| {
         let time = start.elapsed();
         steps.borrow_mut().push((progress.done, time));
-        if time > RUN { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        let late = time > 2 * limit || time > limit && progress.done.folds() == folds;
+        if late { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let taken = clock.read();
     let mut steps = steps.into_inner();
@@ -105,7 +118,6 @@ fn part<K: Task>(task: &K, place: Place, length: usize, executor: &dyn Executor)
         Err(error) if error.is_stop() => {}
         Err(error) => return Err(error),
     }
-    let folds = task.work(length).folds();
     let mut part = Part { measured: vec![], reached: None };
     let mut before = (Work::default(), Duration::ZERO);
     let mut sums = [(Work::default(), Duration::ZERO); 2];
