@@ -50,11 +50,12 @@ enum Command {
     Embed(embed::Args),
     /// Write the language model's logits for each residue
     Logits(logits::Args),
-    /// Say what a model is, can do, and how much memory it needs
+    /// Say what a model is, can do, how much memory it needs, and the time where it was measured
     Info(info::Args),
     /// List the models that `--model NAME` takes, and the one that is built in
     Models(models::Args),
-    /// Say how much memory sequences of given lengths need, and which length still fits
+    /// Say how much memory and time sequences of given lengths need on this machine, or the records of FASTA
+    /// files, and which length still fits
     Plan(plan::Args),
     /// Check every checksum and every tensor of a model file, so that no run over it can meet a bad one
     Verify(verify::Args),

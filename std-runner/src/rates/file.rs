@@ -13,7 +13,7 @@ use super::{Owner, Run};
 /// Of runs that are about as long on as many threads, so many are kept, the latest.
 const KEPT: usize = 5;
 /// How often, and how long apart, a file that another process writes is tried.
-const TRIES: u32 = 50;
+const TRIES: u32 = 200;
 const APART: Duration = Duration::from_millis(10);
 /// Bytes of a file that is read; what is kept is far less.
 const MOST: u64 = 4 << 20;
