@@ -65,7 +65,9 @@ impl Collector<'_> {
         let Place { what: Use { choice, purpose }, earlier, last: mut sample } = place;
         sample.absorb(&earlier);
         match purpose {
-            Purpose::Input { .. } => self.calibration.choose_outliers(choice, &sample, self.scheme, self.work)?,
+            Purpose::Input { .. } => {
+                self.calibration.choose_outliers(choice, &sample, self.scheme, self.work)?
+            }
             Purpose::Residual { norm } => {
                 let importance = match norm {
                     Some(norm) => {

@@ -76,7 +76,11 @@ pub fn calibrate_fold(
             let (pass, block) = run.place();
             for index in 0..blocks {
                 // Those of the last pass are choices already.
-                let seen = if index < block { Some(pass).filter(|&pass| pass < recycles) } else { pass.checked_sub(1) };
+                let seen = if index < block {
+                    Some(pass).filter(|&pass| pass < recycles)
+                } else {
+                    pass.checked_sub(1)
+                };
                 let Some(seen) = seen else { continue };
                 collector.samples.extend(work.load::<Samples>(&samples(seen, index))?.unwrap_or_default());
             }
@@ -91,13 +95,19 @@ pub fn calibrate_fold(
         if pass == recycles {
             collector.reduce(&sites(block))?;
         } else {
-            work.save(&samples(pass, block), &only(&collector.samples, |site| site.starts_with(&sites(block))))?;
+            work.save(
+                &samples(pass, block),
+                &only(&collector.samples, |site| site.starts_with(&sites(block))),
+            )?;
         }
-        work.save(STATE, &State {
-            run: run.state()?,
-            samples: only(&collector.samples, |site| !site.starts_with("fold.trunk.")),
-            calibration: collector.calibration.clone(),
-        })?;
+        work.save(
+            STATE,
+            &State {
+                run: run.state()?,
+                samples: only(&collector.samples, |site| !site.starts_with("fold.trunk.")),
+                calibration: collector.calibration.clone(),
+            },
+        )?;
         if let Some(before) = pass.checked_sub(1) {
             work.drop_record(&samples(before, block))?;
         }
@@ -111,5 +121,9 @@ pub fn calibrate_fold(
 
 /// The samples of some sites.
 fn only(samples: &Samples, sites: impl Fn(&str) -> bool) -> Samples {
-    samples.iter().filter(|(site, _)| sites(site)).map(|(site, places)| (site.clone(), places.clone())).collect()
+    samples
+        .iter()
+        .filter(|(site, _)| sites(site))
+        .map(|(site, places)| (site.clone(), places.clone()))
+        .collect()
 }

@@ -262,10 +262,7 @@ impl Arguments {
             ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("checkpoint".to_owned(), hashes.join(" ")),
             ("set of calibration sequences".to_owned(), format!("{:x}", tokens.finalize())),
-            (
-                "choice of options".to_owned(),
-                format!("{scheme:?} {} {}", self.fold_limit, self.fold_max_len),
-            ),
+            ("choice of options".to_owned(), format!("{scheme:?} {} {}", self.fold_limit, self.fold_max_len)),
         ])
     }
 

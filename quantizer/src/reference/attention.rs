@@ -60,7 +60,9 @@ pub(super) fn attend(
     });
     let places: Vec<(usize, usize)> = starts.zip(lengths.iter().copied()).collect();
     let one = |(i, &(start, length))| {
-        attend_in_one(&qkv.narrow(0, start, length)?, heads, rotary, &mut |head, weights| map(i, head, weights))
+        attend_in_one(&qkv.narrow(0, start, length)?, heads, rotary, &mut |head, weights| {
+            map(i, head, weights)
+        })
     };
     let outputs = places.par_iter().enumerate().with_max_len(1).map(one).collect::<Result<Vec<_>, _>>()?;
     Ok(Tensor::cat(&outputs, 0)?)

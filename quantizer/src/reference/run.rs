@@ -168,7 +168,8 @@ impl Reference<'_> {
             }
             if let Some(head) = &contact_head {
                 for (output, logits) in outputs.iter_mut().zip(contacts) {
-                    output.contacts = logits.into_inner().unwrap_or_else(PoisonError::into_inner).finish(head);
+                    output.contacts =
+                        logits.into_inner().unwrap_or_else(PoisonError::into_inner).finish(head);
                 }
             }
             if let Some(head) = &lm_head {
@@ -181,11 +182,7 @@ impl Reference<'_> {
 }
 
 /// Calls `f` with the number and the rows of each sequence in `x`, of which each has as many as `lengths` says.
-fn split(
-    x: &Tensor,
-    lengths: &[usize],
-    mut f: impl FnMut(usize, &[f32]),
-) -> Result<(), ReferenceError> {
+fn split(x: &Tensor, lengths: &[usize], mut f: impl FnMut(usize, &[f32])) -> Result<(), ReferenceError> {
     let (_, channels) = x.dims2()?;
     with_values(x, |mut rest| {
         for (i, length) in lengths.iter().enumerate() {

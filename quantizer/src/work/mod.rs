@@ -60,7 +60,8 @@ impl Work {
             Ok(text) => {
                 let damaged = |_| WorkError::Damaged { path: path.clone() };
                 let found: Identity = serde_json::from_slice(&text).map_err(damaged)?;
-                let other = found.keys().chain(identity.keys()).find(|key| found.get(*key) != identity.get(*key));
+                let other =
+                    found.keys().chain(identity.keys()).find(|key| found.get(*key) != identity.get(*key));
                 match other {
                     Some(what) => Err(WorkError::Other { folder: folder.into(), what: what.clone() }),
                     None => {
@@ -109,7 +110,8 @@ impl Work {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(WorkError::Io { path, source }),
         };
-        let record = bytes.split_first_chunk().filter(|(sum, rest)| u32::from_le_bytes(**sum) == checksum(rest));
+        let record =
+            bytes.split_first_chunk().filter(|(sum, rest)| u32::from_le_bytes(**sum) == checksum(rest));
         let value = record.and_then(|(_, record)| postcard::from_bytes(record).ok());
         value.map(Some).ok_or(WorkError::Damaged { path })
     }

@@ -234,7 +234,8 @@ impl<'c> FoldReference<'c> {
         state: FoldState,
     ) -> Result<FoldRun, ReferenceError> {
         let FoldState { pass, block, sequences: states } = state;
-        let tensor = |(shape, Floats(values)): (Vec<usize>, Floats)| Tensor::from_vec(values, shape, &Device::Cpu);
+        let tensor =
+            |(shape, Floats(values)): (Vec<usize>, Floats)| Tensor::from_vec(values, shape, &Device::Cpu);
         let mut sequences = Vec::with_capacity(folds.len());
         for (i, (fold, [embedded, sequence, pair])) in folds.iter().zip(states).enumerate() {
             sequences.push(Progress {
@@ -265,7 +266,8 @@ impl<'c> FoldReference<'c> {
             observer,
             |i, progress, observer| {
                 let tap = &mut Tap::fold(observer, i, pass);
-                (progress.sequence, progress.pair) = block.forward(&progress.sequence, &progress.pair, tap)?;
+                (progress.sequence, progress.pair) =
+                    block.forward(&progress.sequence, &progress.pair, tap)?;
                 Ok(())
             },
             |i, observer| observer.block_done(pass, index, i),
@@ -309,12 +311,13 @@ impl<'c> FoldReference<'c> {
     ) -> Result<Vec<Structure>, ReferenceError> {
         let mut structures: Vec<(&Progress, Option<Structure>)> =
             run.sequences.iter().map(|progress| (progress, None)).collect();
-        let to_structure = |i, (progress, structure): &mut (&Progress, Option<Structure>), observer: &mut dyn Observer| {
-            let tap = &mut Tap::fold(observer, i, pass);
-            let Progress { sequence, pair, residues, .. } = progress;
-            *structure = Some(self.structure_module.forward(sequence, pair, residues, tap)?);
-            Ok(())
-        };
+        let to_structure =
+            |i, (progress, structure): &mut (&Progress, Option<Structure>), observer: &mut dyn Observer| {
+                let tap = &mut Tap::fold(observer, i, pass);
+                let Progress { sequence, pair, residues, .. } = progress;
+                *structure = Some(self.structure_module.forward(sequence, pair, residues, tap)?);
+                Ok(())
+            };
         for_each_sequence(&mut structures, observer, to_structure, |_, _| ())?;
         Ok(structures.into_iter().filter_map(|(_, structure)| structure).collect())
     }
@@ -334,7 +337,8 @@ impl<'c> FoldReference<'c> {
         let each = run.sequences.iter().zip(&structures).zip(outputs).enumerate();
         for (i, ((progress, structure), language_model)) in each {
             let tap = &mut Tap::fold(observer, i, run.recycles);
-            results.push(FoldOutputs { language_model, ..self.read_out(progress, structure, run.want, tap)? });
+            results
+                .push(FoldOutputs { language_model, ..self.read_out(progress, structure, run.want, tap)? });
         }
         Ok(results)
     }
