@@ -208,6 +208,57 @@ fn every_step_is_told_once_and_in_order() {
     }
 }
 
+/// What a watcher is shown: after each block, both representations, whatever runs them and however they are read.
+#[test]
+fn representations_are_shown_after_every_block() {
+    let file = AlignedBytes::copy_of(&TINY_FOLD.model(0).unwrap());
+    let parsed = ModelFile::parse(file.bytes()).unwrap();
+    let model = FoldingModel::load(&parsed).unwrap();
+    let (tokens, residue_index) = ([0, 4, 5, 6, 2], [0, 1, 2]);
+    let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &[0; 3] };
+    let request = Request::default().passes(2);
+    let [width, pair_width] = [model.config().sequence_width, model.config().pair_width];
+    let watched = |isa, executor: &dyn Executor| {
+        let runtime = Runtime::new(isa, executor);
+        let mut arena = AlignedBytes::filled(model.arena_bytes(3, &request, &runtime).unwrap(), 0);
+        let mut shown = Vec::new();
+        let structure = model
+            .run_watched(&input, &request, arena.bytes_mut(), &runtime, &mut |step, representations| {
+                let Some(representations) = representations else {
+                    assert!(!matches!(step, Step::Block { .. }), "{step:?} shows nothing");
+                    return ControlFlow::Continue(());
+                };
+                let (mut sequence, mut pair) = (vec![0; 3 * width], vec![0; 9 * pair_width]);
+                representations.sequence(0, &mut sequence);
+                representations.pair(0, &mut pair);
+                for row in 0..9 {
+                    let mut alone = vec![i32::MAX; pair_width];
+                    representations.pair(row, &mut alone);
+                    assert_eq!(alone, pair[row * pair_width..][..pair_width], "pair {row}");
+                }
+                let mut beyond = vec![7; 2 * width];
+                representations.sequence(2, &mut beyond);
+                assert_eq!(beyond[..width], sequence[2 * width..], "the last row");
+                assert_eq!(beyond[width..], vec![7; width], "there is no row behind it");
+                shown.push((step, sequence, pair));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        (shown, structure.atoms.to_vec())
+    };
+    let (shown, atoms) = watched(Isa::scalar(), &Serial);
+    let steps: Vec<Step> = shown.iter().map(|(step, ..)| *step).collect();
+    let block = |pass, block| Step::Block { pass, block };
+    assert_eq!(steps, [block(0, 0), block(0, 1), block(1, 0), block(1, 1)]);
+    for (i, j) in [(0, 1), (1, 2), (2, 3)] {
+        assert!(shown[i].1 != shown[j].1 && shown[i].2 != shown[j].2, "blocks {i} and {j} change nothing");
+    }
+    assert_eq!(watched(Isa::best(), &Backwards { workers: 2 }), (shown, atoms.clone()));
+    let runtime = Runtime::serial();
+    let mut arena = AlignedBytes::filled(model.arena_bytes(3, &request, &runtime).unwrap(), 0);
+    assert_eq!(model.run(&input, &request, arena.bytes_mut(), &runtime).unwrap().atoms, atoms);
+}
+
 /// The pairs take almost all of a long chain's working memory: at most 1.5 KiB each in esmfold_v1, scratch
 /// and all.
 #[test]

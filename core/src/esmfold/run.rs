@@ -5,6 +5,7 @@ use super::distances;
 use super::memory::{Dims, Memory};
 use super::model::FoldingModel;
 use super::recycling::Geometry;
+use super::representations::Representations;
 use super::request::{Input, Request, RunError, Step, Structure};
 use crate::arena::{Arena, Source, bytes_of};
 use crate::chains::LINKER;
@@ -21,6 +22,9 @@ use core::ops::ControlFlow;
 
 /// Who is told of a run's steps, and can break it off.
 pub type Hook<'h> = dyn FnMut(Step) -> ControlFlow<()> + 'h;
+
+/// A [`Hook`] that after each block of the trunk is shown both representations, too.
+pub type Watch<'h> = dyn FnMut(Step, Option<&Representations>) -> ControlFlow<()> + 'h;
 
 /// What the language model is asked for.
 const HIDDEN: esm::Request = esm::Request { contacts: false, logits: false, hidden: HiddenLayers::All };
@@ -104,6 +108,21 @@ impl<'a> FoldingModel<'a> {
         runtime: &Runtime,
         hook: &mut Hook,
     ) -> Result<Structure<'m>, RunError> {
+        self.run_watched(input, request, arena, runtime, &mut |step, _| hook(step))
+    }
+
+    /// As [`run_with`](Self::run_with); `watch` is shown both representations after each block, too.
+    ///
+    /// # Errors
+    /// As [`run_with`](Self::run_with).
+    pub fn run_watched<'m>(
+        &self,
+        input: &Input,
+        request: &Request,
+        arena: &'m mut [u8],
+        runtime: &Runtime,
+        watch: &mut Watch,
+    ) -> Result<Structure<'m>, RunError> {
         let residues = check(input, request)?;
         let passes = request.passes.unwrap_or(self.config.passes);
         if passes == 0 {
@@ -113,13 +132,13 @@ impl<'a> FoldingModel<'a> {
         let needed = bytes_of(|counter| Memory::take(counter, &dims))?;
         let mut memory = Memory::take(&mut Arena::of_size(needed, arena)?, &dims)?;
         let pass = Pass { model: self, dims, runtime, context: runtime.context(), input };
-        pass.language_model(&mut memory, hook)?;
+        pass.language_model(&mut memory, watch)?;
         pass.embed(&mut memory)?;
-        tell(hook, Step::LanguageModel)?;
+        tell(watch, Step::LanguageModel, None)?;
         for index in 0..passes {
-            pass.trunk(index, &mut memory, hook)?;
+            pass.trunk(index, &mut memory, watch)?;
             pass.structure(&mut memory)?;
-            tell(hook, Step::StructureModule { pass: index })?;
+            tell(watch, Step::StructureModule { pass: index }, None)?;
         }
         pass.plddt(&mut memory)?;
         let TmScores { ptm, iptm } = pass.pair_heads(&mut memory)?;
@@ -135,8 +154,8 @@ impl<'a> FoldingModel<'a> {
     }
 }
 
-fn tell(hook: &mut Hook, step: Step) -> Result<(), RunError> {
-    match hook(step) {
+fn tell(watch: &mut Watch, step: Step, shown: Option<&Representations>) -> Result<(), RunError> {
+    match watch(step, shown) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(RunError::Stopped),
     }
@@ -185,7 +204,7 @@ impl Pass<'_, '_> {
 
     /// The language model, whose hidden states are mixed as they arise.
     #[inline(never)]
-    fn language_model(&self, memory: &mut Memory<Arena>, hook: &mut Hook) -> Result<(), RunError> {
+    fn language_model(&self, memory: &mut Memory<Arena>, watch: &mut Watch) -> Result<(), RunError> {
         let Self { model, dims, input, .. } = self;
         let mut arena = Arena::new(memory.shared)?;
         let mix: &mut [i32] = arena.take(dims.mix_len())?;
@@ -199,7 +218,7 @@ impl Pass<'_, '_> {
                     embedding.add(&row, mix);
                     ControlFlow::Continue(())
                 }
-                esm::Event::Layer { layer } => hook(Step::Layer { layer }),
+                esm::Event::Layer { layer } => watch(Step::Layer { layer }, None),
             })
             .map_err(
                 |error| if error == esm::RunError::Stopped { RunError::Stopped } else { error.into() },
@@ -221,7 +240,7 @@ impl Pass<'_, '_> {
 
     /// The trunk, from the embedded sequence and the pass before.
     #[inline(never)]
-    fn trunk(&self, index: usize, memory: &mut Memory<Arena>, hook: &mut Hook) -> Result<(), RunError> {
+    fn trunk(&self, index: usize, memory: &mut Memory<Arena>, watch: &mut Watch) -> Result<(), RunError> {
         let Self { model, dims, context, .. } = self;
         let shape = &dims.trunk;
         let on = &Setting { context: *context, shape };
@@ -232,16 +251,16 @@ impl Pass<'_, '_> {
         }
         let mut stored = self.stored(0)?;
         let geometry = Geometry { cbs: memory.cbs, residue_index: self.input.residue_index };
-        let representations = Representations {
-            embedded: memory.embedded,
-            sequence: &mut *memory.sequence,
-            pair: &mut *memory.pair,
-        };
-        self.recycle(on, index > 0, &stored, &geometry, representations, work.scratch)?;
+        let start =
+            Start { embedded: memory.embedded, sequence: &mut *memory.sequence, pair: &mut *memory.pair };
+        self.recycle(on, index > 0, &stored, &geometry, start, work.scratch)?;
         for number in 0..model.config.blocks {
             let codes = [&mut *memory.sequence, &mut *memory.pair];
             model.block(number).run(on, &mut stored, codes, &mut work)?;
-            tell(hook, Step::Block { pass: index, block: number })?;
+            let [sequence, pair] = [(&*memory.sequence, stored.sequence), (&*memory.pair, stored.pair)]
+                .map(|(codes, format)| Stream { codes, format });
+            let shown = Representations { backend: context.backend, sequence, pair };
+            tell(watch, Step::Block { pass: index, block: number }, Some(&shown))?;
         }
         Ok(())
     }
@@ -255,7 +274,7 @@ impl Pass<'_, '_> {
         again: bool,
         stored: &TrunkFormats,
         geometry: &Geometry,
-        Representations { embedded, sequence, pair }: Representations,
+        Start { embedded, sequence, pair }: Start,
         scratch: &mut [u8],
     ) -> Result<(), RunError> {
         let recycling = self.model.recycling()?;
@@ -314,7 +333,7 @@ impl Pass<'_, '_> {
 }
 
 /// What a pass starts from, and where it is stored.
-struct Representations<'r> {
+struct Start<'r> {
     embedded: &'r [i32],
     sequence: &'r mut [u8],
     pair: &'r mut [u8],
