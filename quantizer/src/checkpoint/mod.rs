@@ -10,6 +10,7 @@ mod expected;
 mod fair_esmfold;
 mod fold_config;
 mod foreign;
+mod hashes;
 mod hostile;
 mod json;
 pub(crate) mod locate;

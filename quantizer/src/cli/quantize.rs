@@ -162,7 +162,7 @@ impl Arguments {
         let reference = Reference::new(&checkpoint)?;
         eprintln!("calibrating on {} sequences, {} residues", sequences.len(), residues(&sequences));
         let mut phases = Phases::new(if folding { 5 } else { 4 }, self.verbose);
-        let sha256 = phases.run("checksums", 0, |_| source::hashes(&checkpoint))?;
+        let sha256 = phases.run("checksums", 0, |_| Ok(checkpoint.hashes()?))?;
         let folder = unfinished::folder(&out);
         let work = Work::open(&folder, &self.identity(&sha256, &sequences, &scheme))?;
         if work.is_resumed() {

@@ -119,7 +119,7 @@ impl Arguments {
         let mut origin = HashMap::from([
             ("quantizer".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
             ("checkpoint".to_owned(), checkpoint.name().to_owned()),
-            ("sha256".to_owned(), serde_json::to_string(&source::hashes(checkpoint)?)?),
+            ("sha256".to_owned(), serde_json::to_string(&checkpoint.hashes()?)?),
             ("weights".to_owned(), weights),
         ]);
         origin.extend(recycles.map(|recycles| ("recycles".to_owned(), recycles.to_string())));

@@ -1,14 +1,10 @@
 //! The checkpoint that a command works on: a path, or a name at the hub.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use quantizer::checkpoint::Checkpoint;
 use quantizer::hub::{Hub, Name, Settings};
-use sha2::{Digest, Sha256};
 
 use super::download::Bars;
 
@@ -62,16 +58,4 @@ fn obtain(name: &Name) -> anyhow::Result<PathBuf> {
     let folder = folder?;
     eprintln!("{name}: {}", folder.display());
     Ok(folder)
-}
-
-/// SHA-256 of every file of the checkpoint, by its name there: what a hub's cache calls the file it links to
-/// doesn't matter.
-pub fn hashes(checkpoint: &Checkpoint) -> anyhow::Result<BTreeMap<String, String>> {
-    let hash = |path: &Path| -> io::Result<(String, String)> {
-        let mut hasher = Sha256::new();
-        io::copy(&mut File::open(path)?, &mut hasher)?;
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok((name, format!("{:x}", hasher.finalize())))
-    };
-    checkpoint.files().map(|path| hash(path).with_context(|| path.display().to_string())).collect()
 }
