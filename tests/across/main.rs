@@ -2,6 +2,7 @@
 
 mod concepts;
 mod damage;
+mod depth;
 mod folding;
 mod glossary;
 mod outputs;
