@@ -1,7 +1,5 @@
 //! What a rate belongs to.
 
-use std::fs;
-
 use foldpoint_core::Isa;
 use foldpoint_core::format::{ENTRY_BYTES, HEADER_BYTES};
 use serde::{Deserialize, Serialize};
@@ -66,13 +64,14 @@ fn machine() -> String {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn processor() -> Option<String> {
-    named(&fs::read_to_string("/proc/cpuinfo").ok()?)
+    named(&std::fs::read_to_string("/proc/cpuinfo").ok()?)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn processor() -> Option<String> {
     use sysinfo::{CpuRefreshKind, RefreshKind, System};
-    let system = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()));
+    let system =
+        System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing())).ok()?;
     system.cpus().first().map(|cpu| cpu.brand().trim().to_owned()).filter(|brand| !brand.is_empty())
 }
 

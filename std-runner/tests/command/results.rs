@@ -110,7 +110,7 @@ fn digest_prints_json_too() {
     assert!(digests.eq(expected), "{text}");
     assert_eq!(lines[5]["sequences"], 4);
     assert!(plain[4].starts_with(lines[5]["digest"].as_str().expect("text")));
-    assert_eq!(folder.list_all("."), ["in.fasta"]);
+    assert_eq!(folder.list_all("."), ["in.fasta", "rates"], "no results; `rates` is the user's own folder");
 }
 
 #[test]
