@@ -42,6 +42,8 @@ struct Answer {
     seconds: Vec<f64>,
     /// Of each trunk block that followed another.
     blocks: Vec<f64>,
+    /// Of the last repetition's parts, if it folded: language model, trunk, structure module.
+    parts: [f64; 3],
 }
 
 fn main() -> anyhow::Result<()> {
@@ -89,15 +91,15 @@ impl Server<'_> {
         let start = Instant::now();
         while answer.seconds.is_empty() || (start.elapsed() < enough && answer.seconds.len() < REPETITIONS) {
             let repetition = Instant::now();
-            self.run(turn, &mut answer.blocks)?;
+            self.run(turn, &mut answer)?;
             answer.seconds.push(repetition.elapsed().as_secs_f64());
         }
         Ok(answer)
     }
 
-    fn run(&mut self, turn: &Turn, blocks: &mut Vec<f64>) -> anyhow::Result<()> {
+    fn run(&mut self, turn: &Turn, answer: &mut Answer) -> anyhow::Result<()> {
         match turn.lengths.as_slice() {
-            &[length] if turn.passes > 0 => self.fold(length, turn.passes, blocks),
+            &[length] if turn.passes > 0 => self.fold(length, turn.passes, answer),
             lengths => self.logits(lengths),
         }
     }
@@ -125,7 +127,7 @@ impl Server<'_> {
     }
 
     /// One structure. Between two blocks of a pass there is nothing but the second one.
-    fn fold(&mut self, length: usize, passes: usize, blocks: &mut Vec<f64>) -> anyhow::Result<()> {
+    fn fold(&mut self, length: usize, passes: usize, answer: &mut Answer) -> anyhow::Result<()> {
         let model = self.folding.as_ref().context("the model does not fold")?;
         let request = esmfold::Request::default().passes(passes).aligned_error(true);
         let runtime = Runtime::new(self.engine.isa(), self.executor);
@@ -133,14 +135,21 @@ impl Server<'_> {
         let tokens = tokens(&residues(length)).collect::<Vec<u8>>();
         let residue_index: Vec<i32> = (0..length as i32).collect();
         let input = Input { tokens: &tokens, residue_index: &residue_index, chains: &vec![0; length] };
-        let mut before: Option<Instant> = None;
+        answer.parts = [0.0; 3];
+        let mut before = Instant::now();
         let mut progress = |step| {
-            let now = Instant::now();
-            if let Step::Block { block, .. } = step {
-                if let (Some(before), true) = (before, block > 0) {
-                    blocks.push(now.duration_since(before).as_secs_f64());
+            let seconds = before.elapsed().as_secs_f64();
+            before = Instant::now();
+            let [language_model, trunk, structure_module] = &mut answer.parts;
+            match step {
+                Step::Block { block, .. } => {
+                    *trunk += seconds;
+                    if block > 0 {
+                        answer.blocks.push(seconds);
+                    }
                 }
-                before = Some(now);
+                Step::StructureModule { .. } => *structure_module += seconds,
+                _ => *language_model += seconds,
             }
             ControlFlow::Continue(())
         };
