@@ -9,11 +9,12 @@
 //! - [`scheme`] is what a user may choose, [`calibrate`] chooses the rest from values seen, [`encode`] makes
 //!   the integers;
 //! - [`writer`] lays out a model file;
-//! - [`work`] keeps what a run has done, so that a killed one goes on where it was.
+//! - [`estimate`] says what all that takes, and [`work`] keeps what a run has done, so that a killed one goes on where it was.
 
 pub mod calibrate;
 pub mod checkpoint;
 pub mod encode;
+pub mod estimate;
 pub mod fixed;
 pub mod hub;
 pub mod reference;

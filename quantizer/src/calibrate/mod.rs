@@ -26,7 +26,7 @@ use crate::scheme::{Part, Scheme};
 use crate::work::{Floats, Work, WorkError};
 
 /// Rows that are kept of every site; statistics that need one number per channel see every row.
-const ROWS_KEPT: usize = 2048;
+pub(crate) const ROWS_KEPT: usize = 2048;
 
 /// Why calibration can't run.
 #[derive(Debug, thiserror::Error)]

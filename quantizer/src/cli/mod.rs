@@ -2,6 +2,7 @@
 
 mod destination;
 mod download;
+mod estimate;
 mod phases;
 mod quantize;
 mod reference;

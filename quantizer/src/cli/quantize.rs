@@ -18,6 +18,7 @@ use quantizer::writer::ModelWriter;
 use sha2::{Digest, Sha256};
 
 use super::destination;
+use super::estimate;
 use super::phases::Phases;
 use super::source;
 use super::threads;
@@ -95,6 +96,9 @@ pub struct Arguments {
     /// Threads [default: RAYON_NUM_THREADS, or all processors]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
+    /// Only say how much memory, disk and time it would take.
+    #[arg(long)]
+    dry_run: bool,
     /// Print the seconds of each phase.
     #[arg(short, long)]
     verbose: bool,
@@ -161,6 +165,18 @@ impl Arguments {
         );
         let reference = Reference::new(&checkpoint)?;
         eprintln!("calibrating on {} sequences, {} residues", sequences.len(), residues(&sequences));
+        if self.dry_run {
+            let tokens: Vec<usize> = sequences.iter().map(Vec::len).collect();
+            let folds = self.short(&sequences).take(self.fold_limit).map(|tokens| tokens.len() - 2);
+            let (residues, passes) = match checkpoint.fold_config() {
+                Some(config) => (folds.collect(), config.max_recycles),
+                None => (Vec::new(), 0),
+            };
+            return estimate::print(
+                &quantizer::estimate::estimate(&checkpoint, &tokens, &residues, passes, scheme.compensate),
+                &out,
+            );
+        }
         let mut phases = Phases::new(if folding { 5 } else { 4 }, self.verbose);
         let sha256 = phases.run("checksums", 0, |_| Ok(checkpoint.hashes()?))?;
         let folder = unfinished::folder(&out);

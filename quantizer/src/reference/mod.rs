@@ -28,6 +28,7 @@ pub use observer::{Observer, Site, Tap};
 pub(crate) use ops::to_vec;
 pub use ops::{LayerNorm, Linear};
 pub use run::Run;
+pub(crate) use run::TOKENS_TOGETHER;
 pub use weights::Weights;
 
 use crate::checkpoint::Checkpoint;

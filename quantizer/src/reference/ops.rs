@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 
-use candle_core::{Device, Storage, Tensor};
+use candle_core::{DType, Device, Storage, Tensor};
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
@@ -26,6 +26,15 @@ impl Linear {
     /// A tensor can't be read.
     pub fn load(checkpoint: &Checkpoint, name: &str) -> Result<Self, ReferenceError> {
         Self::of_tensors(checkpoint, &format!("{name}.weight"), &format!("{name}.bias"))
+    }
+
+    /// Weights and biases of zero: what products cost can be measured on it.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn zeros(outputs: usize, inputs: usize) -> Result<Self, ReferenceError> {
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F32, &Device::Cpu);
+        Ok(Self { weight: zeros(&[outputs, inputs])?, bias: zeros(&[outputs])? })
     }
 
     /// Loads `name.weight`; there is no bias.

@@ -13,7 +13,7 @@ use crate::work::Floats;
 
 /// Tokens that go through a layer's Linears together, unless one sequence alone has more: products of many
 /// rows are quicker than as many of few.
-const TOKENS_TOGETHER: usize = 4096;
+pub(crate) const TOKENS_TOGETHER: usize = 4096;
 
 /// A batch of sequences between two layers.
 pub struct Run {

@@ -1,0 +1,159 @@
+//! Runs that are killed go on where they were, and write what an undisturbed run writes.
+
+mod fixture;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use fixture::golden;
+use foldpoint_core::alphabet;
+use quantizer::calibrate::{calibrate, calibrate_fold};
+use quantizer::checkpoint::Checkpoint;
+use quantizer::encode::{Provenance, encode};
+use quantizer::reference::Reference;
+use quantizer::reference::esmfold::{Fold, FoldReference};
+use quantizer::scheme::Scheme;
+use quantizer::work::{Identity, Work};
+
+const SEQUENCES: [&str; 3] = ["MKTAYIA", "RQISFVKDHCNEPGLV", "WX"];
+
+/// Thrown instead of the signal that kills a run.
+struct Killed;
+
+/// Quantizes in `folder`, but is killed after so many steps of progress. `None` if it was; else the model file and
+/// how many steps there were.
+fn quantize(folder: &Path, steps: usize) -> Option<(Vec<u8>, usize)> {
+    let mut done = 0;
+    let mut step = |count: usize| {
+        done += count;
+        if done > steps {
+            panic_any(Killed);
+        }
+    };
+    let checkpoint = Checkpoint::open(&golden("esmfold-tiny")).unwrap();
+    let sequences = SEQUENCES.map(|residues| alphabet::tokens(residues.as_bytes()).collect::<Vec<u8>>());
+    let folds = sequences.each_ref().map(|tokens| Fold::chain(tokens));
+    let (scheme, recycles) = (Scheme::folding(), checkpoint.fold_config().unwrap().max_recycles - 1);
+    let run = || {
+        let work = Work::open(folder, &Identity::new()).unwrap();
+        let reference = Reference::new(&checkpoint).unwrap();
+        let calibration = calibrate(&reference, &sequences, &scheme, &work, &mut step).unwrap();
+        let fold = FoldReference::new(&checkpoint).unwrap();
+        let calibration =
+            calibrate_fold(&fold, &folds, recycles, &scheme, calibration, &work, &mut step).unwrap();
+        let provenance = Provenance {
+            name: None,
+            checkpoint: "tiny".into(),
+            sha256: BTreeMap::new(),
+            language_model: String::new(),
+            trunk: None,
+            structure: None,
+            compensated: scheme.compensate,
+            percentile: scheme.percentile,
+            headroom: scheme.headroom,
+            calibration: "typed".into(),
+            calibration_sequences: sequences.len(),
+            calibration_residues: 25,
+            calibration_folds: None,
+        };
+        let writer = encode(&checkpoint, &calibration, &provenance, &work, &mut || step(1)).unwrap();
+        let bytes = writer.to_bytes().unwrap();
+        work.remove().unwrap();
+        bytes
+    };
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(bytes) => Some((bytes, done)),
+        Err(thrown) => {
+            assert!(thrown.is::<Killed>());
+            None
+        }
+    }
+}
+
+#[test]
+fn wherever_a_run_is_killed_the_next_one_ends_it() {
+    // A kill prints nothing.
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !info.payload().is::<Killed>() {
+            hook(info);
+        }
+    }));
+    let folder = tempfile::tempdir().unwrap();
+    let (undisturbed, steps) = quantize(&folder.path().join("undisturbed"), usize::MAX).unwrap();
+    assert!(steps > 50, "{steps}");
+    for killed_after in 0..steps {
+        let work = folder.path().join(killed_after.to_string());
+        assert!(quantize(&work, killed_after).is_none());
+        let (resumed, _) = quantize(&work, usize::MAX).unwrap();
+        assert!(resumed == undisturbed, "killed after {killed_after} of {steps} steps");
+        assert!(!work.exists());
+    }
+    // Killed again and again, it still gets on: what was finished counts as progress at once.
+    let work = folder.path().join("often");
+    let often = (0..=steps).find_map(|steps| quantize(&work, steps + 8)).unwrap();
+    assert!(often.0 == undisturbed);
+}
+
+fn quantizer(out: &Path, fasta: &Path, options: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quantizer"));
+    command.arg(golden("esmfold-tiny")).arg("-o").arg(out).arg("--calibration").arg(fasta).args(options);
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn a_killed_command_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let fasta = folder.path().join("in.fasta");
+    fs::write(&fasta, SEQUENCES.map(|residues| format!(">x\n{residues}\n")).concat()).unwrap();
+    let [undisturbed, out] = ["undisturbed.fpm", "out.fpm"].map(|name| folder.path().join(name));
+    assert!(quantizer(&undisturbed, &fasta, &[]).wait().unwrap().success());
+    let (mut time, mut kills) = (Duration::from_millis(10), 0);
+    while !out.exists() {
+        let mut child = quantizer(&out, &fasta, &[]);
+        sleep(time);
+        child.kill().unwrap();
+        kills += usize::from(!child.wait().unwrap().success());
+        time += time / 5;
+    }
+    assert!(kills > 0);
+    // The last kill may have come between the file and the folder's end.
+    let last = quantizer(&out, &fasta, &[]).wait().unwrap();
+    assert!(last.success());
+    assert!(fs::read(&out).unwrap() == fs::read(&undisturbed).unwrap());
+    let mut left: Vec<_> =
+        fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["in.fasta", "out.fpm", "undisturbed.fpm"]);
+}
+
+#[test]
+fn another_command_does_not_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let [fasta, out] = ["in.fasta", "out.fpm"].map(|name| folder.path().join(name));
+    fs::write(&fasta, ">x\nMKTAYIA\n").unwrap();
+    let work = folder.path().join("out.fpm.work");
+    let refused = |options: &[&str]| {
+        let output = quantizer(&out, &fasta, options).wait_with_output().unwrap();
+        assert!(!output.status.success() && !out.exists());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let other = Identity::from([("version".to_owned(), "0.0.0".to_owned())]);
+    let busy = Work::open(&work, &other).unwrap();
+    let said = refused(&[]);
+    assert!(said.contains("out.fpm.work: another run is working in this folder"), "{said}");
+    drop(busy);
+    let said = refused(&[]);
+    assert!(said.contains("out.fpm.work: an unfinished run with another version is kept here"), "{said}");
+    assert!(work.exists());
+    fs::remove_dir_all(&work).unwrap();
+    // What the options are to blame for leaves nothing.
+    let said = refused(&["--headroom", "1.0", "--part", "lm:residual=77"]);
+    assert!(said.contains("residual"), "{said}");
+    assert!(!work.exists());
+}
