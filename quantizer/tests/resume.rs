@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use fixture::golden;
 use foldpoint_core::alphabet;
+use half::f16;
 use quantizer::calibrate::{calibrate, calibrate_fold};
 use quantizer::checkpoint::Checkpoint;
 use quantizer::encode::{Provenance, encode};
@@ -19,8 +20,12 @@ use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::Scheme;
 use quantizer::work::{Identity, Work};
+use safetensors::SafeTensors;
 
-const SEQUENCES: [&str; 3] = ["MKTAYIA", "RQISFVKDHCNEPGLV", "WX"];
+const SEQUENCES: [&str; 2] = ["RQISFVKDHC", "WX"];
+
+/// Two passes: samples of the first are kept through the second.
+const RECYCLES: usize = 1;
 
 /// Thrown instead of the signal that kills a run.
 struct Killed;
@@ -38,14 +43,14 @@ fn quantize(folder: &Path, steps: usize) -> Option<(Vec<u8>, usize)> {
     let checkpoint = Checkpoint::open(&golden("esmfold-tiny")).unwrap();
     let sequences = SEQUENCES.map(|residues| alphabet::tokens(residues.as_bytes()).collect::<Vec<u8>>());
     let folds = sequences.each_ref().map(|tokens| Fold::chain(tokens));
-    let (scheme, recycles) = (Scheme::folding(), checkpoint.fold_config().unwrap().max_recycles - 1);
+    let scheme = Scheme::folding();
     let run = || {
         let work = Work::open(folder, &Identity::new()).unwrap();
         let reference = Reference::new(&checkpoint).unwrap();
         let calibration = calibrate(&reference, &sequences, &scheme, &work, &mut step).unwrap();
         let fold = FoldReference::new(&checkpoint).unwrap();
         let calibration =
-            calibrate_fold(&fold, &folds, recycles, &scheme, calibration, &work, &mut step).unwrap();
+            calibrate_fold(&fold, &folds, RECYCLES, &scheme, calibration, &work, &mut step).unwrap();
         let provenance = Provenance {
             name: None,
             checkpoint: "tiny".into(),
@@ -58,7 +63,7 @@ fn quantize(folder: &Path, steps: usize) -> Option<(Vec<u8>, usize)> {
             headroom: scheme.headroom,
             calibration: "typed".into(),
             calibration_sequences: sequences.len(),
-            calibration_residues: 25,
+            calibration_residues: 12,
             calibration_folds: None,
         };
         let writer = encode(&checkpoint, &calibration, &provenance, &work, &mut || step(1)).unwrap();
@@ -152,8 +157,42 @@ fn another_command_does_not_go_on() {
     assert!(said.contains("out.fpm.work: an unfinished run with another version is kept here"), "{said}");
     assert!(work.exists());
     fs::remove_dir_all(&work).unwrap();
-    // What the options are to blame for leaves nothing.
-    let said = refused(&["--headroom", "1.0", "--part", "lm:residual=77"]);
-    assert!(said.contains("residual"), "{said}");
-    assert!(!work.exists());
+    // A dry run begins nothing.
+    let mut dry = Command::new(env!("CARGO_BIN_EXE_quantizer"));
+    dry.arg(golden("esmfold-tiny")).arg("-o").arg(&out).arg("--calibration").arg(&fasta).arg("--dry-run");
+    let said = String::from_utf8(dry.output().unwrap().stdout).unwrap();
+    let [memory, model, meanwhile, time] = said.lines().collect::<Vec<_>>()[..] else { panic!("{said}") };
+    assert!(
+        memory.starts_with("memory: about 0.0 GB") && time.starts_with("time: about 0.0 minutes"),
+        "{said}"
+    );
+    assert!(model.ends_with("out.fpm") && meanwhile.ends_with("out.fpm.work"), "{said}");
+    assert!(!out.exists() && !work.exists());
+}
+
+#[test]
+fn a_checkpoint_that_can_not_be_encoded_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoint = folder.path().join("checkpoint");
+    fs::create_dir(&checkpoint).unwrap();
+    for entry in fs::read_dir(golden("esmfold-tiny")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), checkpoint.join(entry.file_name())).unwrap();
+    }
+    let weights = checkpoint.join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let bias = file.tensor("esm.encoder.layer.1.LayerNorm.bias").unwrap().data();
+    let offset = bias.as_ptr() as usize - bytes.as_ptr() as usize;
+    // In half precision; a LayerNorm's bias is held below 2^15.
+    bytes[offset..offset + 2].copy_from_slice(&f16::from_f32(60_000.0).to_le_bytes());
+    fs::write(&weights, bytes).unwrap();
+    let [fasta, out] = ["in.fasta", "out.fpm"].map(|name| folder.path().join(name));
+    fs::write(&fasta, ">x\nMKTAYIA\n").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quantizer"));
+    let done =
+        command.arg(&checkpoint).arg("-o").arg(&out).arg("--calibration").arg(&fasta).output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(!done.status.success() && said.contains("is outside what the integer format holds"), "{said}");
+    assert!(!out.exists() && !folder.path().join("out.fpm.work").exists());
 }
