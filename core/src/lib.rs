@@ -117,6 +117,7 @@ pub mod kernels;
 mod nn;
 #[cfg(feature = "kernels")]
 pub mod nn;
+pub mod omegafold;
 #[cfg(not(feature = "kernels"))]
 mod quant;
 #[cfg(feature = "kernels")]

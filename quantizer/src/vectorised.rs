@@ -13,8 +13,8 @@ impl<R, F: FnOnce() -> R> WithSimd for Loop<F> {
     }
 }
 
-/// Runs `work` as compiled for this processor rather than for the oldest. It gives the same bits: no operation is
-/// fused or reordered.
+/// Runs `work` as compiled for this processor rather than for the oldest. It gives the same bits: no
+/// operation is fused or reordered.
 pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     Arch::new().dispatch(Loop(work))
 }

@@ -30,8 +30,8 @@ const RECYCLES: usize = 1;
 /// Thrown instead of the signal that kills a run.
 struct Killed;
 
-/// Quantizes in `folder`, but is killed after so many steps of progress. `None` if it was; else the model file and
-/// how many steps there were.
+/// Quantizes in `folder`, but is killed after so many steps of progress. `None` if it was; else the model
+/// file and how many steps there were.
 fn quantize(folder: &Path, steps: usize) -> Option<(Vec<u8>, usize)> {
     let mut done = 0;
     let mut step = |count: usize| {

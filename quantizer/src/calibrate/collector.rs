@@ -26,8 +26,8 @@ pub enum Rows {
 /// Samples of sites, by their names.
 pub type Samples = BTreeMap<String, Vec<Place>>;
 
-/// An observer that keeps samples, which [`Collector::reduce`] turns into choices: one layer or trunk block at a
-/// time, when its last sequence is through.
+/// An observer that keeps samples, which [`Collector::reduce`] turns into choices: one layer or trunk block
+/// at a time, when its last sequence is through.
 pub struct Collector<'a> {
     pub checkpoint: &'a Checkpoint,
     pub scheme: &'a Scheme,

@@ -34,9 +34,9 @@ fn sites(block: usize) -> String {
     format!("fold.trunk.{block}.")
 }
 
-/// Folds `folds` with the float model in `recycles + 1` passes, from where an earlier run has left `work`, and
-/// adds the choices to `calibration`, which has the language model's. `progress` is called with the number of
-/// layers or blocks done, of each sequence.
+/// Folds `folds` with the float model in `recycles + 1` passes, from where an earlier run has left `work`,
+/// and adds the choices to `calibration`, which has the language model's. `progress` is called with the
+/// number of layers or blocks done, of each sequence.
 ///
 /// # Errors
 /// As [`FoldReference::run_batch`]; also if what is done can't be kept.

@@ -78,8 +78,8 @@ impl Calibration {
         self.residuals.insert(name, choice);
     }
 
-    /// Chooses the outlier channels of the Linears that read `name`, and keeps their sampled inputs if weights
-    /// are to be rounded with them.
+    /// Chooses the outlier channels of the Linears that read `name`, and keeps their sampled inputs if
+    /// weights are to be rounded with them.
     fn choose_outliers(
         &mut self,
         name: String,

@@ -65,8 +65,8 @@ fn model_name(argument: &Path, name: &str) -> String {
 /// What the model file `path` says that it was made of.
 fn checkpoint_of(path: &Path) -> Option<String> {
     let file = File::open(path).ok()?;
-    // SAFETY: the map is only read, and no longer than this function; as for every program that maps its input,
-    // nobody may rewrite the file meanwhile.
+    // SAFETY: the map is only read, and no longer than this function; as for every program that maps its
+    // input, nobody may rewrite the file meanwhile.
     let map = unsafe { Mmap::map(&file) }.ok()?;
     let model = ModelFile::parse(&map).ok()?;
     let meta: serde_json::Value = serde_json::from_slice(model.tensor("meta.json")?.bytes).ok()?;

@@ -8,8 +8,8 @@ use quantizer::reference::Linear;
 
 use super::unfinished;
 
-/// Operations of a second in whole runs, as a part of those in large products alone: what is between the products
-/// takes the rest.
+/// Operations of a second in whole runs, as a part of those in large products alone: what is between the
+/// products takes the rest.
 const EFFICIENCY: f64 = 0.55;
 
 const GB: f64 = 1e9;

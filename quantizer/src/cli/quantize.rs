@@ -43,8 +43,8 @@ pub struct Arguments {
     /// model of the hub that it was trained on].
     #[arg(long, value_name = "DIR")]
     base: Option<PathBuf>,
-    /// Model file to write [default: NAME.fpm in the user's folder of models, which FOLDPOINT_MODELS names, and
-    /// where `foldpoint --model NAME` finds it; NAME is the checkpoint's].
+    /// Model file to write [default: NAME.fpm in the user's folder of models, which FOLDPOINT_MODELS names,
+    /// and where `foldpoint --model NAME` finds it; NAME is the checkpoint's].
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Sequences that ranges and breakpoints are measured on, some dozens of natural proteins: a file, plain

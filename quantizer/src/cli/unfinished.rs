@@ -14,8 +14,8 @@ pub fn folder(out: &Path) -> PathBuf {
     out.with_file_name(name)
 }
 
-/// Keeps `work` if the same command could go on with it later; what the checkpoint itself is to blame for would
-/// fail again.
+/// Keeps `work` if the same command could go on with it later; what the checkpoint itself is to blame for
+/// would fail again.
 pub fn end(error: anyhow::Error, work: Work, folder: &Path) -> anyhow::Error {
     let is_kept = error.chain().any(|cause| cause.is::<io::Error>())
         || matches!(error.downcast_ref(), Some(CalibrationError::Work(_)))

@@ -103,8 +103,8 @@ impl Feedback {
     }
 }
 
-/// Rounds a row's weights in a block of columns to `codes`, which have the last column first, as `carried` has, what
-/// earlier columns carry into each, and `inside`, the factor within the block. `errors` are theirs.
+/// Rounds a row's weights in a block of columns to `codes`, which have the last column first, as `carried`
+/// has, what earlier columns carry into each, and `inside`, the factor within the block. `errors` are theirs.
 #[inline(always)]
 fn round_block(
     weights: &[f32],

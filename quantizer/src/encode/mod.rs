@@ -57,8 +57,8 @@ fn all_fixed(
 const TENSORS: &str = "tensors";
 
 /// Writes every tensor of the model: of the language model, and of the folding model if the checkpoint is
-/// one; those that an earlier run has left in `work` are taken from there. `progress` is called after each of its
-/// [`groups`].
+/// one; those that an earlier run has left in `work` are taken from there. `progress` is called after each of
+/// its [`groups`].
 ///
 /// # Errors
 /// The checkpoint can't be read, or holds a value that no integer format fits.

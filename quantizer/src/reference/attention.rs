@@ -30,7 +30,7 @@ impl Rotary {
 
     /// Turns the rows of one head, `[tokens, head width]`, in place. A pair is channel i and channel i + half
     /// the width.
-    fn turn(&self, head: &mut [f32]) {
+    pub(super) fn turn(&self, head: &mut [f32]) {
         let pairs = self.head_width / 2;
         for (row, turns) in head.chunks_exact_mut(self.head_width).zip(self.turns.chunks_exact(pairs)) {
             let (first, second) = row.split_at_mut(pairs);

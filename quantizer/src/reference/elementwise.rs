@@ -73,6 +73,11 @@ pub fn gelu(x: &Tensor) -> Result<Tensor, ReferenceError> {
     Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?)
 }
 
+/// SiLU, `x * sigmoid(x)`, value by value.
+pub fn silu(x: &Tensor) -> Result<Tensor, ReferenceError> {
+    gated(x, x)
+}
+
 /// `x * sigmoid(gate)`, value by value.
 pub fn gated(x: &Tensor, gate: &Tensor) -> Result<Tensor, ReferenceError> {
     let mut values = to_vec(x)?;

@@ -13,6 +13,7 @@ pub mod esmfold;
 mod layer;
 mod lm_head;
 mod observer;
+pub mod omegafold;
 mod ops;
 mod run;
 mod weights;

@@ -124,6 +124,11 @@ impl<'a> Tap<'a> {
         Self { observer, sequence, lengths: &[], site: Site { name: "fold".into(), pass, iteration: 0 } }
     }
 
+    /// The same tap in pass `pass`: of a language model that runs in every pass.
+    pub(super) fn in_pass(self, pass: usize) -> Self {
+        Self { site: Site { pass, ..self.site }, ..self }
+    }
+
     /// The same tap at places below `part`.
     pub fn at(&mut self, part: impl fmt::Display) -> Tap<'_> {
         let name = format!("{}.{part}", self.site.name);

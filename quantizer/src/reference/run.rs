@@ -181,7 +181,8 @@ impl Reference<'_> {
     }
 }
 
-/// Calls `f` with the number and the rows of each sequence in `x`, of which each has as many as `lengths` says.
+/// Calls `f` with the number and the rows of each sequence in `x`, of which each has as many as `lengths`
+/// says.
 fn split(x: &Tensor, lengths: &[usize], mut f: impl FnMut(usize, &[f32])) -> Result<(), ReferenceError> {
     let (_, channels) = x.dims2()?;
     with_values(x, |mut rest| {

@@ -1,5 +1,5 @@
-//! What a run has done so far, in a folder beside the file it will write, so that a killed one goes on where it
-//! was.
+//! What a run has done so far, in a folder beside the file it will write, so that a killed one goes on where
+//! it was.
 //!
 //! The folder has one record for each finished step, written whole or not at all, with a checksum; and the
 //! identity of the run, so that a run with another checkpoint or other options doesn't go on with it.

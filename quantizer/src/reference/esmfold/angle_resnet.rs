@@ -9,7 +9,7 @@ use crate::table::TORSIONS;
 
 /// The angle resnet.
 pub struct AngleResnet {
-    epsilon: f64,
+    pub(crate) epsilon: f64,
     /// Reads the sequence representation: `[resnet width, width]`.
     pub input: Linear,
     /// Reads the sequence representation from before the first iteration: `[resnet width, width]`.

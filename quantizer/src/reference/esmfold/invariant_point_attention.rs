@@ -12,11 +12,11 @@ use crate::reference::{ReferenceError, Tap, Weights};
 /// Invariant point attention. Points lie in the output of a Linear as the x of all points of all heads, then
 /// y, then z.
 pub struct InvariantPointAttention {
-    heads: usize,
-    head_width: usize,
-    query_points: usize,
-    value_points: usize,
-    epsilon: f64,
+    pub(crate) heads: usize,
+    pub(crate) head_width: usize,
+    pub(crate) query_points: usize,
+    pub(crate) value_points: usize,
+    pub(crate) epsilon: f64,
     /// Queries: `[heads * head width, width]`.
     pub q: Linear,
     /// Keys and values: `[heads * 2 * head width, width]`, for each head the keys first.

@@ -61,7 +61,7 @@ pub mod embedding;
 pub mod heads;
 mod hidden_sum;
 pub mod invariant_point_attention;
-mod ops;
+pub(super) mod ops;
 pub mod pair_bias;
 pub mod recycling;
 pub mod residues;

@@ -250,8 +250,8 @@ impl<'c> FoldReference<'c> {
         Ok(FoldRun { recycles, want, pass, block, sequences, outputs })
     }
 
-    /// Runs every sequence through the next trunk block; before the first of a pass, through what recycles the
-    /// pass before, its structure module included.
+    /// Runs every sequence through the next trunk block; before the first of a pass, through what recycles
+    /// the pass before, its structure module included.
     ///
     /// # Errors
     /// As [`FoldReference::run_batch`].
