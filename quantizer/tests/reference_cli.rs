@@ -326,3 +326,40 @@ fn weights_that_overflow_are_an_error_and_write_nothing() {
     assert!(text.contains("first: ") && text.contains("expected finite values"), "{text}");
     assert!(files(&out).is_empty());
 }
+
+#[test]
+fn omegafold_is_the_original() {
+    let out = tempfile::tempdir().unwrap();
+    let fasta = ">known\nMKWDXGHYC\n>other\nmkwdoghyc\n";
+    let done = reference(&golden("omegafold-tiny"), fasta, out.path(), &["--recycles", "2"]);
+    assert!(done.status.success(), "{done:?}");
+    // What is none of the 20 is X, and that is said.
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(said.contains("warning") && said.contains("other"), "{said}");
+    assert_eq!(files(&out), ["known.safetensors", "other.safetensors"]);
+
+    let bytes = fs::read(golden("omegafold-tiny").join("expected.safetensors")).unwrap();
+    let expected = SafeTensors::deserialize(&bytes).unwrap();
+    let floats = |file: &SafeTensors<'_>, name: &str| -> Vec<f32> {
+        let bytes = file.tensor(name).unwrap().data().as_chunks::<4>().0.to_vec();
+        bytes.into_iter().map(f32::from_le_bytes).collect()
+    };
+    // Sequence 2 of the fixture, whose last cycle is chosen.
+    let overall = floats(&expected, "2.2.overall")[0];
+    let confidence = floats(&expected, "2.2.confidence");
+    for id in ["known", "other"] {
+        let bytes = fs::read(out.path().join(format!("{id}.safetensors"))).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(file.tensor(&format!("{id}.atom37")).unwrap().shape(), [9, 37, 3]);
+        assert_eq!(floats(&file, &format!("{id}.cycle")), [2.0]);
+        assert!((floats(&file, &format!("{id}.overall"))[0] - overall).abs() < 1e-5);
+        let plddt = floats(&file, &format!("{id}.plddt"));
+        assert!(plddt.iter().step_by(37).zip(&confidence).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
+    let said = error(&reference(&golden("omegafold-tiny"), fasta, out.path(), &["--hidden"]));
+    assert!(said.contains("are not for OmegaFold"), "{said}");
+    let mut quantize = Command::new(env!("CARGO_BIN_EXE_quantizer"));
+    quantize.arg(golden("omegafold-tiny")).arg("-o").arg(out.path().join("out.fpm"));
+    let said = error(&quantize.output().unwrap());
+    assert!(said.contains("this is OmegaFold, which `quantizer reference` runs"), "{said}");
+}

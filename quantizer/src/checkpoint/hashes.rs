@@ -17,13 +17,20 @@ impl Checkpoint {
     /// # Errors
     /// A file can't be read.
     pub fn hashes(&self) -> Result<BTreeMap<String, String>, CheckpointError> {
-        let hash = |path: &Path| -> io::Result<(String, String)> {
-            let mut hasher = Sha256::new();
-            io::copy(&mut File::open(path)?, &mut hasher)?;
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            Ok((name, format!("{:x}", hasher.finalize())))
-        };
-        let unreadable = |path: &Path, source| CheckpointError::Io { path: path.to_owned(), source };
-        self.files().map(|path| hash(path).map_err(|source| unreadable(path, source))).collect()
+        hashes(self.files())
     }
+}
+
+/// [`Checkpoint::hashes`] of `files`.
+pub(super) fn hashes<'p>(
+    files: impl Iterator<Item = &'p Path>,
+) -> Result<BTreeMap<String, String>, CheckpointError> {
+    let hash = |path: &Path| -> io::Result<(String, String)> {
+        let mut hasher = Sha256::new();
+        io::copy(&mut File::open(path)?, &mut hasher)?;
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok((name, format!("{:x}", hasher.finalize())))
+    };
+    let unreadable = |path: &Path, source| CheckpointError::Io { path: path.to_owned(), source };
+    files.map(|path| hash(path).map_err(|source| unreadable(path, source))).collect()
 }

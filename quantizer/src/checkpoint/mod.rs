@@ -105,7 +105,14 @@ impl Checkpoint {
     /// # Errors
     /// As [`open`](Self::open), and a base for what is no adapter.
     pub fn open_with_base(path: &Path, base: Option<&Path>) -> Result<Self, CheckpointError> {
-        let mut checkpoint = open::open(path, base)?;
+        let mut checkpoint = open::open(path, base).map_err(|error| match OmegaFold::is_at(path) {
+            false => error,
+            true => CheckpointError::NotACheckpoint {
+                path: path.into(),
+                reason: "this is OmegaFold, which `quantizer reference` runs; it can't be quantized yet"
+                    .into(),
+            },
+        })?;
         checkpoint.inspect()?;
         Ok(checkpoint)
     }

@@ -3,9 +3,11 @@
 mod config;
 mod expected;
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::archive::{self, Archive};
+use super::hashes::hashes;
 use super::locate;
 use super::{CheckpointError, Element};
 
@@ -25,13 +27,19 @@ pub struct OmegaFold {
 }
 
 impl OmegaFold {
+    /// Whether an OmegaFold is at `path`: not if nothing can be read there.
+    pub fn is_at(path: &Path) -> bool {
+        let archive = archive::open(&file(path));
+        archive.is_ok_and(|archive| archive.entries().contains_key(EMBEDDING))
+    }
+
     /// Opens a file of PyTorch's or safetensors' format, or a folder with `model.safetensors`, and checks
     /// that every tensor is there.
     ///
     /// # Errors
     /// Any [`CheckpointError`] but [`CheckpointError::NonFinite`].
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let file = if path.is_dir() { path.join(WEIGHTS) } else { path.to_owned() };
+        let file = file(path);
         if !locate::is_file(&file)? {
             return Err(CheckpointError::NotACheckpoint {
                 path: path.into(),
@@ -54,6 +62,14 @@ impl OmegaFold {
     /// The file that the tensors are read from.
     pub fn path(&self) -> &Path {
         self.archive.path()
+    }
+
+    /// As [`Checkpoint::hashes`](super::Checkpoint::hashes).
+    ///
+    /// # Errors
+    /// The file can't be read.
+    pub fn hashes(&self) -> Result<BTreeMap<String, String>, CheckpointError> {
+        hashes(std::iter::once(self.path()))
     }
 
     /// The model's dimensions.
@@ -108,4 +124,9 @@ impl OmegaFold {
         }
         Ok(())
     }
+}
+
+/// The file that has the tensors at `path`.
+fn file(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(WEIGHTS) } else { path.to_owned() }
 }

@@ -1,10 +1,11 @@
 //! `quantizer reference`: runs the float model and writes what it computes.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+mod file;
+mod omegafold;
+
+use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -12,15 +13,14 @@ use clap::Args;
 use fasta::{RecordError, RecordProblem, Sequence};
 use foldpoint_core::alphabet;
 use indicatif::{ProgressBar, ProgressStyle};
-use quantizer::checkpoint::{Checkpoint, Config, FoldConfig};
+use quantizer::checkpoint::{Checkpoint, Config, FoldConfig, OmegaFold};
 use quantizer::reference::esmfold::{Fold, FoldOutputs, FoldReference, FoldWant};
 use quantizer::reference::{Observer, Outputs, Reference, Want};
 use quantizer::table::ATOM_TYPES;
-use safetensors::tensor::{Dtype, TensorView, serialize_to_file};
-use serde_json::Value;
 
 use super::source;
 use super::threads;
+use file::{Tensors, require_finite, write};
 
 /// Residues that run together. Each group of sequences reads every layer once, which with so many costs
 /// little beside the layer's products; and a group's files are written before the next one runs.
@@ -29,8 +29,9 @@ const GROUP_RESIDUES: usize = 256;
 #[derive(Args)]
 pub struct Arguments {
     /// HuggingFace folder, a folder of the hub's cache, fair-esm .pt file, another file of PyTorch weights,
-    /// or the folder of a LoRA adapter. If there is no such path, ORG/NAME[@REVISION] is a model of the
-    /// HuggingFace hub: it is taken from the hub's cache (HF_HUB_CACHE, HF_HOME), or downloaded into it.
+    /// the folder of a LoRA adapter, or OmegaFold's release1.pt. If there is no such path, ORG/NAME[@REVISION]
+    /// is a model of the HuggingFace hub: it is taken from the hub's cache (HF_HUB_CACHE, HF_HOME), or
+    /// downloaded into it.
     #[arg(value_name = "CHECKPOINT")]
     checkpoint: PathBuf,
     /// The weights that an adapter is merged into, a path or a name, if they aren't beside it [default: the
@@ -43,13 +44,16 @@ pub struct Arguments {
     /// Folder for one ID.safetensors per sequence, with f32 tensors ID.contacts [L, L], ID.logits [L+2, 33]
     /// and ID.hidden [layers+1, L+2, width], as far as the checkpoint has the heads. A folding model also
     /// writes ID.atom37 [L, 37, 3] in angstroms, ID.atom37_mask [L, 37], ID.plddt [L, 37] from 0 to 1, ID.pae
-    /// [L, L] in angstroms and ID.ptm [1].
+    /// [L, L] in angstroms and ID.ptm [1]; OmegaFold, whose checkpoint is release1.pt or release2.pt, writes
+    /// no others but ID.overall [1], the confidence of the cycle that is the result, and ID.cycle [1], its
+    /// number.
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
     /// Write the hidden states of every layer too: 0 is the embedding, the last is after the final LayerNorm.
     #[arg(long)]
     hidden: bool,
-    /// Passes of a folding model after the first [default: one less than the checkpoint's max_recycles].
+    /// Passes of a folding model after the first [default: one less than the checkpoint's max_recycles; 9 of
+    /// OmegaFold].
     #[arg(long, value_name = "N")]
     recycles: Option<usize>,
     /// Round the weights of all Linears to this many bits, each output channel with a scale of its own; all
@@ -70,6 +74,9 @@ pub struct Arguments {
 impl Arguments {
     pub fn run(self) -> anyhow::Result<()> {
         threads::start(self.threads)?;
+        if OmegaFold::is_at(&self.checkpoint) {
+            return omegafold::run(&self, &OmegaFold::open(&self.checkpoint)?);
+        }
         let mut checkpoint = source::open(&self.checkpoint, self.base.as_deref())?;
         if self.weights.is_some() {
             checkpoint.round_weights();
@@ -173,9 +180,6 @@ fn steps(config: &Config, fold: Option<&FoldConfig>, recycles: usize) -> usize {
     config.layers + fold.map_or(0, |fold| fold.blocks.saturating_mul(recycles.saturating_add(1)))
 }
 
-/// A result's kind, its values and its shape.
-type Tensors = Vec<(&'static str, Vec<f32>, Vec<usize>)>;
-
 /// The model that runs, and what shall be written.
 struct Model<'c> {
     config: &'c Config,
@@ -258,66 +262,6 @@ fn groups(sequences: &[Input]) -> Vec<&[Input]> {
     }
     groups.push(&sequences[start..]);
     groups
-}
-
-/// Refuses results that are no numbers: finite weights may still be too large to compute with.
-fn require_finite(id: &str, tensors: &Tensors) -> anyhow::Result<()> {
-    for (kind, values, _) in tensors {
-        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-            bail!(
-                "{id}: {kind} is {} at index {index}, expected finite values: weights of the checkpoint are too large to \
-                 compute with in f32; nothing was written for this sequence",
-                values[index]
-            );
-        }
-    }
-    Ok(())
-}
-
-/// Writes one sequence's file; its metadata hold the sequence and how it was made, so that nobody takes it
-/// for another one's.
-fn write(
-    out: &Path,
-    sequence: &Sequence,
-    tensors: &Tensors,
-    origin: &HashMap<String, String>,
-) -> anyhow::Result<PathBuf> {
-    let bytes: Vec<(String, &[usize], Vec<u8>)> = tensors
-        .iter()
-        .map(|(kind, values, shape)| {
-            let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            (format!("{}.{kind}", sequence.id), shape.as_slice(), bytes)
-        })
-        .collect();
-    let path = out.join(format!("{}.safetensors", sequence.stem));
-    let views = bytes
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.to_vec(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>();
-    let residues = String::from_utf8_lossy(&sequence.residues).into_owned();
-    let mut metadata = origin.clone();
-    metadata.insert("sequence".to_owned(), residues);
-    let written = views.and_then(|views| serialize_to_file(views, Some(metadata), &path));
-    written.with_context(|| path.display().to_string())?;
-    sort_header(&path).with_context(|| path.display().to_string())?;
-    Ok(path)
-}
-
-/// Puts the keys of a safetensors header in order: they are written as a hash map has them, in another order
-/// each time, and equal references shall be equal files.
-fn sort_header(path: &Path) -> anyhow::Result<()> {
-    let mut file = File::options().read(true).write(true).open(path)?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length);
-    let mut header = vec![0; usize::try_from(length)?];
-    file.read_exact(&mut header)?;
-    let sorted: BTreeMap<String, BTreeMap<String, Value>> = serde_json::from_slice(&header)?;
-    let mut sorted = serde_json::to_vec(&sorted)?;
-    ensure!(sorted.len() <= header.len(), "its header cannot be put in order");
-    sorted.resize(header.len(), b' ');
-    file.seek(SeekFrom::Start(8))?;
-    Ok(file.write_all(&sorted)?)
 }
 
 /// Advances a bar by each sequence that has been through a layer or a block.
