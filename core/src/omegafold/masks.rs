@@ -93,7 +93,9 @@ mod tests {
             }
         }
         let mut generator = MersenneTwister::new(7);
-        (0..999).for_each(|_| drop(generator.next_word()));
+        for _ in 0..999 {
+            generator.next_word();
+        }
         assert_eq!(generator.next_word(), 3_925_535_521);
     }
 
