@@ -223,9 +223,18 @@ impl ModelWriter {
     /// # Errors
     /// [`WriteError::Io`], whereupon `path` is as it was before, or those of [`to_bytes`](Self::to_bytes).
     pub fn write_to(&self, path: &Path) -> Result<(), WriteError> {
-        let fault = |source| WriteError::Io { path: path.to_owned(), source };
         // The parent of a bare file name is "", which names no folder.
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.write_through(folder, path)
+    }
+
+    /// As [`write_to`](Self::write_to), with the temporary file in `folder`, which is on the same disk: there a
+    /// kill leaves it.
+    ///
+    /// # Errors
+    /// As [`write_to`](Self::write_to).
+    pub fn write_through(&self, folder: &Path, path: &Path) -> Result<(), WriteError> {
+        let fault = |source| WriteError::Io { path: path.to_owned(), source };
         let mut temporary = temporary_file(folder).map_err(fault)?;
         let mut out = BufWriter::new(temporary.as_file_mut());
         self.lay_out(&mut out, path)?;

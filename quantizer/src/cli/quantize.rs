@@ -189,7 +189,7 @@ impl Arguments {
             Ok(done) => done,
             Err(error) => return Err(unfinished::end(error, work, &folder)),
         };
-        phases.run("writing", 0, |_| Ok(writer.write_to(&out)?))?;
+        phases.run("writing", 0, |_| Ok(writer.write_through(&folder, &out)?))?;
         drop(writer);
         work.remove()?;
         report(&calibration);
