@@ -15,7 +15,7 @@ use foldpoint_core::alphabet;
 use half::f16;
 use quantizer::calibrate::{calibrate, calibrate_fold};
 use quantizer::checkpoint::Checkpoint;
-use quantizer::encode::{Provenance, encode};
+use quantizer::encode::{Provenance, RECORDS, encode};
 use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::Scheme;
@@ -68,7 +68,7 @@ fn quantize(folder: &Path, steps: usize) -> Option<(Vec<u8>, usize)> {
         };
         let writer = encode(&checkpoint, &calibration, &provenance, &work, &mut || step(1)).unwrap();
         let bytes = writer.to_bytes().unwrap();
-        work.remove().unwrap();
+        work.remove(&RECORDS).unwrap();
         bytes
     };
     match catch_unwind(AssertUnwindSafe(run)) {

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use fasta::{FastaError, RecordProblem};
 use foldpoint_core::alphabet;
 use quantizer::calibrate::{Calibration, built_in, calibrate, calibrate_fold};
-use quantizer::encode::{Provenance, encode, groups};
+use quantizer::encode::{Provenance, RECORDS, encode, groups};
 use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::{Activations, Part, Residual, Scheme};
@@ -191,7 +191,7 @@ impl Arguments {
         };
         phases.run("writing", 0, |_| Ok(writer.write_through(&folder, &out)?))?;
         drop(writer);
-        work.remove()?;
+        work.remove(&RECORDS)?;
         report(&calibration);
         let bytes = std::fs::metadata(&out).with_context(|| out.display().to_string())?.len();
         eprintln!("{}: {:.1} MiB", out.display(), bytes as f64 / 1048576.0);

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use quantizer::calibrate::CalibrationError;
-use quantizer::encode::EncodeError;
+use quantizer::encode::{EncodeError, RECORDS};
 use quantizer::work::Work;
 
 /// The folder of a run that is to write `out`.
@@ -22,7 +22,7 @@ pub fn end(error: anyhow::Error, work: Work, folder: &Path) -> anyhow::Error {
         || matches!(error.downcast_ref(), Some(EncodeError::Work(_)));
     if is_kept {
         eprintln!("note: what is done is kept in {}; the same command goes on from there", folder.display());
-    } else if let Err(error) = work.remove() {
+    } else if let Err(error) = work.remove(&RECORDS) {
         eprintln!("note: {error}");
     }
     error

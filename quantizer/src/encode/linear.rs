@@ -47,6 +47,9 @@ impl Encoder<'_> {
         let not_calibrated = || EncodeError::NotCalibrated(choice.clone());
         let outliers = self.calibration.outliers.get(choice).ok_or_else(not_calibrated)?;
         let samples = self.work.load::<Floats>(&calibrate::inputs(choice))?;
+        if self.compensated && samples.is_none() {
+            return Err(EncodeError::NotCalibrated(choice.clone()));
+        }
         let feedback = samples.map(|Floats(samples)| Feedback::new(&samples, inputs)).transpose()?;
         let WeightCodes { codes, scales } = quantize_weights(&weight, inputs, feedback.as_ref());
         let to_output = per_one / self.units.per_one(Unit::Activation);

@@ -53,6 +53,9 @@ fn all_fixed(
         .collect()
 }
 
+/// What the names of a run's records begin with, the last made first: what [`Work::remove`] needs.
+pub const RECORDS: [&str; 3] = ["rounded.", "folding", "language-model"];
+
 /// The file in the folder of a run that tensors wait in.
 const TENSORS: &str = "tensors";
 
@@ -83,7 +86,17 @@ pub fn encode(
     let file = File::options().create(true).append(true).read(true).open(&path);
     let file = file.map_err(|source| WorkError::Io { path, source })?;
     let writer = ModelWriter::keeping_in(file);
-    let mut encoder = Encoder { checkpoint, weights, calibration, work, units, records, metadata, writer };
+    let mut encoder = Encoder {
+        checkpoint,
+        weights,
+        calibration,
+        work,
+        compensated: provenance.compensated,
+        units,
+        records,
+        metadata,
+        writer,
+    };
     checkpoint.for_each(&checkpoint.parts().rows(), |row, index| {
         encoder.restored_group(row, index)?;
         progress();
@@ -107,6 +120,8 @@ struct Encoder<'a> {
     weights: Weights<'a>,
     calibration: &'a Calibration,
     work: &'a Work,
+    /// Whether calibration has kept the inputs of every Linear.
+    compensated: bool,
     units: Units,
     /// Records of sizes and constants, by name.
     records: BTreeMap<&'static str, Vec<u32>>,

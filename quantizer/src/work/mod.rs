@@ -129,12 +129,29 @@ impl Work {
         }
     }
 
-    /// Removes the folder: the run has come to its end.
+    /// Removes the folder: the run has come to its end. `last_first` is what the names of records begin with
+    /// that were made from others: they go first, in this order, so that a kill leaves what a run can go on
+    /// with.
     ///
     /// # Errors
     /// It can't be removed.
-    pub fn remove(self) -> Result<(), WorkError> {
-        fs::remove_dir_all(&self.folder).map_err(|source| WorkError::Io { path: self.folder, source })
+    pub fn remove(self, last_first: &[&str]) -> Result<(), WorkError> {
+        let fault = |source| WorkError::Io { path: self.folder.clone(), source };
+        let remove = || -> io::Result<()> {
+            let entries = fs::read_dir(&self.folder)?.collect::<io::Result<Vec<_>>>()?;
+            let mut files: Vec<(usize, PathBuf)> = entries
+                .iter()
+                .map(|entry| {
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    let made = last_first.iter().position(|prefix| name.starts_with(prefix));
+                    (made.unwrap_or(last_first.len() + usize::from(name == IDENTITY)), entry.path())
+                })
+                .collect();
+            files.sort();
+            files.iter().try_for_each(|(_, path)| fs::remove_file(path))?;
+            fs::remove_dir(&self.folder)
+        };
+        remove().map_err(fault)
     }
 
     /// A kill leaves the old file or the new one, never a part. What a power cut leaves is found out by the

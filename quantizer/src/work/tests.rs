@@ -18,7 +18,7 @@ fn records_are_kept_from_run_to_run() {
     work.drop_record("state").unwrap();
     work.drop_record("state").unwrap();
     assert_eq!(work.load::<String>("state").unwrap(), None);
-    work.remove().unwrap();
+    work.remove(&[]).unwrap();
     assert!(!folder.exists());
 }
 
