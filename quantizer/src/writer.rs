@@ -228,8 +228,8 @@ impl ModelWriter {
         self.write_through(folder, path)
     }
 
-    /// As [`write_to`](Self::write_to), with the temporary file in `folder`, which is on the same disk: there a
-    /// kill leaves it.
+    /// As [`write_to`](Self::write_to), with the temporary file in `folder`, which is on the same disk: there
+    /// a kill leaves it.
     ///
     /// # Errors
     /// As [`write_to`](Self::write_to).
