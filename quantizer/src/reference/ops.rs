@@ -3,8 +3,6 @@
 use std::borrow::Borrow;
 
 use candle_core::{DType, Device, Storage, Tensor};
-use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
 use rayon::prelude::*;
 
 use super::ReferenceError;
@@ -92,23 +90,14 @@ impl Linear {
         }
         let bias = to_vec(&self.bias)?;
         let mut y = vec![0.0; rows * outputs];
-        y.par_chunks_mut(outputs).for_each(|row| row.copy_from_slice(&bias));
-        with_values(x, |x| {
-            with_values(&self.weight, |weight| {
-                let x = MatRef::from_row_major_slice(x, rows, inputs);
-                let weight = MatRef::from_row_major_slice(weight, outputs, inputs);
-                let y = MatMut::from_row_major_slice_mut(&mut y, rows, outputs);
-                // Candle's own product has no kernel for AVX-512.
-                matmul(y, Accum::Add, x, weight.transpose(), 1.0, threads());
-            })
-        })??;
+        with_values(&x.matmul(&self.weight.t()?)?, |products| {
+            let rows = y.par_chunks_exact_mut(outputs).zip(products.par_chunks_exact(outputs));
+            rows.for_each(|(y, row)| {
+                vectorised(|| y.iter_mut().zip(row).zip(&bias).for_each(|((y, x), bias)| *y = x + bias));
+            });
+        })?;
         Ok(Tensor::from_vec(y, (rows, outputs), &Device::Cpu)?)
     }
-}
-
-/// All threads, unless several sequences run at the same time already.
-fn threads() -> Par {
-    if rayon::current_thread_index().is_some() { Par::Seq } else { Par::rayon(0) }
 }
 
 /// LayerNorm with a gain and a bias per channel.
