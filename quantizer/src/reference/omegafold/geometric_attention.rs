@@ -45,13 +45,11 @@ impl GeometricAttention {
         let turned = pair.reshape((residues, residues, width))?.transpose(0, 1)?.contiguous()?;
         let turned = turned.reshape((pairs, width))?;
         let [start, end] = &self.attention;
-        let [multiplication, multiplication_turned] = &self.multiplication;
+        let [product, product_turned] = &self.multiplication;
         let sum = start.forward(pair, residues, &mut tap.at("attention_start"))?;
         let sum = (sum + end.forward(pair, residues, &mut tap.at("attention_end"))?)?;
-        let sum = (sum + multiplication.forward(pair, residues, &mut tap.at("multiplication"))?)?;
-        let turned =
-            multiplication_turned.forward(&turned, residues, &mut tap.at("multiplication_turned"))?;
-        Ok((sum + turned)?)
+        let sum = (sum + product.forward(pair, residues, &mut tap.at("product"))?)?;
+        Ok((sum + product_turned.forward(&turned, residues, &mut tap.at("product_turned"))?)?)
     }
 }
 

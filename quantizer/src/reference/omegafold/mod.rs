@@ -26,7 +26,7 @@
 //! | `fold.trunk.N.node_transition.norm`, `.up`, `.down` | S | normalization and Linears |
 //! | `fold.trunk.N.outer_product.norm`, `.projection` | S | normalization; both sides |
 //! | `fold.trunk.N.geometric.G.attention_start.*`, `.attention_end.*` | P | as [`esmfold`](super::esmfold)'s triangle attention |
-//! | `fold.trunk.N.geometric.G.multiplication.*`, `.multiplication_turned.*` | P | as its triangle multiplication, outgoing, of the pairs and of the transposed pairs |
+//! | `fold.trunk.N.geometric.G.product.*`, `.product_turned.*` | P | as its triangle multiplication, outgoing, of the pairs and of the transposed pairs |
 //! | `fold.trunk.N.pair_transition.norm`, `.up`, `.down` | P | normalization and Linears |
 //! | `fold.structure.*`, `fold.structure.I.*` | R, P | as [`esmfold`](super::esmfold)'s, iteration I with weights of its own |
 //! | `fold.confidence.norm`, `.first`, `.second`, `.third` | R | normalization and Linears |
