@@ -1,9 +1,7 @@
 //! The distance between two residues as recycling embeds it: virtual CB atoms, and a bin.
 
 use super::config::DISTANCE_BINS;
-
-/// Coordinates beyond this (4096 angstroms in units of 2^-16) are taken as it.
-pub const COORDINATE_MAX: i32 = 1 << 28;
+use crate::geometry::{COORDINATE_MAX, limited, squared_distance};
 
 /// Fractional bits of a coordinate.
 const COORDINATE_FRAC: u32 = 16;
@@ -56,14 +54,8 @@ pub fn virtual_cb(backbone: [[i32; 3]; 3]) -> [i32; 3] {
 /// The bin of the distance between two points in units of 2^-16 angstrom: how many of the 14 edges are
 /// shorter. Exact.
 pub fn bin(a: [i32; 3], b: [i32; 3]) -> u8 {
-    let squares = limited(a).into_iter().zip(limited(b)).map(|(a, b)| (a - b) * (a - b));
-    // Below 2^60.
-    let distance: i64 = squares.sum();
+    let distance = squared_distance(a, b);
     EDGES.iter().filter(|&&edge| distance > edge).count() as u8
-}
-
-fn limited(point: [i32; 3]) -> [i64; 3] {
-    point.map(|x| i64::from(x.clamp(-COORDINATE_MAX, COORDINATE_MAX)))
 }
 
 #[cfg(test)]

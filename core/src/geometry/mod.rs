@@ -29,5 +29,5 @@ mod motions {
     #[cfg(feature = "kernels")]
     pub use super::residue::GROUPS;
     pub use super::rigid::Rigid;
-    pub use super::vector::ONE;
+    pub use super::vector::{COORDINATE_MAX, ONE, limited, squared_distance};
 }

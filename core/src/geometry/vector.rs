@@ -5,6 +5,21 @@ use crate::fixed::{requantize, rsqrt};
 /// 1 as a component of a unit vector, a quaternion or a rotation: Q1.30.
 pub const ONE: i32 = 1 << 30;
 
+/// Coordinates beyond this (4096 angstroms in units of 2^-16) are taken as it.
+pub const COORDINATE_MAX: i32 = 1 << 28;
+
+/// A point whose coordinates are within [`COORDINATE_MAX`].
+pub fn limited(point: [i32; 3]) -> [i64; 3] {
+    point.map(|x| i64::from(x.clamp(-COORDINATE_MAX, COORDINATE_MAX)))
+}
+
+/// The square of the distance between two points, each [`limited`], in squares of their unit. Exact, and
+/// below 2^60.
+pub fn squared_distance(a: [i32; 3], b: [i32; 3]) -> i64 {
+    let between = minus(limited(a), limited(b));
+    dot(between, between)
+}
+
 /// `v / |v|` in units of 2^-30; zeros for zeros.
 ///
 /// Any common unit; below 2^63 in magnitude. Error of a component: at most 2 units.
@@ -58,6 +73,7 @@ mod tests {
         assert_eq!(normalized([0; 4]), [0; 4]);
         assert_eq!(cross([1, 0, 0], [0, 1, 0]), [0, 0, 1]);
         assert_eq!(dot(minus([4, 5, 6], [1, 2, 3]), [1, 2, 3]), 18);
+        assert_eq!(squared_distance([i32::MAX, 0, 3], [i32::MIN, 4, 0]), (1 << 58) + 25);
         assert_eq!([shifted(5, 1), shifted(-5, 1), shifted(i64::MAX, 62)], [3, -2, 2]);
     }
 

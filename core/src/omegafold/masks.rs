@@ -4,6 +4,9 @@
 /// Rows of the pseudo-MSA below the sequence itself, unless the user says otherwise.
 pub const ROWS: usize = 15;
 
+/// Most rows below the sequence.
+pub const ROWS_MAX: usize = 255;
+
 /// A position is masked if the lowest 24 bits of its word are at most this: `floor(0.12 * 2^24)`, 0.12 being
 /// the nearest number in single precision.
 pub const MASKED_UP_TO: u32 = 2_013_265;
@@ -68,10 +71,11 @@ impl PseudoMsa {
         Self { generator: MersenneTwister::new(residues as u32), masked_up_to }
     }
 
-    /// Whether each residue of the next row is kept. `row` has as many places as the record has residues.
-    pub fn next_row(&mut self, row: &mut [bool]) {
+    /// Whether each residue of the next row is kept, as a `bool` or as the number that it is. `row` has as
+    /// many places as the record has residues.
+    pub fn next_row<T: From<bool>>(&mut self, row: &mut [T]) {
         for kept in row {
-            *kept = self.generator.next_word() & 0x00ff_ffff > self.masked_up_to;
+            *kept = T::from(self.generator.next_word() & 0x00ff_ffff > self.masked_up_to);
         }
     }
 }

@@ -1,12 +1,18 @@
 //! OmegaFold (Wu et al. 2022, bioRxiv 2022.07.21.500999): what is its alone.
 //!
-//! Reference: `HeliXonProtein/OmegaFold`, commit 313c873. `config` is the model's shape; `masks` draws its
-//! pseudo-MSA.
+//! Reference: `HeliXonProtein/OmegaFold`, commit 313c873. `config` is the model's shape; `letters` are those of
+//! sequences; `masks` draws the pseudo-MSA; `request` is what is asked and answered.
 
 mod config;
+mod letters;
 mod masks;
+mod request;
 
 pub use config::{
     CONFIDENCE_BINS, CONFIG, CONFIG_LEN, Config, DISTANCE_BINS, MAP_FRAC, MASK, RESIDUES, TRANSITION_FACTOR,
 };
-pub use masks::{MASKED_UP_TO, MersenneTwister, PseudoMsa, ROWS};
+pub use letters::residue;
+pub use masks::{MASKED_UP_TO, MersenneTwister, PseudoMsa, ROWS, ROWS_MAX};
+pub use request::{CYCLES, Event, Request, RunError, Structure};
+
+pub use crate::trunk::representations::Representations;

@@ -5,11 +5,12 @@
 //! Each operation reads its weights (`load`) and updates a representation (`run`) whose rows are stored in
 //! codes: `sequence_attention` with a bias from `pair_bias`, `sequence_to_pair`, `triangle_multiplication`,
 //! `triangle_attention`, `pair_transition`. What works on columns works on the transposed pairs
-//! (`transpose`).
+//! (`transpose`). `representations` is what a caller sees of both between two blocks.
 
 pub(crate) mod memory;
 mod pair_bias;
 pub(crate) mod pair_transition;
+pub(crate) mod representations;
 mod scaled_epsilon;
 pub(crate) mod scratch;
 pub(crate) mod sequence_attention;

@@ -6,22 +6,22 @@ use crate::nn::stream::Stream;
 /// The sequence and the pair representation between two blocks of the trunk, to read.
 #[derive(Clone, Copy)]
 pub struct Representations<'s> {
-    pub(super) backend: &'s Backend,
-    pub(super) sequence: Stream<'s>,
-    pub(super) pair: Stream<'s>,
+    pub(crate) backend: &'s Backend,
+    pub(crate) sequence: Stream<'s>,
+    pub(crate) pair: Stream<'s>,
 }
 
 impl Representations<'_> {
     /// Reads as many residues of the sequence representation, from number `first` on, as `x` holds: `[rows,
-    /// Config::sequence_width]`, unit 2^-[`Config::sequence_frac`](super::Config::sequence_frac). What is not
-    /// a whole row, or beyond the last one, stays as it is.
+    /// channels]`, channels and unit as the model's configuration says. What is not a whole row, or beyond the
+    /// last one, stays as it is.
     pub fn sequence(&self, first: usize, x: &mut [i32]) {
         self.sequence.decode(self.backend, first, x);
     }
 
-    /// Reads as many pairs of residues, from number `first` on, as `x` holds: `[rows, Config::pair_width]`,
-    /// unit 2^-[`Config::pair_frac`](super::Config::pair_frac). The pair (i, j) of L residues has number
-    /// `L * i + j`. What is not a whole row, or beyond the last one, stays as it is.
+    /// Reads as many pairs of residues, from number `first` on, as `x` holds: `[rows, channels]`, channels and
+    /// unit as the model's configuration says. The pair (i, j) of L residues has number `L * i + j`. What is
+    /// not a whole row, or beyond the last one, stays as it is.
     pub fn pair(&self, first: usize, x: &mut [i32]) {
         self.pair.decode(self.backend, first, x);
     }
