@@ -95,7 +95,7 @@ fn core_loads_it_and_finds_the_checkpoints_shape_and_constants() {
     let s = c.structure;
     assert_eq!((s.iterations, s.width, s.pair_width, s.heads, s.head_width), (8, 24, 12, 3, 5));
     assert_eq!((s.query_points, s.value_points, s.transition_layers), (2, 3, 2));
-    assert_eq!((s.resnet_blocks, s.resnet_width, s.epsilon), (2, 10, 43));
+    assert_eq!((s.resnet_blocks, s.resnet_width, s.point_epsilon, s.torsion_epsilon), (2, 10, 43, 43));
     // 2^31 - 1 = 127^2 * 8 * 16643.07...; scores of the head width 8 fit relative scales up to that.
     assert_near(value(c.sequence_temperature), LOG2_E / 65536.0 / (16643.0 * 8f64.sqrt()));
     assert_eq!(c.sequence_temperature, c.pair_temperature);

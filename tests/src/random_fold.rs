@@ -127,6 +127,7 @@ impl FoldShape {
         config.mix_frac = STREAM_FRAC;
         let mut structure = StructureConfig::default();
         structure.iterations = self.structure.iterations;
+        structure.pair_input = true;
         structure.width = self.structure.width;
         structure.pair_width = self.structure.pair_width;
         structure.heads = self.structure.heads;
@@ -137,7 +138,8 @@ impl FoldShape {
         structure.resnet_blocks = 1;
         structure.resnet_width = self.structure.resnet_width;
         structure.pair_frac = 11;
-        structure.epsilon = 43;
+        structure.point_epsilon = 43;
+        structure.torsion_epsilon = 43;
         structure.scalar_weight =
             multiplier(std::f64::consts::LOG2_E / libm::sqrt(3.0 * self.structure.head_width as f64))
                 .scaled(-16);

@@ -132,7 +132,7 @@ impl Config {
             self.epsilon_pair,
             self.epsilon_activation,
             self.epsilon_product,
-            s.epsilon,
+            s.point_epsilon,
         ];
         let multipliers =
             [self.sequence_temperature, self.pair_temperature, s.scalar_weight, s.translation_scale];
@@ -172,6 +172,8 @@ impl Config {
             mix_frac: record[9],
             structure: StructureConfig {
                 iterations: record[10] as usize,
+                own_weights: false,
+                pair_input: true,
                 width: record[11] as usize,
                 pair_width: record[12] as usize,
                 heads: record[13] as usize,
@@ -182,7 +184,8 @@ impl Config {
                 resnet_blocks: record[18] as usize,
                 resnet_width: record[19] as usize,
                 pair_frac: record[20],
-                epsilon: long_at(record, 5),
+                point_epsilon: long_at(record, 5),
+                torsion_epsilon: long_at(record, 5),
                 scalar_weight: multiplier_at(record, 2),
                 translation_scale: multiplier_at(record, 3),
             },
@@ -224,6 +227,12 @@ impl Config {
             }
             () if !multiplier(self.sequence_temperature) || !multiplier(self.pair_temperature) => {
                 Err("a constant's mantissa must be at least 2^30 and its shift -64 to 127")
+            }
+            () if self.structure.own_weights || !self.structure.pair_input => {
+                Err("all iterations of the structure module have the same weights, and pairs a Linear to it")
+            }
+            () if self.structure.point_epsilon != self.structure.torsion_epsilon => {
+                Err("points and torsions must have the same epsilon")
             }
             () => self.structure.check(),
         }
@@ -296,6 +305,9 @@ mod tests {
         assert!(refused(|c| c.passes = 0));
         assert!(refused(|c| c.structure.width = 1017));
         assert!(refused(|c| c.structure.heads = 0));
+        assert!(refused(|c| c.structure.own_weights = true));
+        assert!(refused(|c| c.structure.pair_input = false));
+        assert!(refused(|c| c.structure.torsion_epsilon = 7));
         assert!(refused(|c| c.structure.pair_width = 1017));
         assert!(refused(|c| c.structure.translation_scale.mantissa = 0));
         assert!(refused(|c| c.sequence_temperature.shift = 128));

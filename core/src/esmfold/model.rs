@@ -131,8 +131,14 @@ impl<'a> FoldingModel<'a> {
 
     /// The structure module.
     pub(super) fn structure(&self) -> StructureModule<'a> {
-        let Config { sequence_width, sequence_frac, pair_width, pair_frac, .. } = self.config;
-        let representations = Representations { sequence_width, sequence_frac, pair_width, pair_frac };
+        let Config { sequence_width, sequence_frac, pair_width, pair_frac, epsilon_pair, .. } = self.config;
+        let representations = Representations {
+            sequence_width,
+            sequence_frac,
+            pair_width,
+            pair_frac,
+            pair_epsilon: epsilon_pair,
+        };
         StructureModule::open(
             &self.file,
             &self.config.structure,

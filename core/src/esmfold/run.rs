@@ -304,7 +304,7 @@ impl Pass<'_, '_> {
             sequence: &|row, x| sequence.decode(backend, row, x),
             pair: &|row, x| pair.decode(backend, row * residues, x),
         };
-        let outputs = structure::Outputs { atoms: memory.atoms, state: memory.state };
+        let outputs = structure::Outputs { atoms: memory.atoms, origins: &mut [], state: memory.state };
         Ok(self.model.structure().run(&inputs, outputs, memory.shared, &self.context)?)
     }
 

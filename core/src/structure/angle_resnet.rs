@@ -39,7 +39,7 @@ impl<'a> AngleResnet<'a> {
         Ok(Self {
             file: *file,
             blocks: config.resnet_blocks,
-            epsilon: config.epsilon,
+            epsilon: config.torsion_epsilon,
             input,
             initial,
             output,

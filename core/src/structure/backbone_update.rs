@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::memory::UPDATE;
+use super::names::WeightSet;
 use crate::arena::Arena;
 use crate::format::{FormatError, ModelFile};
 use crate::geometry::Frame;
@@ -18,9 +19,10 @@ pub struct BackboneUpdate<'a> {
 }
 
 impl<'a> BackboneUpdate<'a> {
-    /// Reads `fold.structure.backbone_update`.
-    pub fn load(file: &ModelFile<'a>, config: &Config) -> Result<Self, FormatError> {
-        let linear = Linear::load(file, "fold.structure.backbone_update.linear", config.width, UPDATE)?;
+    /// Reads `backbone_update` of a set of weights.
+    #[inline(never)]
+    pub fn load(file: &ModelFile<'a>, set: WeightSet, config: &Config) -> Result<Self, FormatError> {
+        let linear = Linear::load(file, &set.name("backbone_update.linear"), config.width, UPDATE)?;
         Ok(Self { linear })
     }
 

@@ -13,8 +13,13 @@ pub(super) const HEADS_MAX: usize = 64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// Iterations; all have the same weights.
+    /// Iterations.
     pub iterations: usize,
+    /// Whether each iteration has weights of its own, or all have the same.
+    pub own_weights: bool,
+    /// Whether a Linear leads from the trunk's pair representation to this one, or both have the same
+    /// channels.
+    pub pair_input: bool,
     /// Channels of the sequence representation.
     pub width: usize,
     /// Channels of the pair representation.
@@ -35,9 +40,10 @@ pub struct Config {
     pub resnet_width: usize,
     /// Fractional bits of the stored pair representation, 16-bit codes.
     pub pair_frac: u32,
-    /// What is added to a point's squared norm, and the least squared norm of a torsion's (sine, cosine),
-    /// unit 2^-32.
-    pub epsilon: u64,
+    /// What is added to a point's squared norm, unit 2^-32.
+    pub point_epsilon: u64,
+    /// The least squared norm of a torsion's (sine, cosine), unit 2^-32.
+    pub torsion_epsilon: u64,
     /// `log2(e) * sqrt(1 / (3 * head width)) * 2^-16`: from a product of query and key, unit 2^-32, to units
     /// of 2^-16 log2.
     pub scalar_weight: Multiplier,
@@ -50,6 +56,11 @@ impl Config {
     pub const fn projections(&self) -> usize {
         let points = 2 * self.query_points + self.value_points;
         self.heads * (3 * self.head_width + 3 * points)
+    }
+
+    /// How many sets of weights the iterations have among them.
+    pub const fn weight_sets(&self) -> usize {
+        if self.own_weights { self.iterations } else { 1 }
     }
 
     /// How many equal groups of heads the attended pairs are cut into, so that each group's channels can have
@@ -121,6 +132,8 @@ pub struct Representations {
     pub pair_width: usize,
     /// Fractional bits of its unit, at most 16.
     pub pair_frac: u32,
+    /// LayerNorm's epsilon in squares of its unit.
+    pub pair_epsilon: u64,
 }
 
 #[cfg(test)]
@@ -130,6 +143,8 @@ pub(crate) mod tests {
     /// esmfold_v1's.
     pub const V1: Config = Config {
         iterations: 8,
+        own_weights: false,
+        pair_input: true,
         width: 384,
         pair_width: 128,
         heads: 12,
@@ -140,7 +155,8 @@ pub(crate) mod tests {
         resnet_blocks: 2,
         resnet_width: 128,
         pair_frac: 11,
-        epsilon: 43,
+        point_epsilon: 43,
+        torsion_epsilon: 43,
         scalar_weight: Multiplier { mantissa: (1 << 30) + 7, shift: 49 },
         translation_scale: Multiplier { mantissa: 5 << 28, shift: 31 },
     };
@@ -151,6 +167,11 @@ pub(crate) mod tests {
         assert_eq!(V1.projections(), 12 * 48 + 3 * 12 * 16);
         assert_eq!(Config { heads: 7, pair_width: 600, ..V1 }.pair_parts(), 7);
         assert_eq!(Config { pair_width: 1017, ..V1 }.pair_parts(), 0);
+    }
+
+    #[test]
+    fn iterations_have_weights_of_their_own_or_one_set() {
+        assert_eq!((V1.weight_sets(), Config { own_weights: true, ..V1 }.weight_sets()), (1, 8));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 
 use super::config::{Config, HEADS_MAX};
 use super::memory::{AttentionScratch, ROWS, Shape};
+use super::names::WeightSet;
 use super::projections::HeadShape;
 use crate::arena::Arena;
 use crate::fixed::saturate::to_i32;
 use crate::fixed::{ACT_FRAC, Multiplier, exp2_fine, isqrt, reciprocal};
-use crate::format::{FormatError, ModelFile, numbered};
+use crate::format::{FormatError, ModelFile};
 use crate::geometry::Rigid;
 use crate::kernels::Backend;
 use crate::kernels::linear::{Epilogue, Linear};
@@ -22,7 +23,7 @@ const SCORE_MAX: i64 = 1 << 60;
 #[derive(Clone, Copy, Debug)]
 pub struct InvariantPointAttention<'a> {
     file: ModelFile<'a>,
-    config: Config,
+    set: WeightSet,
     scores: Scores<'a>,
 }
 
@@ -36,32 +37,34 @@ pub(super) struct Scores<'a> {
 }
 
 impl<'a> InvariantPointAttention<'a> {
-    /// Reads `fold.structure.attention` but the parts of the output Linear, which are for
-    /// [`check`](Self::check), and what is made of every residue before.
-    pub fn load(file: &ModelFile<'a>, config: &Config) -> Result<Self, FormatError> {
-        let weights_name = "fold.structure.attention.point_weights";
-        let point_weights = file.i32s(weights_name, &[config.heads, 2])?;
+    /// Reads `attention` of a set of weights but the parts of the output Linear, which are for
+    /// [`check`](Self::check), and what is made of every residue and every pair before.
+    #[inline(never)]
+    pub fn load(file: &ModelFile<'a>, set: WeightSet, config: &Config) -> Result<Self, FormatError> {
+        let name = set.name("attention.point_weights");
+        let point_weights = file.i32s(&name, &[config.heads, 2])?;
         let fits = |&[mantissa, shift]: &[i32; 2]| mantissa > 0 && (-64..=127).contains(&shift);
         if !point_weights.as_chunks().0.iter().all(fits) {
             let what = "a mantissa must be positive and its shift -64 to 127";
-            return Err(FormatError::bad_value(weights_name, what));
+            return Err(FormatError::bad_value(&name, what));
         }
         let scores = Scores { scalar_weight: config.scalar_weight, point_weights };
-        Ok(Self { file: *file, config: *config, scores })
+        Ok(Self { file: *file, set, scores })
     }
 
     /// Whether every part of the output Linear can be used.
     ///
     /// # Errors
     /// That of the first one that can't.
-    pub fn check(&self) -> Result<(), FormatError> {
-        (0..=self.config.pair_parts()).try_for_each(|part| self.output_part(part).map(drop))
+    pub fn check(&self, config: &Config) -> Result<(), FormatError> {
+        (0..=config.pair_parts()).try_for_each(|part| self.output_part(config, part).map(drop))
     }
 
     /// Part `part` of the output Linear.
-    fn output_part(&self, part: usize) -> Result<Linear<'a>, FormatError> {
-        let name = numbered("fold.structure.attention.output.", part, "");
-        Linear::load(&self.file, &name, self.config.output_part(part), self.config.width)
+    #[inline(never)]
+    fn output_part(&self, config: &Config, part: usize) -> Result<Linear<'a>, FormatError> {
+        let name = self.set.numbered("attention.output.", part, "");
+        Linear::load(&self.file, &name, config.output_part(part), config.width)
     }
 
     /// What the attention of `rows` rows adds to the sequence representation, to `out`, `[rows, width]`. The
@@ -71,6 +74,7 @@ impl<'a> InvariantPointAttention<'a> {
     /// A part can't be used, what [`check`](Self::check) would have said.
     pub fn output(
         &self,
+        config: &Config,
         backend: &Backend,
         rows: usize,
         scratch: &AttentionScratch<Arena>,
@@ -78,12 +82,12 @@ impl<'a> InvariantPointAttention<'a> {
         out: &mut [i32],
     ) -> Result<(), FormatError> {
         let stride = scratch.pairs.len() / ROWS;
-        let first = self.output_part(0)?;
+        let first = self.output_part(config, 0)?;
         let points = Rows::new(scratch.points, first.inputs());
         tile.apply(backend, &first, rows, points, Epilogue::Store, out);
         let mut at = 0;
-        for part in 1..=self.config.pair_parts() {
-            let linear = self.output_part(part)?;
+        for part in 1..=config.pair_parts() {
+            let linear = self.output_part(config, part)?;
             let inputs = Rows { values: &scratch.pairs[at..], width: linear.inputs(), stride };
             tile.apply(backend, &linear, rows, inputs, Epilogue::Add, out);
             at += linear.inputs();
@@ -157,7 +161,7 @@ pub(super) fn attend(
             let mean = mean.map(|sum| to_i32(inverse.apply_wide(sum)));
             let local = query.frame.invert_apply(mean);
             let squares = local.map(|v| u64::from(v.unsigned_abs()).pow(2));
-            let square = squares.iter().fold(config.epsilon, |sum, &v| sum.saturating_add(v));
+            let square = squares.iter().fold(config.point_epsilon, |sum, &v| sum.saturating_add(v));
             let norm = isqrt(square).min(i32::MAX as u32) as i32;
             for (part, value) in local.into_iter().chain([norm]).enumerate() {
                 out_points[part * all_points + head * points + point] = value;

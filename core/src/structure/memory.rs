@@ -48,6 +48,11 @@ impl Shape {
         self.trunk.sequence_width.max(width).max(resnet_width).max(output.unwrap_or(0))
     }
 
+    /// Values of the bias that a row of pairs has in memory for all iterations: none, if each has another one.
+    const fn stored_bias(&self) -> usize {
+        if self.config.own_weights { 0 } else { self.residues.saturating_mul(self.config.heads) }
+    }
+
     /// Bytes of a row of pairs.
     ///
     /// # Errors
@@ -120,17 +125,17 @@ impl<S: Source> Memory<S> {
 pub struct PairRow<S: Source> {
     /// The pair representation, `[residues, pair_width]`, unit `2^-pair_frac`.
     pub codes: S::Piece<i16>,
-    /// What it adds to the scores, `[heads, residues]`, units of 2^-16 log2.
+    /// What it adds to the scores, `[heads, residues]`, units of 2^-16 log2; nothing if that is another one in
+    /// each iteration, when whoever attends makes it of the codes ([`PairBias`]).
     pub bias: S::Piece<i32>,
 }
 
 impl<S: Source> PairRow<S> {
     /// Takes its pieces.
     pub fn take(source: &mut S, shape: &Shape) -> Result<Self, ArenaError> {
-        let Config { pair_width, heads, .. } = shape.config;
         Ok(Self {
-            codes: source.take(shape.residues.saturating_mul(pair_width))?,
-            bias: source.take(shape.residues.saturating_mul(heads))?,
+            codes: source.take(shape.residues.saturating_mul(shape.config.pair_width))?,
+            bias: source.take(shape.stored_bias())?,
         })
     }
 }
@@ -166,28 +171,46 @@ impl<'r> PairRows<'r> {
 pub struct PairScratch<S: Source> {
     /// The trunk's row, `[residues, trunk.pair_width]`.
     pub trunk: S::Piece<i32>,
-    /// Quantized pairs.
+    /// Quantized pairs, if a Linear reads any.
     pub tile: QuantizedTile<S>,
-    /// `[TILE, pair_width]`
+    /// `[TILE, pair_width]`, if a Linear makes it.
     pub input: S::Piece<i32>,
     /// `[TILE, pair_width]`
     pub normed: S::Piece<i32>,
-    /// `[TILE, heads]`
+    /// `[TILE, heads]`, if the bias is the same in all iterations.
     pub bias: S::Piece<i32>,
 }
 
 impl<S: Source> PairScratch<S> {
     /// Takes its pieces.
     pub fn take(source: &mut S, shape: &Shape) -> Result<Self, ArenaError> {
-        let Config { pair_width, heads, .. } = shape.config;
+        let Config { pair_width, heads, pair_input, own_weights, .. } = shape.config;
         let trunk_width = shape.trunk.pair_width;
+        let of_input = |size: usize| if pair_input { size } else { 0 };
+        let of_bias = |size: usize| if own_weights { 0 } else { size };
         Ok(Self {
             trunk: source.take(shape.residues.saturating_mul(trunk_width))?,
-            tile: QuantizedTile::take(source, trunk_width.max(pair_width))?,
-            input: source.take(TILE * pair_width)?,
+            tile: QuantizedTile::take(source, of_input(trunk_width).max(of_bias(pair_width)))?,
+            input: source.take(of_input(TILE * pair_width))?,
             normed: source.take(TILE * pair_width)?,
-            bias: source.take(TILE * heads)?,
+            bias: source.take(of_bias(TILE * heads))?,
         })
+    }
+}
+
+/// What a row of pairs adds to the scores, where each iteration makes another bias: nothing otherwise.
+#[derive(Debug)]
+pub struct PairBias<S: Source> {
+    /// `[TILE, heads]`
+    pub tile: S::Piece<i32>,
+    /// As [`PairRow::bias`].
+    pub row: S::Piece<i32>,
+}
+
+impl<S: Source> PairBias<S> {
+    fn take(source: &mut S, shape: &Shape) -> Result<Self, ArenaError> {
+        let heads = if shape.config.own_weights { shape.config.heads } else { 0 };
+        Ok(Self { tile: source.take(TILE * heads)?, row: source.take(shape.residues.saturating_mul(heads))? })
     }
 }
 
@@ -200,6 +223,8 @@ pub struct ResidueScratch<S: Source> {
     pub sequence: S::Piece<i32>,
     /// Outputs of Linears, `[ROWS, widest]` each.
     pub outputs: [S::Piece<i32>; 3],
+    /// For the pairs' bias.
+    pub pair_bias: PairBias<S>,
     /// For attention.
     pub attention: AttentionScratch<S>,
 }
@@ -212,6 +237,7 @@ impl<S: Source> ResidueScratch<S> {
             tile: QuantizedTile::take(source, shape.widest_input())?,
             sequence: source.take(ROWS * shape.config.width)?,
             outputs: [source.take(outputs)?, source.take(outputs)?, source.take(outputs)?],
+            pair_bias: PairBias::take(source, shape)?,
             attention: AttentionScratch::take(source, shape)?,
         })
     }

@@ -26,6 +26,7 @@ mod backbone_update;
 mod config;
 mod invariant_point_attention;
 mod memory;
+mod names;
 mod pair_rows;
 mod projections;
 mod run;

@@ -3,6 +3,7 @@
 use super::backbone_update::moved;
 use super::invariant_point_attention::{Query, attend};
 use super::memory::{Memory, PairRow, PairRows, PairScratch, ROWS, ResidueScratch, Shape, UPDATE};
+use super::pair_rows::make_bias;
 use super::projections::HeadShape;
 use super::weights::{StructureModule, UpdateWeights};
 use crate::arena::{Arena, ArenaError};
@@ -44,6 +45,9 @@ impl fmt::Debug for Inputs<'_> {
 pub struct Outputs<'o> {
     /// Atoms in the `atom14` layout, unit 2^-16 angstrom: `[residues]`.
     pub atoms: &'o mut [[[i32; 3]; ATOM14]],
+    /// The residues' origins, where they have their CA, X too, which has no atom there: unit 2^-16 angstrom,
+    /// `[residues]`. Fewer, if they aren't wanted.
+    pub origins: &'o mut [[i32; 3]],
     /// The sequence representation after the last iteration, `[residues, width]`, activation units.
     pub state: &'o mut [i32],
 }
@@ -88,10 +92,11 @@ impl StructureModule<'_> {
         let steps = Steps { model: self, shape, context };
         steps.make_pairs(inputs, &mut memory)?;
         steps.start(inputs, &mut memory)?;
-        for iteration in 1..=shape.config.iterations {
-            steps.project(&mut memory)?;
-            steps.update(iteration == shape.config.iterations, &mut memory)?;
+        for iteration in 0..shape.config.iterations {
+            steps.project(iteration, &mut memory)?;
+            steps.update(iteration, &mut memory)?;
         }
+        steps.turn(&mut memory)?;
         steps.finish(inputs, outputs, &mut memory);
         Ok(())
     }
@@ -161,9 +166,9 @@ impl Steps<'_, '_> {
     }
 
     /// Fills the records of all residues.
-    fn project(&self, memory: &mut Memory<Arena>) -> Result<(), RunError> {
+    fn project(&self, iteration: usize, memory: &mut Memory<Arena>) -> Result<(), RunError> {
         let (shape, backend) = (&self.shape, self.context.backend);
-        let linear = &self.model.projections()?;
+        let linear = &self.model.projections(iteration)?;
         let heads = HeadShape::new(&shape.config);
         let (len, state_len) = (shape.record_len(), shape.state_len());
         let Memory { states, records, frames, scratch, .. } = memory;
@@ -182,25 +187,29 @@ impl Steps<'_, '_> {
         })
     }
 
-    /// Attention, transition and the frames' update; in the last iteration the torsions too, since only those
-    /// are used.
-    fn update(&self, last: bool, memory: &mut Memory<Arena>) -> Result<(), RunError> {
-        let shape = &self.shape;
+    /// Attention, transition and the frames' update.
+    fn update(&self, iteration: usize, memory: &mut Memory<Arena>) -> Result<(), RunError> {
+        let (shape, backend) = (&self.shape, self.context.backend);
         let len = shape.state_len();
         let Memory { states, records, frames, pairs, scratch } = memory;
         let (records, pairs) = (&**records, PairRows::new(shape, pairs)?);
         let shared = &**frames;
-        let weights = self.model.update_weights()?;
+        let weights = self.model.update_weights(iteration)?;
         let scores = weights.attention.scores();
         self.for_rows(states, len, scratch, |first, states, mut scratch| {
             for (row, &frame) in shared[first..].iter().take(states.len() / len).enumerate() {
                 let residue = first + row;
-                let PairRow { codes, bias } = pairs.of(residue)?;
+                let PairRow { codes, mut bias } = pairs.of(residue)?;
+                let ResidueScratch { tile, pair_bias, attention, .. } = &mut scratch;
+                if let Some(linear) = &weights.pair_bias {
+                    make_bias(backend, shape, linear, codes, tile, pair_bias);
+                    bias = &*pair_bias.row;
+                }
                 let frame = &Frame::from_array(frame).rigid(TO_POINTS);
                 let query = Query { records, residue, frame, codes, bias };
-                attend(self.context.backend, shape, scores, &query, row, &mut scratch.attention);
+                attend(backend, shape, scores, &query, row, attention);
             }
-            Ok(self.update_rows(&weights, last, states, scratch)?)
+            Ok(self.update_rows(&weights, states, scratch)?)
         })?;
         for (frame, state) in frames.iter_mut().zip(shape.states(states)) {
             *frame = moved(&Frame::from_array(*frame), state.update).to_array();
@@ -212,16 +221,15 @@ impl Steps<'_, '_> {
     fn update_rows(
         &self,
         weights: &UpdateWeights,
-        last: bool,
         states: &mut [i32],
         scratch: ResidueScratch<Arena>,
     ) -> Result<(), FormatError> {
         let (shape, backend) = (&self.shape, self.context.backend);
         let (len, width, epsilon) = (shape.state_len(), shape.config.width, self.model.epsilon);
         let rows = states.len() / len;
-        let ResidueScratch { mut tile, sequence, outputs: [x, y, z], attention } = scratch;
+        let ResidueScratch { mut tile, sequence, outputs: [x, y, _], attention, .. } = scratch;
         let sequence = &mut sequence[..rows * width];
-        weights.attention.output(backend, rows, &attention, &mut tile, x)?;
+        weights.attention.output(&shape.config, backend, rows, &attention, &mut tile, x)?;
         for (state, x) in states.chunks_exact(len).zip(x.chunks_exact_mut(width)) {
             add(x, &state[..width]);
         }
@@ -233,15 +241,25 @@ impl Steps<'_, '_> {
             state.sequence.copy_from_slice(sequence);
             state.update.copy_from_slice(update);
         }
-        if last {
-            let initial = Rows { values: &states[width..], width, stride: len };
-            let inputs = [Rows::new(sequence, width), initial];
-            let torsions = weights.angle_resnet.run(backend, rows, inputs, &mut tile, [x, y, z])?;
+        Ok(())
+    }
+
+    /// The torsions, once the last iteration is done.
+    fn turn(&self, memory: &mut Memory<Arena>) -> Result<(), RunError> {
+        let (shape, backend) = (&self.shape, self.context.backend);
+        let (len, width) = (shape.state_len(), shape.config.width);
+        let weights = self.model.angle_resnet()?;
+        let Memory { states, scratch, .. } = memory;
+        self.for_rows(states, len, scratch, |_, states, scratch| {
+            let ResidueScratch { mut tile, outputs, .. } = scratch;
+            // The sequence representation, and that from before the first iteration.
+            let inputs = [0, width].map(|at| Rows { values: &states[at..], width, stride: len });
+            let torsions = weights.run(backend, states.len() / len, inputs, &mut tile, outputs)?;
             for (state, torsions) in shape.states(states).zip(torsions.chunks_exact(2 * TORSIONS)) {
                 state.torsions.copy_from_slice(torsions);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Atoms, and the state for whoever is next.
@@ -256,6 +274,9 @@ impl Steps<'_, '_> {
             let mut torsions = [[0; 2]; TORSIONS];
             torsions.iter_mut().zip(state.torsions.as_chunks().0).for_each(|(out, &torsion)| *out = torsion);
             let backbone = Frame::from_array(*frame).rigid(scale);
+            if let Some(origin) = outputs.origins.get_mut(index) {
+                *origin = backbone.translation;
+            }
             *atoms = atom14_positions(&torsion_frames(&backbone, &torsions, residue), residue);
         }
     }

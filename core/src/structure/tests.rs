@@ -7,17 +7,21 @@ use super::angle_resnet::unit;
 use super::config::{Config, Representations};
 use super::invariant_point_attention::{Query, Scores, attend};
 use super::memory::{Memory, PairRow, PairRows, PairScratch, ROWS, ResidueScratch, Shape};
+use super::pair_rows::make_bias;
 use super::projections::{HeadShape, POINT_MAX};
 use crate::arena::{Arena, ArenaError, Source, bytes_of};
 use crate::fixed::Multiplier;
 use crate::geometry::{Frame, ONE, Rigid};
 use crate::kernels::Isa;
+use crate::kernels::testing::{Layer, Random};
 use proptest::prelude::*;
 
 const TO_POINTS: Multiplier = Multiplier { mantissa: 1, shift: 4 };
 
 const CONFIG: Config = Config {
     iterations: 2,
+    own_weights: false,
+    pair_input: true,
     width: 24,
     pair_width: 7,
     heads: 3,
@@ -28,7 +32,8 @@ const CONFIG: Config = Config {
     resnet_blocks: 1,
     resnet_width: 10,
     pair_frac: 11,
-    epsilon: 43,
+    point_epsilon: 43,
+    torsion_epsilon: 43,
     // About 0.2 and 2^-32 to 2^-16.
     scalar_weight: Multiplier { mantissa: 1_700_000_000, shift: 49 },
     translation_scale: Multiplier { mantissa: 5 << 28, shift: 31 },
@@ -37,8 +42,17 @@ const CONFIG: Config = Config {
 /// 0.1 to 0.4 times 2^-16.
 const POINT_WEIGHTS: [i32; 6] = [1 << 30, 48, (1 << 30) + (1 << 28), 49, 1_900_000_000, 50];
 
-const TRUNK: Representations =
-    Representations { sequence_width: 40, sequence_frac: 14, pair_width: 16, pair_frac: 13 };
+/// With weights for each iteration, no Linear on the trunk's pairs, and norms of points without an epsilon, as
+/// OmegaFold has it.
+const OWN: Config = Config { own_weights: true, pair_input: false, point_epsilon: 0, ..CONFIG };
+
+const TRUNK: Representations = Representations {
+    sequence_width: 40,
+    sequence_frac: 14,
+    pair_width: 16,
+    pair_frac: 13,
+    pair_epsilon: 671,
+};
 
 const WORKERS: usize = 2;
 
@@ -46,8 +60,13 @@ const fn shape(residues: usize) -> Shape {
     Shape { residues, trunk: TRUNK, config: CONFIG }
 }
 
-fn plan(residues: usize) -> Result<usize, ArenaError> {
-    bytes_of(|counter| Memory::take(counter, &shape(residues), WORKERS))
+/// The same of a structure module with weights for each iteration.
+const fn own_shape(residues: usize) -> Shape {
+    Shape { residues, trunk: Representations { pair_width: OWN.pair_width, ..TRUNK }, config: OWN }
+}
+
+fn plan(shape: &Shape) -> Result<usize, ArenaError> {
+    bytes_of(|counter| Memory::take(counter, shape, WORKERS))
 }
 
 /// `bytes` bytes at a multiple of 64, full of dirt.
@@ -88,8 +107,11 @@ impl Case {
 
     /// Means of values and points, then of pairs, of every residue.
     fn attended(&self) -> Vec<(Vec<i32>, Vec<i32>)> {
+        self.attended_by(&shape(self.frames.len()))
+    }
+
+    fn attended_by(&self, shape: &Shape) -> Vec<(Vec<i32>, Vec<i32>)> {
         let residues = self.frames.len();
-        let shape = shape(residues);
         let heads = HeadShape::new(&CONFIG);
         let len = shape.record_len();
         let mut records = vec![0; residues * len];
@@ -97,9 +119,9 @@ impl Case {
             heads.store(&self.projections[residue * len..][..len], &self.rigid(residue), record);
         }
         let mut memory = Vec::new();
-        let bytes = bytes_of(|counter| ResidueScratch::take(counter, &shape)).unwrap();
+        let bytes = bytes_of(|counter| ResidueScratch::take(counter, shape)).unwrap();
         let mut arena = Arena::new(aligned(&mut memory, bytes)).unwrap();
-        let mut scratch = ResidueScratch::take(&mut arena, &shape).unwrap();
+        let mut scratch = ResidueScratch::take(&mut arena, shape).unwrap();
         let scores = Scores { scalar_weight: CONFIG.scalar_weight, point_weights: &POINT_WEIGHTS };
         let attend_to_all = |residue: usize| {
             let row = residue % ROWS;
@@ -112,7 +134,7 @@ impl Case {
                 codes: &self.codes[residue * codes..][..codes],
                 bias: &self.bias[residue * bias..][..bias],
             };
-            attend(Isa::best().backend(), &shape, &scores, &query, row, &mut scratch.attention);
+            attend(Isa::best().backend(), shape, &scores, &query, row, &mut scratch.attention);
             let (points, pairs) = (CONFIG.output_part(0), CONFIG.heads * CONFIG.pair_width);
             (
                 scratch.attention.points[row * points..][..points].to_vec(),
@@ -260,33 +282,103 @@ fn extremes_are_defined() {
 #[test]
 fn memory_is_taken_as_it_is_planned() {
     for residues in [1, 7, 8, 33] {
-        let shape = shape(residues);
-        let planned = plan(residues).unwrap();
-        let mut bytes = Vec::new();
-        let bytes = aligned(&mut bytes, planned);
-        assert!(Memory::take(&mut Arena::new(&mut bytes[..planned - 64]).unwrap(), &shape, WORKERS).is_err());
-        let mut arena = Arena::new(bytes).unwrap();
-        let memory = Memory::take(&mut arena, &shape, WORKERS).unwrap();
-        assert_eq!(arena.take::<u8>(1), Err(ArenaError::TooSmall { needed: 64, given: 0 }));
-        assert_eq!(memory.states.len(), residues * shape.state_len());
-        assert_eq!(shape.states(memory.states).count(), residues);
-        let scratch = memory.scratch.len() / WORKERS;
-        for (index, scratch) in memory.scratch.chunks_exact_mut(scratch).enumerate() {
-            assert!(index < WORKERS);
-            assert!(PairScratch::take(&mut Arena::new(scratch).unwrap(), &shape).is_ok());
-            assert!(ResidueScratch::take(&mut Arena::new(scratch).unwrap(), &shape).is_ok());
+        for shape in [shape(residues), own_shape(residues)] {
+            let planned = plan(&shape).unwrap();
+            let mut bytes = Vec::new();
+            let bytes = aligned(&mut bytes, planned);
+            let few = &mut bytes[..planned - 64];
+            assert!(Memory::take(&mut Arena::new(few).unwrap(), &shape, WORKERS).is_err());
+            let mut arena = Arena::new(bytes).unwrap();
+            let memory = Memory::take(&mut arena, &shape, WORKERS).unwrap();
+            assert_eq!(arena.take::<u8>(1), Err(ArenaError::TooSmall { needed: 64, given: 0 }));
+            assert_eq!(memory.states.len(), residues * shape.state_len());
+            assert_eq!(shape.states(memory.states).count(), residues);
+            let scratch = memory.scratch.len() / WORKERS;
+            for (index, scratch) in memory.scratch.chunks_exact_mut(scratch).enumerate() {
+                assert!(index < WORKERS);
+                assert!(PairScratch::take(&mut Arena::new(scratch).unwrap(), &shape).is_ok());
+                assert!(ResidueScratch::take(&mut Arena::new(scratch).unwrap(), &shape).is_ok());
+            }
+            let row = memory.pairs.len() / residues;
+            for (index, chunk) in memory.pairs.chunks_exact_mut(row).enumerate() {
+                let PairRow { codes, bias } = PairRow::take(&mut Arena::new(chunk).unwrap(), &shape).unwrap();
+                codes.fill(index as i16);
+                bias.fill(1000 + index as i32);
+            }
+            let rows = PairRows::new(&shape, memory.pairs).unwrap();
+            let PairRow { codes, bias } = rows.of(residues - 1).unwrap();
+            assert_eq!(codes, vec![residues as i16 - 1; residues * CONFIG.pair_width]);
+            let biases = if shape.config.own_weights { 0 } else { residues * CONFIG.heads };
+            assert_eq!(bias, vec![999 + residues as i32; biases]);
+            assert!(rows.of(residues).is_err());
         }
-        let row = memory.pairs.len() / residues;
-        for (index, chunk) in memory.pairs.chunks_exact_mut(row).enumerate() {
-            let PairRow { codes, bias } = PairRow::take(&mut Arena::new(chunk).unwrap(), &shape).unwrap();
-            codes.fill(index as i16);
-            bias.fill(1000 + index as i32);
-        }
-        let rows = PairRows::new(&shape, memory.pairs).unwrap();
-        let PairRow { codes, bias } = rows.of(residues - 1).unwrap();
-        assert_eq!(codes, vec![residues as i16 - 1; residues * CONFIG.pair_width]);
-        assert_eq!(bias, vec![999 + residues as i32; residues * CONFIG.heads]);
-        assert!(rows.of(residues).is_err());
     }
-    assert_eq!(plan(usize::MAX / 3), Err(ArenaError::TooLarge));
+    assert_eq!(plan(&shape(usize::MAX / 3)), Err(ArenaError::TooLarge));
+    assert_eq!(plan(&own_shape(usize::MAX / 3)), Err(ArenaError::TooLarge));
+}
+
+/// A Linear from pairs to heads, every channel in two limbs, and its weights, unit 2^-6.
+fn bias_layer(random: &mut Random) -> (Layer, Vec<i8>) {
+    let (inputs, outputs) = (CONFIG.pair_width, CONFIG.heads);
+    let matrix = random.many(inputs * outputs, |r| r.next() as i8);
+    let mut layer = Layer::pack(&matrix, inputs, outputs, &(0..inputs as u16).collect::<Vec<u16>>());
+    layer.shift = vec![15 + 6; outputs];
+    layer.bias = random.many(outputs, |r| (r.normal() * 30_000.0) as i32);
+    (layer, matrix)
+}
+
+#[test]
+fn a_bias_made_of_the_codes_is_that_of_the_pairs() {
+    let mut random = Random(5);
+    for residues in [1, 2, 31, 32, 33, 70] {
+        let shape = own_shape(residues);
+        let (layer, matrix) = bias_layer(&mut random);
+        let codes = random.many(residues * CONFIG.pair_width, |r| r.next() as i16);
+        let made = |isa: Isa| {
+            let mut memory = Vec::new();
+            let bytes = bytes_of(|counter| ResidueScratch::take(counter, &shape)).unwrap();
+            let mut arena = Arena::new(aligned(&mut memory, bytes)).unwrap();
+            let ResidueScratch { mut tile, mut pair_bias, .. } =
+                ResidueScratch::take(&mut arena, &shape).unwrap();
+            make_bias(isa.backend(), &shape, &layer.view(), &codes, &mut tile, &mut pair_bias);
+            pair_bias.row.to_vec()
+        };
+        let found = made(Isa::scalar());
+        assert_eq!(found.len(), CONFIG.heads * residues);
+        Isa::all().for_each(|isa| assert_eq!(made(isa), found, "{isa:?}"));
+        for (at, &found) in found.iter().enumerate() {
+            let (head, pair) = (at / residues, at % residues);
+            let row = &codes[pair * CONFIG.pair_width..][..CONFIG.pair_width];
+            let weights = &matrix[head * CONFIG.pair_width..];
+            // A code is 32 activation units.
+            let values = row.iter().map(|&code| f64::from(code) * 32.0);
+            let sum: f64 = values.clone().zip(weights).map(|(x, &w)| x * f64::from(w) / 64.0).sum();
+            let largest = values.fold(0.0, |largest: f64, x| largest.max(x.abs()));
+            // A channel is off by half a step of 15 bits, which weighs at most two.
+            let bound = largest / 16_319.0 * 1.01 * CONFIG.pair_width as f64 + 1.0;
+            let exact = sum + f64::from(layer.bias[head]);
+            assert!((f64::from(found) - exact).abs() <= bound, "{found} {exact} {bound}");
+        }
+    }
+}
+
+/// Without an epsilon a point at its residue's origin has no norm, and others have theirs.
+#[test]
+fn norms_of_points_have_the_epsilon_that_the_shape_says() {
+    let mut case = Case::new(1, random(9), 3 << 16);
+    case.frames[0] = Frame::IDENTITY;
+    let at = |case: &mut Case, value: i32| {
+        let points = 3 * CONFIG.heads * (CONFIG.head_width + CONFIG.query_points);
+        case.projections[points..].fill(value);
+    };
+    let norms = |case: &Case, config: Config| {
+        let (points, _) = case.attended_by(&Shape { config, ..shape(1) }).remove(0);
+        points[points.len() - CONFIG.heads * CONFIG.value_points..].to_vec()
+    };
+    let count = CONFIG.heads * CONFIG.value_points;
+    at(&mut case, 0);
+    assert_eq!(norms(&case, Config { point_epsilon: 0, ..CONFIG }), vec![0; count]);
+    assert_eq!(norms(&case, Config { point_epsilon: 43, ..CONFIG }), vec![6; count]);
+    at(&mut case, 1 << 16);
+    assert_eq!(norms(&case, Config { point_epsilon: 0, ..CONFIG }), vec![113_511; count]);
 }

@@ -1,8 +1,9 @@
 //! The transition: layers of three Linears with ReLU between, each added to what it reads, and a LayerNorm.
 
 use super::config::Config;
+use super::names::WeightSet;
 use crate::arena::Arena;
-use crate::format::{FormatError, ModelFile, join, numbered};
+use crate::format::{FormatError, ModelFile};
 use crate::kernels::Backend;
 use crate::kernels::linear::{Epilogue, Linear};
 use crate::kernels::rows::Rows;
@@ -13,15 +14,16 @@ use crate::nn::quantized_tile::QuantizedTile;
 #[derive(Clone, Copy, Debug)]
 pub struct Transition<'a> {
     file: ModelFile<'a>,
+    set: WeightSet,
     layers: usize,
     norm: Norm<'a>,
 }
 
 impl<'a> Transition<'a> {
-    /// Reads `fold.structure.transition` but the layers, which are for [`check`](Self::check).
-    pub fn load(file: &ModelFile<'a>, config: &Config) -> Result<Self, FormatError> {
-        let norm = Norm::load(file, "fold.structure.transition.norm", config.width)?;
-        Ok(Self { file: *file, layers: config.transition_layers, norm })
+    /// Reads `transition` of a set of weights but the layers, which are for [`check`](Self::check).
+    pub fn load(file: &ModelFile<'a>, set: WeightSet, config: &Config) -> Result<Self, FormatError> {
+        let norm = Norm::load(file, &set.name("transition.norm"), config.width)?;
+        Ok(Self { file: *file, set, layers: config.transition_layers, norm })
     }
 
     /// Whether every layer can be used.
@@ -30,9 +32,9 @@ impl<'a> Transition<'a> {
     /// That of the first one that can't.
     pub fn check(&self) -> Result<(), FormatError> {
         for index in 0..self.layers {
-            self.linear(index, "first")?;
-            self.linear(index, "second")?;
-            self.linear(index, "third")?;
+            self.linear(index, ".first")?;
+            self.linear(index, ".second")?;
+            self.linear(index, ".third")?;
         }
         Ok(())
     }
@@ -41,8 +43,7 @@ impl<'a> Transition<'a> {
     #[inline(never)]
     fn linear(&self, index: usize, part: &str) -> Result<Linear<'a>, FormatError> {
         let width = self.norm.gain.len();
-        let name = numbered("fold.structure.transition.", index, "");
-        Linear::load(&self.file, &join(&name, part), width, width)
+        Linear::load(&self.file, &self.set.numbered("transition.", index, part), width, width)
     }
 
     /// Replaces the rows of `x`, `[rows, width]`, activation units. `a` and `b` hold as many values each.
@@ -61,11 +62,11 @@ impl<'a> Transition<'a> {
         let rows = x.len() / width;
         let (a, b) = (&mut a[..rows * width], &mut b[..rows * width]);
         for index in 0..self.layers {
-            let first = self.linear(index, "first")?;
+            let first = self.linear(index, ".first")?;
             tile.apply(backend, &first, rows, Rows::new(x, width), Epilogue::Relu, a);
-            let second = self.linear(index, "second")?;
+            let second = self.linear(index, ".second")?;
             tile.apply(backend, &second, rows, Rows::new(a, width), Epilogue::Relu, b);
-            let third = self.linear(index, "third")?;
+            let third = self.linear(index, ".third")?;
             tile.apply(backend, &third, rows, Rows::new(b, width), Epilogue::Add, x);
         }
         self.norm.apply(backend, epsilon, x, a);

@@ -5,6 +5,7 @@ use super::backbone_update::BackboneUpdate;
 use super::config::{Config, Representations};
 use super::invariant_point_attention::InvariantPointAttention;
 use super::memory::{Memory, Shape};
+use super::names::WeightSet;
 use super::transition::Transition;
 use crate::arena::{ArenaError, bytes_of};
 use crate::format::{FormatError, ModelFile};
@@ -32,24 +33,25 @@ pub(super) struct InputWeights<'a> {
     pub initial: Linear<'a>,
 }
 
-/// What makes the pair representation and its bias.
+/// What makes the pair representation, and its bias if that is the same in all iterations.
 pub(super) struct PairWeights<'a> {
     /// From the trunk's pair representation to `pair_width`.
-    pub linear: Linear<'a>,
+    pub linear: Option<Linear<'a>>,
     pub norm: Norm<'a>,
     /// `pair_width` to heads, units of 2^-16 log2.
-    pub bias: Linear<'a>,
-    /// LayerNorm's epsilon in squares of the activation unit.
+    pub bias: Option<Linear<'a>>,
+    /// The norm's epsilon, in squares of the unit of what it reads.
     pub epsilon: u64,
 }
 
 /// What updates residues from each other.
 pub(super) struct UpdateWeights<'a> {
     pub attention: InvariantPointAttention<'a>,
+    /// What makes the bias of the pairs, if each iteration has another one: as [`PairWeights::bias`].
+    pub pair_bias: Option<Linear<'a>>,
     pub attention_norm: Norm<'a>,
     pub transition: Transition<'a>,
     pub backbone_update: BackboneUpdate<'a>,
-    pub angle_resnet: AngleResnet<'a>,
 }
 
 impl<'a> StructureModule<'a> {
@@ -81,9 +83,11 @@ impl<'a> StructureModule<'a> {
     /// That of the first tensor that can't.
     pub(crate) fn check(&self) -> Result<(), FormatError> {
         self.check_inputs()?;
-        self.check_updates()?;
-        self.check_attention()?;
-        self.check_transition()?;
+        for iteration in 0..self.config.weight_sets() {
+            self.check_updates(iteration)?;
+            self.check_attention(iteration)?;
+            self.check_transition(iteration)?;
+        }
         self.check_angles()
     }
 
@@ -91,30 +95,36 @@ impl<'a> StructureModule<'a> {
     fn check_inputs(&self) -> Result<(), FormatError> {
         self.input_weights()?;
         self.pair_weights()?;
-        self.projections()?;
         Ok(())
     }
 
     #[inline(never)]
-    fn check_updates(&self) -> Result<(), FormatError> {
-        Norm::load(&self.file, "fold.structure.attention_norm", self.config.width)?;
-        BackboneUpdate::load(&self.file, &self.config)?;
+    fn check_updates(&self, iteration: usize) -> Result<(), FormatError> {
+        self.projections(iteration)?;
+        self.attention_norm(iteration)?;
+        BackboneUpdate::load(&self.file, self.weight_set(iteration), &self.config)?;
         Ok(())
     }
 
     #[inline(never)]
-    fn check_attention(&self) -> Result<(), FormatError> {
-        InvariantPointAttention::load(&self.file, &self.config)?.check()
+    fn check_attention(&self, iteration: usize) -> Result<(), FormatError> {
+        self.pair_bias(iteration)?;
+        self.attention(iteration)?.check(&self.config)
     }
 
     #[inline(never)]
-    fn check_transition(&self) -> Result<(), FormatError> {
-        Transition::load(&self.file, &self.config)?.check()
+    fn check_transition(&self, iteration: usize) -> Result<(), FormatError> {
+        self.transition(iteration)?.check()
     }
 
     #[inline(never)]
     fn check_angles(&self) -> Result<(), FormatError> {
-        AngleResnet::load(&self.file, &self.config)?.check()
+        self.angle_resnet()?.check()
+    }
+
+    /// Which weights an iteration has.
+    const fn weight_set(&self, iteration: usize) -> WeightSet {
+        if self.config.own_weights { WeightSet::Own { iteration } } else { WeightSet::Shared }
     }
 
     #[inline(never)]
@@ -128,30 +138,73 @@ impl<'a> StructureModule<'a> {
 
     #[inline(never)]
     pub(super) fn pair_weights(&self) -> Result<PairWeights<'a>, FormatError> {
+        const NORM: &str = "fold.structure.pair_norm";
+        let Config { pair_width, pair_input, own_weights, .. } = self.config;
+        let trunk_width = self.trunk.pair_width;
+        if !pair_input && trunk_width != pair_width {
+            let what = "without a Linear before it, it must have the channels of the trunk's pairs";
+            return Err(FormatError::bad_value(NORM, what));
+        }
+        let linear = || Linear::load(&self.file, "fold.structure.pair_input", trunk_width, pair_width);
+        let linear = if pair_input { Some(linear()?) } else { None };
+        let norm = Norm::load(&self.file, NORM, pair_width)?;
+        let bias = if own_weights { None } else { Some(self.pair_bias_of(WeightSet::Shared)?) };
+        let epsilon = if pair_input { self.epsilon } else { self.trunk.pair_epsilon };
+        Ok(PairWeights { linear, norm, bias, epsilon })
+    }
+
+    /// What makes the pairs' bias, if it is another one in each iteration.
+    fn pair_bias(&self, iteration: usize) -> Result<Option<Linear<'a>>, FormatError> {
+        match self.weight_set(iteration) {
+            WeightSet::Shared => Ok(None),
+            own => self.pair_bias_of(own).map(Some),
+        }
+    }
+
+    #[inline(never)]
+    fn pair_bias_of(&self, set: WeightSet) -> Result<Linear<'a>, FormatError> {
         let Config { pair_width, heads, .. } = self.config;
-        let linear =
-            Linear::load(&self.file, "fold.structure.pair_input", self.trunk.pair_width, pair_width)?;
-        let norm = Norm::load(&self.file, "fold.structure.pair_norm", pair_width)?;
-        let bias = Linear::load(&self.file, "fold.structure.attention.pair_bias", pair_width, heads)?;
-        Ok(PairWeights { linear, norm, bias, epsilon: self.epsilon })
+        Linear::load(&self.file, &set.name("attention.pair_bias"), pair_width, heads)
     }
 
     /// `width` to queries, keys and values, query points, key and value points: all that residues attend
     /// with.
     #[inline(never)]
-    pub(super) fn projections(&self) -> Result<Linear<'a>, FormatError> {
+    pub(super) fn projections(&self, iteration: usize) -> Result<Linear<'a>, FormatError> {
         let outputs = self.config.projections();
-        Linear::load(&self.file, "fold.structure.attention.projections", self.config.width, outputs)
+        let name = self.weight_set(iteration).name("attention.projections");
+        Linear::load(&self.file, &name, self.config.width, outputs)
     }
 
     #[inline(never)]
-    pub(super) fn update_weights(&self) -> Result<UpdateWeights<'a>, FormatError> {
-        let attention = InvariantPointAttention::load(&self.file, &self.config)?;
-        let attention_norm = Norm::load(&self.file, "fold.structure.attention_norm", self.config.width)?;
-        let transition = Transition::load(&self.file, &self.config)?;
-        let backbone_update = BackboneUpdate::load(&self.file, &self.config)?;
-        let angle_resnet = AngleResnet::load(&self.file, &self.config)?;
-        Ok(UpdateWeights { attention, attention_norm, transition, backbone_update, angle_resnet })
+    pub(super) fn update_weights(&self, iteration: usize) -> Result<UpdateWeights<'a>, FormatError> {
+        Ok(UpdateWeights {
+            attention: self.attention(iteration)?,
+            pair_bias: self.pair_bias(iteration)?,
+            attention_norm: self.attention_norm(iteration)?,
+            transition: self.transition(iteration)?,
+            backbone_update: BackboneUpdate::load(&self.file, self.weight_set(iteration), &self.config)?,
+        })
+    }
+
+    fn attention(&self, iteration: usize) -> Result<InvariantPointAttention<'a>, FormatError> {
+        InvariantPointAttention::load(&self.file, self.weight_set(iteration), &self.config)
+    }
+
+    #[inline(never)]
+    fn attention_norm(&self, iteration: usize) -> Result<Norm<'a>, FormatError> {
+        Norm::load(&self.file, &self.weight_set(iteration).name("attention_norm"), self.config.width)
+    }
+
+    #[inline(never)]
+    fn transition(&self, iteration: usize) -> Result<Transition<'a>, FormatError> {
+        Transition::load(&self.file, self.weight_set(iteration), &self.config)
+    }
+
+    /// What makes torsions after the last iteration.
+    #[inline(never)]
+    pub(super) fn angle_resnet(&self) -> Result<AngleResnet<'a>, FormatError> {
+        AngleResnet::load(&self.file, &self.config)
     }
 
     /// All sizes for `residues` residues.

@@ -8,10 +8,11 @@ use foldpoint_core::fixed::ACT_FRAC;
 use super::StructureConfig;
 use crate::fixed::{TRANSLATION_FRAC, multiplier, per_one, squares};
 
-/// The structure module's shape and constants; its pair representation's unit is not yet known.
+/// The shape and constants of ESMFold's structure module; its pair representation's unit is not yet known.
 pub fn structure_shape(config: &StructureConfig) -> Structure {
     let mut shape = Structure::default();
     shape.iterations = config.iterations;
+    shape.pair_input = true;
     shape.width = config.sequence_width;
     shape.pair_width = config.pair_width;
     shape.heads = config.heads;
@@ -22,7 +23,8 @@ pub fn structure_shape(config: &StructureConfig) -> Structure {
     shape.resnet_blocks = config.resnet_blocks;
     shape.resnet_width = config.resnet_width;
     shape.pair_frac = 0;
-    shape.epsilon = squares(config.epsilon, ACT_FRAC);
+    shape.point_epsilon = squares(config.epsilon, ACT_FRAC);
+    shape.torsion_epsilon = shape.point_epsilon;
     shape.scalar_weight =
         multiplier(LOG2_E * (1.0 / (3.0 * config.head_width as f64)).sqrt() / per_one(ACT_FRAC));
     shape.translation_scale =

@@ -129,6 +129,7 @@ fn compare(checkpoint: &Checkpoint, residues: usize, seed: u64, rounded: bool) -
         sequence_frac: config.sequence_frac,
         pair_width: config.pair_width,
         pair_frac: config.pair_frac,
+        pair_epsilon: config.epsilon_pair,
     };
     let module =
         StructureModule::load(&file, &config.structure, &representations, config.epsilon_activation).unwrap();
@@ -142,7 +143,7 @@ fn compare(checkpoint: &Checkpoint, residues: usize, seed: u64, rounded: bool) -
         let mut memory = AlignedBytes::zeroed(module.bytes(residues, 1).unwrap());
         let (mut atoms, mut state) =
             (vec![[[0; 3]; 14]; residues], vec![0; residues * config.structure.width]);
-        let outputs = Outputs { atoms: &mut atoms, state: &mut state };
+        let outputs = Outputs { atoms: &mut atoms, origins: &mut [], state: &mut state };
         let context = Context { backend: isa.backend(), executor: &Serial };
         module.run(&inputs, outputs, memory.bytes_mut(), &context).unwrap();
         (atoms, state)
