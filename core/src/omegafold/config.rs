@@ -97,8 +97,8 @@ pub struct Config {
     pub node_temperature: Multiplier,
     /// The same of geometric attention.
     pub pair_temperature: Multiplier,
-    /// The structure module. Each iteration has weights of its own, and its pair representation is as wide as
-    /// the trunk's.
+    /// The structure module. Each iteration has weights of its own, it reads the trunk's pairs without a
+    /// Linear between, and adds nothing to points' squared norms.
     pub structure: StructureConfig,
 }
 
@@ -196,7 +196,8 @@ impl Config {
         let words = sizes.into_iter().map(size).chain(fracs);
         let words = words.chain(epsilons.into_iter().flat_map(long));
         let words = words.chain(temperatures.into_iter().flat_map(multiplier));
-        let words = words.chain(structure.into_iter().map(size)).chain([s.pair_frac]).chain(long(s.epsilon));
+        let words =
+            words.chain(structure.into_iter().map(size)).chain([s.pair_frac]).chain(long(s.torsion_epsilon));
         let words = words.chain([s.scalar_weight, s.translation_scale].into_iter().flat_map(multiplier));
         let mut record = [0; CONFIG_LEN];
         record.iter_mut().zip(words).for_each(|(field, word)| *field = word);
@@ -238,6 +239,8 @@ impl Config {
             pair_temperature: words.multiplier(),
             structure: StructureConfig {
                 iterations: words.size(),
+                own_weights: true,
+                pair_input: false,
                 width: words.size(),
                 pair_width: words.size(),
                 heads: words.size(),
@@ -248,7 +251,8 @@ impl Config {
                 resnet_blocks: words.size(),
                 resnet_width: words.size(),
                 pair_frac: words.word(),
-                epsilon: words.long(),
+                point_epsilon: 0,
+                torsion_epsilon: words.long(),
                 scalar_weight: words.multiplier(),
                 translation_scale: words.multiplier(),
             },
@@ -309,6 +313,15 @@ impl Config {
             }
             () if self.structure.pair_width != self.pair_width => {
                 Err("the structure module must read pairs of the trunk's width")
+            }
+            () if !self.structure.own_weights
+                || self.structure.pair_input
+                || self.structure.point_epsilon != 0 =>
+            {
+                Err(
+                    "iterations of the structure module must have weights of their own, pairs no Linear, and \
+                     points no epsilon",
+                )
             }
             () => self.structure.check(),
         }
@@ -380,7 +393,13 @@ pub(crate) mod tests {
         stream_temperature: multiplier(1),
         node_temperature: multiplier(2),
         pair_temperature: multiplier(3),
-        structure: crate::structure::V1,
+        structure: StructureConfig {
+            own_weights: true,
+            pair_input: false,
+            point_epsilon: 0,
+            torsion_epsilon: 7,
+            ..crate::structure::V1
+        },
     };
 
     #[test]
@@ -431,5 +450,8 @@ pub(crate) mod tests {
         assert!(refused(|c| c.node_frac = 17));
         assert!(refused(|c| c.stream_temperature.mantissa = 0));
         assert!(refused(|c| c.structure.iterations = 0));
+        assert!(refused(|c| c.structure.own_weights = false));
+        assert!(refused(|c| c.structure.pair_input = true));
+        assert!(refused(|c| c.structure.point_epsilon = 1));
     }
 }

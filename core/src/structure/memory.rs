@@ -48,7 +48,7 @@ impl Shape {
         self.trunk.sequence_width.max(width).max(resnet_width).max(output.unwrap_or(0))
     }
 
-    /// Values of the bias that a row of pairs has in memory for all iterations: none, if each has another one.
+    /// Values of the bias that a row of pairs keeps for all iterations: none, if each has another one.
     const fn stored_bias(&self) -> usize {
         if self.config.own_weights { 0 } else { self.residues.saturating_mul(self.config.heads) }
     }
@@ -125,8 +125,8 @@ impl<S: Source> Memory<S> {
 pub struct PairRow<S: Source> {
     /// The pair representation, `[residues, pair_width]`, unit `2^-pair_frac`.
     pub codes: S::Piece<i16>,
-    /// What it adds to the scores, `[heads, residues]`, units of 2^-16 log2; nothing if that is another one in
-    /// each iteration, when whoever attends makes it of the codes ([`PairBias`]).
+    /// What it adds to the scores, `[heads, residues]`, units of 2^-16 log2; nothing if that is another one
+    /// in each iteration, when whoever attends makes it of the codes ([`PairBias`]).
     pub bias: S::Piece<i32>,
 }
 

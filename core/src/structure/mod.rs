@@ -1,9 +1,10 @@
 //! The structure module: from the trunk's representations to atoms.
 //!
 //! Reference: AlphaFold (Jumper et al. 2021), supplement, algorithms 20 to 24. `run` is the whole; one
-//! operation, one file: `pair_rows` (the pair representation and its bias, the same in every iteration),
+//! operation, one file: `pair_rows` (the pair representation, the same in every iteration, and its bias),
 //! `invariant_point_attention` with `projections` before it, `transition`, `backbone_update`, `angle_resnet`.
-//! `config` is the shape, `memory` what they work in.
+//! `config` is the shape, `memory` what they work in, `names` whose weights an iteration has: those of all,
+//! or its own.
 //!
 //! Each iteration takes two steps over the residues. First every residue's queries, keys, values and points
 //! are made; then every residue attends to all of them, and all else up to the frame's update is its own.

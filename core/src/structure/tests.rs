@@ -42,8 +42,8 @@ const CONFIG: Config = Config {
 /// 0.1 to 0.4 times 2^-16.
 const POINT_WEIGHTS: [i32; 6] = [1 << 30, 48, (1 << 30) + (1 << 28), 49, 1_900_000_000, 50];
 
-/// With weights for each iteration, no Linear on the trunk's pairs, and norms of points without an epsilon, as
-/// OmegaFold has it.
+/// With weights for each iteration, no Linear on the trunk's pairs, and norms of points without an epsilon,
+/// as OmegaFold has it.
 const OWN: Config = Config { own_weights: true, pair_input: false, point_epsilon: 0, ..CONFIG };
 
 const TRUNK: Representations = Representations {
