@@ -58,9 +58,22 @@ fn a_batch_gives_what_each_sequence_gives_alone() {
     let sequences: Vec<Vec<u8>> = fixture::expected("esm2-head24").into_iter().map(|e| e.tokens).collect();
     let batch = reference.run_batch(&sequences, ALL, &mut ()).unwrap();
     for (tokens, together) in sequences.iter().zip(&batch) {
-        assert_eq!(&reference.run(tokens, ALL).unwrap(), together);
+        assert_near(&reference.run(tokens, ALL).unwrap(), together);
     }
     assert!(reference.run_batch::<Vec<u8>>(&[], ALL, &mut ()).unwrap().is_empty());
+}
+
+/// Products of other numbers of rows are summed in other orders.
+fn assert_near(found: &Outputs, expected: &Outputs) {
+    let near = |found: &[f32], expected: &[f32]| {
+        assert_eq!(found.len(), expected.len());
+        let apart = found.iter().zip(expected).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-4, "{apart}");
+    };
+    near(&found.contacts, &expected.contacts);
+    near(&found.logits, &expected.logits);
+    assert_eq!(found.hidden.len(), expected.hidden.len());
+    found.hidden.iter().zip(&expected.hidden).for_each(|(found, expected)| near(found, expected));
 }
 
 #[test]

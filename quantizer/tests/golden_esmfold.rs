@@ -160,11 +160,23 @@ fn a_batch_gives_what_each_sequence_gives_alone() {
     let batch = reference.run_batch(&folds, 1, want, &mut ()).unwrap();
     for (fold, together) in folds.iter().zip(&batch) {
         let alone = reference.run_batch(std::slice::from_ref(fold), 1, want, &mut ()).unwrap();
-        assert_eq!(&alone[0], together);
+        let [alone] = alone.as_slice() else { panic!("{} folds", alone.len()) };
+        // Products of other numbers of rows are summed in other orders.
+        assert_near(&alone.atom37, &together.atom37);
+        assert_near(&alone.plddt, &together.plddt);
+        assert_near(&alone.pae, &together.pae);
+        assert_near(&[alone.ptm], &[together.ptm]);
+        assert_near(&alone.language_model.hidden.concat(), &together.language_model.hidden.concat());
         assert_eq!(together.language_model.hidden.len(), 3);
         assert!(together.pae_logits.is_empty() && together.distogram.is_empty());
     }
     assert!(reference.run_batch(&[], 1, want, &mut ()).unwrap().is_empty());
+}
+
+fn assert_near(found: &[f32], expected: &[f32]) {
+    assert_eq!(found.len(), expected.len());
+    let apart = found.iter().zip(expected).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max);
+    assert!(apart < 1e-3, "{apart}");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::ReferenceError;
-use super::elementwise::softmax;
-use super::ops::{to_vec, with_values};
+use super::elementwise::softmax_last;
+use super::ops::with_values;
 
 /// Sines and cosines of every position and frequency.
 pub struct Rotary {
@@ -54,48 +54,84 @@ pub(super) fn attend(
     rotary: &Rotary,
     map: &Map<'_>,
 ) -> Result<Tensor, ReferenceError> {
-    let starts = lengths.iter().scan(0, |end, length| {
-        *end += length;
-        Some(*end - length)
-    });
-    let places: Vec<(usize, usize)> = starts.zip(lengths.iter().copied()).collect();
-    let one = |(i, &(start, length))| {
-        attend_in_one(&qkv.narrow(0, start, length)?, heads, rotary, &mut |head, weights| {
-            map(i, head, weights)
-        })
-    };
-    let outputs = places.par_iter().enumerate().with_max_len(1).map(one).collect::<Result<Vec<_>, _>>()?;
-    Ok(Tensor::cat(&outputs, 0)?)
+    let (tokens, channels) = qkv.dims2()?;
+    let width = channels / 3;
+    let mut attended = vec![0.0; tokens * width];
+    with_values(qkv, |mut qkv| {
+        let mut out = attended.as_mut_slice();
+        let mut sequences = Vec::with_capacity(lengths.len());
+        for (i, &length) in lengths.iter().enumerate() {
+            let (rows, others) = qkv.split_at(length * channels);
+            let (out_rows, out_others) = out.split_at_mut(length * width);
+            sequences.push((i, Rows { qkv: rows, width, rotary }, out_rows));
+            (qkv, out) = (others, out_others);
+        }
+        let one = |(i, rows, out): (usize, Rows<'_>, &mut [f32])| {
+            rows.attend(heads, out, &mut |head, weights| map(i, head, weights))
+        };
+        sequences.into_par_iter().with_max_len(1).try_for_each(one)
+    })??;
+    Ok(Tensor::from_vec(attended, (tokens, width), &Device::Cpu)?)
 }
 
-/// [`attend`] for one sequence.
-fn attend_in_one(
-    qkv: &Tensor,
-    heads: usize,
-    rotary: &Rotary,
-    map: &mut dyn FnMut(usize, &[f32]),
-) -> Result<Tensor, ReferenceError> {
-    let (tokens, channels) = qkv.dims2()?;
-    let (width, head_width) = (channels / 3, rotary.head_width);
-    let scale = 1.0 / (head_width as f64).sqrt();
-    let part = |start: usize| qkv.narrow(1, start, head_width)?.contiguous();
-    let turned = |start: usize, scale: f64| -> Result<Tensor, ReferenceError> {
-        // The query is scaled before it is turned, as in training.
-        let mut values = to_vec(&part(start)?.affine(scale, 0.0)?)?;
-        rotary.turn(&mut values);
-        Ok(Tensor::from_vec(values, (tokens, head_width), &Device::Cpu)?)
-    };
-    let mut outputs = Vec::with_capacity(heads);
-    for head in 0..heads {
-        let start = head * head_width;
-        let (q, k) = (turned(start, scale)?, turned(width + start, 1.0)?);
-        let mut weights = with_values(&q.matmul(&k.t()?)?, <[f32]>::to_vec)?;
-        weights.chunks_exact_mut(tokens).for_each(softmax);
-        map(head, &weights);
-        let weights = Tensor::from_vec(weights, (tokens, tokens), &Device::Cpu)?;
-        outputs.push(weights.matmul(&part(2 * width + start)?)?);
+/// The queries, keys and values of one sequence.
+struct Rows<'a> {
+    /// `[tokens, 3 * width]`
+    qkv: &'a [f32],
+    width: usize,
+    rotary: &'a Rotary,
+}
+
+impl Rows<'_> {
+    /// Fills `out`, `[tokens, width]`.
+    fn attend(
+        &self,
+        heads: usize,
+        out: &mut [f32],
+        map: &mut dyn FnMut(usize, &[f32]),
+    ) -> Result<(), ReferenceError> {
+        // As many at a time as there are threads: the longest sequence has the others' when they are done.
+        let heads: Vec<usize> = (0..heads).collect();
+        for some in heads.chunks(rayon::current_num_threads()) {
+            let attended: Vec<_> =
+                some.par_iter().map(|&head| self.head(head)).collect::<Result<_, ReferenceError>>()?;
+            for (&head, (weights, context)) in some.iter().zip(&attended) {
+                with_values(weights, |weights| map(head, weights))?;
+                let head_width = self.rotary.head_width;
+                with_values(context, |context| {
+                    let rows = out.chunks_exact_mut(self.width).zip(context.chunks_exact(head_width));
+                    rows.for_each(|(out, row)| out[head * head_width..][..head_width].copy_from_slice(row));
+                })?;
+            }
+        }
+        Ok(())
     }
-    Ok(Tensor::cat(&outputs, 1)?)
+
+    /// Attention weights of a head, `[tokens, tokens]`, and what it attends to, `[tokens, head width]`.
+    fn head(&self, head: usize) -> Result<(Tensor, Tensor), ReferenceError> {
+        let head_width = self.rotary.head_width;
+        // The query is scaled before it is turned, as in training.
+        let scale = (1.0 / (head_width as f64).sqrt()) as f32;
+        let [mut q, mut k, v] =
+            [0, self.width, 2 * self.width].map(|part| self.part(part + head * head_width));
+        q.iter_mut().for_each(|q| *q *= scale);
+        self.rotary.turn(&mut q);
+        self.rotary.turn(&mut k);
+        let shape = (self.qkv.len() / (3 * self.width), head_width);
+        let [q, k, v] = [q, k, v].map(|part| Tensor::from_vec(part, shape, &Device::Cpu));
+        let weights = softmax_last(q?.matmul(&k?.t()?)?)?;
+        let context = weights.matmul(&v?)?;
+        Ok((weights, context))
+    }
+
+    /// The channels of a head from `start` on: `[tokens, head width]`.
+    fn part(&self, start: usize) -> Vec<f32> {
+        let mut part = Vec::with_capacity(self.qkv.len() / (3 * self.width) * self.rotary.head_width);
+        for row in self.qkv.chunks_exact(3 * self.width) {
+            part.extend_from_slice(&row[start..start + self.rotary.head_width]);
+        }
+        part
+    }
 }
 
 #[cfg(test)]

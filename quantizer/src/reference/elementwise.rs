@@ -4,15 +4,12 @@
 //! The approximations are written without branches, so that the compiler computes several values at once.
 //! Their coefficients are least-squares fits of this project, the error weighted to be even.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::ReferenceError;
-use super::ops::{to_vec, with_values};
+use super::ops::{CHUNK, in_place, with_values};
 use crate::vectorised::vectorised;
-
-/// Values that a thread takes at a time.
-const CHUNK: usize = 1 << 14;
 
 /// `e^x`, with a relative error below 2e-7; x below -87 gives `e^-87`, x above 88 `e^88`.
 #[inline(always)]
@@ -61,36 +58,34 @@ fn gelu_values(values: &mut [f32]) {
     }
 }
 
-/// GELU by the error function, value by value.
-pub fn gelu(x: &Tensor) -> Result<Tensor, ReferenceError> {
-    let mut values = vec![0.0; x.elem_count()];
-    with_values(x, |x| {
-        values.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(values, x)| {
-            values.copy_from_slice(x);
-            vectorised(|| gelu_values(values));
-        });
-    })?;
-    Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?)
+/// GELU by the error function, value by value, in place.
+pub fn gelu(x: Tensor) -> Result<Tensor, ReferenceError> {
+    in_place(x, |values| {
+        values.par_chunks_mut(CHUNK).for_each(|values| vectorised(|| gelu_values(values)));
+    })
 }
 
-/// SiLU, `x * sigmoid(x)`, value by value.
-pub fn silu(x: &Tensor) -> Result<Tensor, ReferenceError> {
-    gated(x, x)
+/// SiLU, `x * sigmoid(x)`, value by value, in place.
+pub fn silu(x: Tensor) -> Result<Tensor, ReferenceError> {
+    in_place(x, |values| {
+        let silu = |values: &mut [f32]| values.iter_mut().for_each(|v| *v /= 1.0 + exp(-*v));
+        values.par_chunks_mut(CHUNK).for_each(|values| vectorised(|| silu(values)));
+    })
 }
 
-/// `x * sigmoid(gate)`, value by value.
-pub fn gated(x: &Tensor, gate: &Tensor) -> Result<Tensor, ReferenceError> {
-    let mut values = to_vec(x)?;
+/// `x * sigmoid(gate)`, value by value, in the memory of `x`.
+pub fn gated(x: Tensor, gate: &Tensor) -> Result<Tensor, ReferenceError> {
     with_values(gate, |gate| {
-        values.par_chunks_mut(CHUNK).zip(gate.par_chunks(CHUNK)).for_each(|(values, gate)| {
-            vectorised(|| values.iter_mut().zip(gate).for_each(|(v, &gate)| *v /= 1.0 + exp(-gate)));
-        });
-    })?;
-    Ok(Tensor::from_vec(values, x.shape(), &Device::Cpu)?)
+        in_place(x, |values| {
+            values.par_chunks_mut(CHUNK).zip(gate.par_chunks(CHUNK)).for_each(|(values, gate)| {
+                vectorised(|| values.iter_mut().zip(gate).for_each(|(v, &gate)| *v /= 1.0 + exp(-gate)));
+            });
+        })
+    })?
 }
 
 /// Softmax of one row.
-pub fn softmax(row: &mut [f32]) {
+fn softmax(row: &mut [f32]) {
     vectorised(|| softmax_values(row));
 }
 
@@ -103,17 +98,19 @@ fn softmax_values(row: &mut [f32]) {
     row.iter_mut().for_each(|v| *v *= scale);
 }
 
-/// Softmax over the last dimension.
-pub fn softmax_last(logits: &Tensor) -> Result<Tensor, ReferenceError> {
+/// Softmax over the last dimension, in place.
+pub fn softmax_last(logits: Tensor) -> Result<Tensor, ReferenceError> {
     let width = logits.dims().last().copied().unwrap_or(1).max(1);
-    let mut values = to_vec(logits)?;
-    values.par_chunks_mut(width).with_min_len(CHUNK / width + 1).for_each(softmax);
-    Ok(Tensor::from_vec(values, logits.shape(), &Device::Cpu)?)
+    in_place(logits, |values| {
+        values.par_chunks_mut(width).with_min_len(CHUNK / width + 1).for_each(softmax);
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reference::ops::to_vec;
+    use candle_core::Device;
 
     /// Steps from one end to the other, and both.
     fn range(from: f32, to: f32) -> impl Iterator<Item = f32> {
@@ -141,12 +138,14 @@ mod tests {
     #[test]
     fn tensors_keep_their_shapes() {
         let x = Tensor::from_vec(vec![0.0f32, 1.0, -2.0, 3.0, 0.5, -0.25], (2, 3), &Device::Cpu).unwrap();
-        let gelu = to_vec(&gelu(&x).unwrap()).unwrap();
+        let again = || x.copy().unwrap();
+        let gelu = to_vec(&gelu(again()).unwrap()).unwrap();
         assert!((gelu[1] - 0.841_344_7).abs() < 1e-6 && (gelu[2] + 0.045_500_26).abs() < 1e-6);
-        let gated = gated(&x, &x).unwrap();
+        let gated = gated(again(), &x).unwrap();
         assert_eq!(gated.dims(), [2, 3]);
         assert!((to_vec(&gated).unwrap()[3] - 2.857_722_2).abs() < 1e-6);
-        let rows = to_vec(&softmax_last(&x).unwrap()).unwrap();
+        assert_eq!(to_vec(&silu(again()).unwrap()).unwrap(), to_vec(&gated).unwrap());
+        let rows = to_vec(&softmax_last(again()).unwrap()).unwrap();
         assert!(rows.chunks(3).all(|row| (row.iter().sum::<f32>() - 1.0).abs() < 1e-6));
     }
 

@@ -6,7 +6,7 @@ use super::ReferenceError;
 use super::attention::{Map, Rotary, attend};
 use super::elementwise::gelu;
 use super::observer::Tap;
-use super::ops::{LayerNorm, Linear};
+use super::ops::{LayerNorm, Linear, add};
 use super::weights::Weights;
 use crate::checkpoint::Checkpoint;
 
@@ -71,12 +71,12 @@ impl Layer {
         tap.show("attention.qkv", &y)?;
         let y = attend(&self.qkv.forward(&y)?, lengths, self.heads, rotary, map)?;
         tap.show("attention.output", &y)?;
-        let x = (x + self.output.forward(&y)?)?;
+        let x = add(x, self.output.forward(&y)?)?;
         tap.show("ffn.norm", &x)?;
         let y = self.ffn_norm.forward(&x)?;
         tap.show("ffn.up", &y)?;
-        let y = gelu(&self.up.forward(&y)?)?;
+        let y = gelu(self.up.forward(&y)?)?;
         tap.show("ffn.down", &y)?;
-        Ok((x + self.down.forward(&y)?)?)
+        add(&x, self.down.forward(&y)?)
     }
 }

@@ -43,7 +43,7 @@ impl LmHead {
     pub fn forward(&self, hidden: &Tensor, tap: &mut Tap<'_>) -> Result<Tensor, ReferenceError> {
         let mut tap = tap.at("head");
         tap.show("dense", hidden)?;
-        let y = gelu(&self.dense.forward(hidden)?)?;
+        let y = gelu(self.dense.forward(hidden)?)?;
         tap.show("norm", &y)?;
         let y = self.norm.forward(&y)?;
         tap.show("decoder", &y)?;

@@ -25,7 +25,7 @@ pub use contact_head::{ContactHead, ContactLogits};
 pub use error::ReferenceError;
 pub use layer::Layer;
 pub use lm_head::LmHead;
-pub use observer::{Observer, Site, Tap};
+pub use observer::{Observer, Shown, Site, Tap};
 pub(crate) use ops::to_vec;
 pub use ops::{LayerNorm, Linear};
 pub use run::Run;

@@ -38,6 +38,13 @@ pub trait Observer: Sync {
     /// tokens, `<cls>` and `<eos>` included; residues; or pairs of residues (i, j) with j fastest.
     fn values(&mut self, _sequence: usize, _site: &Site, _values: &[f32], _channels: usize) {}
 
+    /// Receives what several sequences have shown side by side, sequence by sequence.
+    fn all_values(&mut self, shown: &[Shown]) {
+        for Shown { sequence, site, values, channels } in shown {
+            self.values(*sequence, site, values, *channels);
+        }
+    }
+
     /// Is called after each layer of the language model for each sequence, layer by layer.
     fn layer_done(&mut self, _layer: usize, _sequence: usize) {}
 
@@ -47,11 +54,22 @@ pub trait Observer: Sync {
 
 impl Observer for () {}
 
+/// What a sequence has shown at a site: the arguments of [`Observer::values`].
+pub struct Shown {
+    /// The sequence's number in the batch.
+    pub sequence: usize,
+    /// Where.
+    pub site: Site,
+    /// `[rows, channels]`.
+    pub values: Vec<f32>,
+    /// Channels.
+    pub channels: usize,
+}
+
 /// What one sequence shows while others run beside it.
 struct Recorder<'o> {
     observer: &'o dyn Observer,
-    /// Sites, values and channels, in order.
-    shown: Vec<(Site, Vec<f32>, usize)>,
+    shown: Vec<Shown>,
 }
 
 impl Observer for Recorder<'_> {
@@ -59,8 +77,8 @@ impl Observer for Recorder<'_> {
         self.observer.wants(site)
     }
 
-    fn values(&mut self, _sequence: usize, site: &Site, values: &[f32], channels: usize) {
-        self.shown.push((site.clone(), values.to_vec(), channels));
+    fn values(&mut self, sequence: usize, site: &Site, values: &[f32], channels: usize) {
+        self.shown.push(Shown { sequence, site: site.clone(), values: values.to_vec(), channels });
     }
 }
 
@@ -90,12 +108,9 @@ pub(super) fn for_each_sequence<T: Send>(
             [alone] => vec![run((0, alone))?],
             batch => batch.par_iter_mut().enumerate().map(run).collect::<Result<_, _>>()?,
         };
-        for (sequence, shown) in (first..).zip(shown) {
-            for (site, values, channels) in shown {
-                observer.values(sequence, &site, &values, channels);
-            }
-            done(sequence, observer);
-        }
+        let shown: Vec<Shown> = shown.into_iter().flatten().collect();
+        observer.all_values(&shown);
+        (first..first + count).for_each(|sequence| done(sequence, observer));
         first += count;
     }
     Ok(())

@@ -2,12 +2,15 @@
 
 use std::borrow::Borrow;
 
-use candle_core::{DType, Device, Storage, Tensor};
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Storage, Tensor};
 use rayon::prelude::*;
 
 use super::ReferenceError;
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::vectorised::vectorised;
+
+/// Values that a thread takes at a time.
+pub(super) const CHUNK: usize = 1 << 14;
 
 /// A matrix of weights and a bias per output channel.
 pub struct Linear {
@@ -84,19 +87,16 @@ impl Linear {
     /// # Errors
     /// The shapes don't fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, ReferenceError> {
-        let ((rows, width), (outputs, inputs)) = (x.dims2()?, self.shape()?);
+        let ((_, width), (outputs, inputs)) = (x.dims2()?, self.shape()?);
         if width != inputs {
             return Err(ReferenceError::Inputs { expected: inputs, found: width });
         }
         let bias = to_vec(&self.bias)?;
-        let mut y = vec![0.0; rows * outputs];
-        with_values(&x.matmul(&self.weight.t()?)?, |products| {
-            let rows = y.par_chunks_exact_mut(outputs).zip(products.par_chunks_exact(outputs));
-            rows.for_each(|(y, row)| {
-                vectorised(|| y.iter_mut().zip(row).zip(&bias).for_each(|((y, x), bias)| *y = x + bias));
+        in_place(x.matmul(&self.weight.t()?)?, |y| {
+            y.par_chunks_exact_mut(outputs).for_each(|row| {
+                vectorised(|| row.iter_mut().zip(&bias).for_each(|(y, bias)| *y += bias));
             });
-        })?;
-        Ok(Tensor::from_vec(y, (rows, outputs), &Device::Cpu)?)
+        })
     }
 }
 
@@ -155,6 +155,41 @@ fn shaped(checkpoint: &Checkpoint, name: &str, values: Vec<f32>) -> Result<Tenso
         names: vec![name.into()],
     })?;
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+struct InPlace<F>(F);
+
+impl<F: Fn(&mut [f32])> InplaceOp1 for InPlace<F> {
+    fn name(&self) -> &'static str {
+        "in place"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let CpuStorage::F32(values) = storage else {
+            return Err(candle_core::Error::Msg("f32 was expected".into()));
+        };
+        (self.0)(&mut values[layout.start_offset()..][..layout.shape().elem_count()]);
+        Ok(())
+    }
+}
+
+/// Lets `change` work on the values of `tensor` in row-major order: memory that was just written is quicker
+/// than new memory. Nothing else may need what they were.
+pub(super) fn in_place(tensor: Tensor, change: impl Fn(&mut [f32])) -> Result<Tensor, ReferenceError> {
+    let tensor = tensor.contiguous()?;
+    tensor.inplace_op1(&InPlace(change))?;
+    Ok(tensor)
+}
+
+/// `x + y`, in the memory of `y`, which nothing else may need.
+pub(super) fn add(x: &Tensor, y: Tensor) -> Result<Tensor, ReferenceError> {
+    with_values(x, |x| {
+        in_place(y, |y| {
+            y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+                vectorised(|| y.iter_mut().zip(x).for_each(|(y, x)| *y += x));
+            });
+        })
+    })?
 }
 
 /// Calls `f` with the values of `tensor` in row-major order, without a copy where they lie that way already.

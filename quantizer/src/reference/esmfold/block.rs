@@ -9,6 +9,7 @@ use super::transition::Transition;
 use super::triangle_attention::{Node, TriangleAttention};
 use super::triangle_multiplication::{Direction, TriangleMultiplication};
 use crate::checkpoint::{Checkpoint, FoldConfig};
+use crate::reference::ops::add;
 use crate::reference::{ReferenceError, Tap, Weights};
 
 /// The weights of a trunk block, in the order in which they work.
@@ -77,25 +78,25 @@ impl Block {
         let t = &mut tap;
         let bias = self.pair_bias.forward(pair, residues, &mut t.at("pair_bias"))?;
         let update = self.sequence_attention.forward(sequence, &bias, &mut t.at("sequence_attention"))?;
-        let s = (sequence + update)?;
-        let s = (&s + self.sequence_transition.forward(&s, &mut t.at("sequence_transition"))?)?;
-        let z = (pair + self.sequence_to_pair.forward(&s, &mut t.at("sequence_to_pair"))?)?;
+        let s = add(sequence, update)?;
+        let s = add(&s, self.sequence_transition.forward(&s, &mut t.at("sequence_transition"))?)?;
+        let z = add(pair, self.sequence_to_pair.forward(&s, &mut t.at("sequence_to_pair"))?)?;
         let multiplications = [
             (&self.triangle_multiplication_out, "triangle_multiplication_out"),
             (&self.triangle_multiplication_in, "triangle_multiplication_in"),
         ];
         let mut z = z;
         for (multiplication, name) in multiplications {
-            z = (&z + multiplication.forward(&z, residues, &mut t.at(name))?)?;
+            z = add(&z, multiplication.forward(&z, residues, &mut t.at(name))?)?;
         }
         let attentions = [
             (&self.triangle_attention_start, "triangle_attention_start"),
             (&self.triangle_attention_end, "triangle_attention_end"),
         ];
         for (attention, name) in attentions {
-            z = (&z + attention.forward(&z, residues, &mut t.at(name))?)?;
+            z = add(&z, attention.forward(&z, residues, &mut t.at(name))?)?;
         }
-        let z = (&z + self.pair_transition.forward(&z, &mut t.at("pair_transition"))?)?;
+        let z = add(&z, self.pair_transition.forward(&z, &mut t.at("pair_transition"))?)?;
         Ok((s, z))
     }
 }

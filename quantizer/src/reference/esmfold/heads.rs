@@ -51,7 +51,7 @@ impl Heads {
         for linear in &self.plddt {
             y = linear.forward(&y)?;
         }
-        let shares = softmax_last(&y.reshape(((), PLDDT_BINS))?)?;
+        let shares = softmax_last(y.reshape(((), PLDDT_BINS))?)?;
         let center = |bin: usize| (bin as f64 + 0.5) / PLDDT_BINS as f64;
         with_values(&shares, |values| {
             let mean = |shares: &[f32]| {

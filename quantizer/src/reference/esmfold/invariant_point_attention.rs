@@ -88,7 +88,7 @@ impl InvariantPointAttention {
         let bias = self.pair_bias.forward(pair)?.affine((1.0f64 / 3.0).sqrt(), 0.0)?;
         let bias = bias.t()?.contiguous()?.reshape((self.heads, residues, residues))?;
         let distances = self.point_logits(&query_points, &other_points, residues)?;
-        let weights = softmax_last(&((scalar + bias)? + distances)?)?;
+        let weights = softmax_last(((scalar + bias)? + distances)?)?;
 
         let values =
             weights.matmul(&v)?.transpose(0, 1)?.reshape((residues, self.heads * self.head_width))?;

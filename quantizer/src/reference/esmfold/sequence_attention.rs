@@ -52,9 +52,9 @@ impl SequenceAttention {
             part.transpose(0, 1)?.contiguous()
         };
         let (q, k, v) = (part(0)?.affine(1.0 / (head_width as f64).sqrt(), 0.0)?, part(1)?, part(2)?);
-        let weights = softmax_last(&(q.matmul(&k.t()?)? + bias)?)?;
+        let weights = softmax_last((q.matmul(&k.t()?)? + bias)?)?;
         let y = weights.matmul(&v)?.transpose(0, 1)?.reshape((residues, width))?;
-        let y = gated(&y, &self.gate.forward(&x)?)?;
+        let y = gated(y, &self.gate.forward(&x)?)?;
         tap.show("output", &y)?;
         self.output.forward(&y)
     }

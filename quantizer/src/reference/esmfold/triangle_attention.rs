@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use crate::reference::elementwise::{gated, softmax_last};
-use crate::reference::ops::{LayerNorm, Linear};
+use crate::reference::ops::{LayerNorm, Linear, add};
 use crate::reference::{ReferenceError, Tap, Weights};
 
 /// Which pairs attend to each other.
@@ -85,10 +85,10 @@ impl TriangleAttention {
                 let part = x.narrow(0, row * residues, residues)?;
                 part.reshape((residues, self.heads, head_width))?.transpose(0, 1)?.contiguous()
             };
-            let weights = softmax_last(&(part(&q)?.matmul(&part(&k)?.t()?)? + &bias)?)?;
+            let weights = softmax_last(add(&bias, part(&q)?.matmul(&part(&k)?.t()?)?)?)?;
             rows.push(weights.matmul(&part(&v)?)?.transpose(0, 1)?.reshape((residues, width))?);
         }
-        let y = gated(&Tensor::cat(&rows, 0)?, &self.gate.forward(&x)?)?;
+        let y = gated(Tensor::cat(&rows, 0)?, &self.gate.forward(&x)?)?;
         tap.show("output", &y)?;
         turn(&self.output.forward(&y)?)
     }

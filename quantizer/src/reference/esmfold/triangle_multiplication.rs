@@ -63,9 +63,9 @@ impl TriangleMultiplication {
         tap.show("norm_in", pair)?;
         let x = self.norm_in.forward(pair)?;
         tap.show("projections", &x)?;
-        let a = gated(&self.a.forward(&x)?, &self.a_gate.forward(&x)?)?;
+        let a = gated(self.a.forward(&x)?, &self.a_gate.forward(&x)?)?;
         tap.show("a", &a)?;
-        let b = gated(&self.b.forward(&x)?, &self.b_gate.forward(&x)?)?;
+        let b = gated(self.b.forward(&x)?, &self.b_gate.forward(&x)?)?;
         tap.show("b", &b)?;
         // One matrix per channel.
         let matrices = |x: Tensor| x.t()?.contiguous()?.reshape(((), residues, residues));
@@ -78,6 +78,6 @@ impl TriangleMultiplication {
         tap.show("norm_out", &product)?;
         let y = self.norm_out.forward(&product)?;
         tap.show("output", &y)?;
-        gated(&self.output.forward(&y)?, &self.gate.forward(&x)?)
+        gated(self.output.forward(&y)?, &self.gate.forward(&x)?)
     }
 }

@@ -49,7 +49,7 @@ impl ConfidenceHead {
         tap.show("second", &x)?;
         let x = second.forward(&x)?.relu()?;
         tap.show("third", &x)?;
-        let shares = softmax_last(&third.forward(&x)?)?;
+        let shares = softmax_last(third.forward(&x)?)?;
         let (_, bins) = shares.dims2()?;
         let middle = |bin: usize| (2 * bin + 1) as f64 / (2 * bins) as f64;
         with_values(&shares, |shares| {

@@ -154,7 +154,7 @@ impl Layer {
         tap.show("norm", x)?;
         let y = plain(width).forward(x)?;
         tap.show("projections", &y)?;
-        let y = silu(&self.projections.forward(&y)?)?;
+        let y = silu(self.projections.forward(&y)?)?;
         let (_, value_width) = self.output.shape()?;
         let (gates, values) = (y.narrow(1, 0, value_width)?, y.narrow(1, value_width, value_width)?);
         let base = y.narrow(1, 2 * value_width, self.factors.len() / 2)?;
@@ -212,7 +212,7 @@ impl Layer {
             })
             .collect()
         })?;
-        let weights = softmax_last(&Tensor::from_vec(logits, (residues, residues), &Device::Cpu)?)?;
+        let weights = softmax_last(Tensor::from_vec(logits, (residues, residues), &Device::Cpu)?)?;
         Ok((weights.matmul(values)?, weights))
     }
 }

@@ -96,10 +96,10 @@ impl NodeAttention {
                 logits = (logits + bias)?;
             }
             let logits = logits.broadcast_add(&Tensor::from_vec(mask, (1, 1, keys), &Device::Cpu)?)?;
-            let weights = softmax_last(&logits)?;
+            let weights = softmax_last(logits)?;
             contexts.push(weights.matmul(&part(&v)?)?.transpose(0, 1)?.reshape((keys, width))?);
         }
-        let y = gated(&Tensor::cat(&contexts, 0)?, &self.gate.forward(&x)?)?;
+        let y = gated(Tensor::cat(&contexts, 0)?, &self.gate.forward(&x)?)?;
         tap.show("output", &y)?;
         turn(&self.output.forward(&y)?, residues, count)
     }
