@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::uses::{Purpose, Use};
 use super::{Calibration, CalibrationError, ROWS_KEPT, Sample};
 use crate::checkpoint::Checkpoint;
-use crate::reference::{Observer, Site, Weights};
+use crate::reference::{Observer, Shown, Site, Weights};
 use crate::scheme::Scheme;
 use crate::work::Work;
 
@@ -59,6 +60,19 @@ impl Collector<'_> {
     pub fn reduce(&mut self, prefix: &str) -> Result<(), CalibrationError> {
         let done: Samples = self.samples.extract_if(.., |site, _| site.starts_with(prefix)).collect();
         done.into_values().flatten().try_for_each(|place| self.choose(place))
+    }
+
+    /// Whether what `site` shows is of the last pass.
+    fn is_last(&self, site: &Site) -> bool {
+        // What comes before the first pass comes only once.
+        site.pass == self.last_pass || site.name.starts_with("fold.embedding.")
+    }
+
+    /// The samples of `site`, which has so many channels.
+    fn places(&mut self, site: &Site, channels: usize) -> &mut Vec<Place> {
+        let uses = self.uses.get(&site.name).into_iter().flatten();
+        let places = || uses.map(|what| Place::new(what, self.rows, channels)).collect();
+        self.samples.entry(site.name.clone()).or_insert_with(places)
     }
 
     fn choose(&mut self, place: Place) -> Result<(), CalibrationError> {
@@ -113,14 +127,23 @@ impl Observer for Collector<'_> {
     }
 
     fn values(&mut self, _sequence: usize, site: &Site, values: &[f32], channels: usize) {
-        // What comes before the first pass comes only once.
-        let is_last = site.pass == self.last_pass || site.name.starts_with("fold.embedding.");
-        let uses = self.uses.get(&site.name).into_iter().flatten();
-        let places = self
-            .samples
-            .entry(site.name.clone())
-            .or_insert_with(|| uses.map(|what| Place::new(what, self.rows, channels)).collect());
-        places.iter_mut().for_each(|place| place.add(is_last, values, channels));
+        let is_last = self.is_last(site);
+        self.places(site, channels).iter_mut().for_each(|place| place.add(is_last, values, channels));
+    }
+
+    fn all_values(&mut self, shown: &[Shown]) {
+        let mut by_site = BTreeMap::<&str, Vec<(&Shown, bool)>>::new();
+        for one in shown {
+            self.places(&one.site, one.channels);
+            by_site.entry(&one.site.name).or_default().push((one, self.is_last(&one.site)));
+        }
+        // Sites have nothing to do with each other, so all threads can.
+        self.samples.par_iter_mut().for_each(|(site, places)| {
+            for (Shown { values, channels, .. }, is_last) in by_site.get(site.as_str()).into_iter().flatten()
+            {
+                places.iter_mut().for_each(|place| place.add(*is_last, values, *channels));
+            }
+        });
     }
 
     fn layer_done(&mut self, _layer: usize, _sequence: usize) {

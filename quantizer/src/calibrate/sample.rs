@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::vectorised::vectorised;
 use crate::work::Floats;
 
+/// Rows whose maxima a thread finds at a time.
+const ROWS_TOGETHER: usize = 512;
+
 /// Some of a site's rows, and each channel's largest magnitude over all of them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sample {
@@ -67,15 +70,20 @@ impl Sample {
 
     /// Adds the columns from `first` on of rows of `stride` values.
     pub fn add_columns(&mut self, values: &[f32], stride: usize, first: usize) {
+        let columns = first..first + self.channels;
+        let maxima = values.par_chunks(ROWS_TOGETHER * stride).map(|rows| {
+            let mut maxima = vec![0.0f32; self.channels];
+            for row in rows.chunks_exact(stride) {
+                vectorised(|| raise(&mut maxima, row[columns.clone()].iter().map(|value| value.abs())));
+            }
+            maxima
+        });
+        for maxima in maxima.collect::<Vec<_>>() {
+            raise(&mut self.channel_max, maxima);
+        }
         for row in values.chunks_exact(stride) {
-            let row = &row[first..first + self.channels];
-            vectorised(|| {
-                for (max, value) in self.channel_max.iter_mut().zip(row) {
-                    *max = max.max(value.abs());
-                }
-            });
             if self.keep.wants(self.seen) {
-                self.kept.0.extend_from_slice(row);
+                self.kept.0.extend_from_slice(&row[columns.clone()]);
                 self.thin();
             }
             self.seen += 1;
@@ -106,9 +114,7 @@ impl Sample {
     /// Adds what another sample of the same site has.
     pub fn absorb(&mut self, other: &Self) {
         self.kept.0.extend_from_slice(&other.kept.0);
-        for (max, &value) in self.channel_max.iter_mut().zip(&other.channel_max) {
-            *max = max.max(value);
-        }
+        raise(&mut self.channel_max, other.channel_max.iter().copied());
     }
 
     pub fn channels(&self) -> usize {
@@ -150,6 +156,12 @@ impl Sample {
         }
         squares.into_iter().map(|sum| (sum / count.max(1.0)).sqrt()).collect()
     }
+}
+
+/// Puts what is larger in the place of each of `maxima`.
+#[inline(always)]
+fn raise(maxima: &mut [f32], values: impl IntoIterator<Item = f32>) {
+    maxima.iter_mut().zip(values).for_each(|(max, value)| *max = max.max(value));
 }
 
 /// Signal-to-noise ratio in dB.
