@@ -48,7 +48,26 @@ impl Encoder<'_> {
 
     /// Weights with a shift such that the largest fills the 15 bits; the bias in logit units.
     pub(super) fn contact_head(&mut self, name: &str) -> Result<(), EncodeError> {
-        let head = ContactHead::load(self.checkpoint)?;
+        let ContactCodes { weights, frac, bias } = ContactCodes::of(self.checkpoint)?;
+        self.writer.add_i16(&format!("{name}.weight"), &[weights.len()], weights)?;
+        Ok(self.writer.add_i32(&format!("{name}.param"), &[2], vec![frac as i32, bias])?)
+    }
+}
+
+/// The contact head in integers.
+pub(super) struct ContactCodes {
+    weights: Vec<i16>,
+    /// Fractional bits of the weights.
+    frac: u32,
+    /// In units of contact logits.
+    bias: i32,
+}
+
+impl ContactCodes {
+    /// # Errors
+    /// The checkpoint can't be read, or the weights are too large.
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self, EncodeError> {
+        let head = ContactHead::load(checkpoint)?;
         let largest = head.weights.iter().map(|w| f64::from(w.abs())).fold(f64::MIN_POSITIVE, f64::max);
         let limit = f64::from(CONTACT_WEIGHT_MAX);
         let frac = (limit / largest).log2().floor();
@@ -60,10 +79,8 @@ impl Encoder<'_> {
             return Err(EncodeError::OutOfRange { tensor: "contact head".to_owned(), value, limit });
         }
         let frac = frac.min(30.0) as u32;
-        let weights: Vec<i16> = head.weights.iter().map(|&w| to_fixed(w.into(), frac) as i16).collect();
-        self.writer.add_i16(&format!("{name}.weight"), &[weights.len()], weights)?;
+        let weights = head.weights.iter().map(|&w| to_fixed(w.into(), frac) as i16).collect();
         let bias = all_fixed("contact head bias", [f64::from(head.bias)], per_one(LOGIT_FRAC))?;
-        self.writer.add_i32(&format!("{name}.param"), &[2], vec![frac as i32, bias[0]])?;
-        Ok(())
+        Ok(Self { weights, frac, bias: bias[0] })
     }
 }

@@ -59,6 +59,19 @@ pub const RECORDS: [&str; 3] = ["rounded.", "folding", "language-model"];
 /// The file in the folder of a run that tensors wait in.
 const TENSORS: &str = "tensors";
 
+/// Checks what of `checkpoint` no calibration changes, so that it fails before hours of it rather than after.
+///
+/// # Errors
+/// As [`encode`].
+pub fn check(checkpoint: &Checkpoint) -> Result<(), EncodeError> {
+    let weights = Weights::new(checkpoint);
+    checkpoint.for_each(&checkpoint.parts().rows(), |row, index| match row.kind {
+        Kind::Norm => norm_codes(&weights, &row.numbered(index)).map(drop),
+        Kind::ContactHead => language_model::ContactCodes::of(checkpoint).map(drop),
+        _ => Ok(()),
+    })
+}
+
 /// Writes every tensor of the model: of the language model, and of the folding model if the checkpoint is
 /// one; those that an earlier run has left in `work` are taken from there. `progress` is called after each of
 /// its [`groups`].
@@ -209,10 +222,8 @@ impl Encoder<'_> {
 
     /// Writes the gain and the bias of a LayerNorm.
     fn norm(&mut self, name: &str) -> Result<(), EncodeError> {
-        let LayerNorm { gain, bias, .. } = self.weights.norm(name)?;
-        for (part, values, frac) in [("gain", gain, GAIN_FRAC), ("bias", bias, ACT_FRAC)] {
-            let (shape, values) = ([values.len()], values.into_iter().map(f64::from));
-            self.table(&format!("{name}.{part}"), &shape, values, per_one(frac))?;
+        for (tensor, codes) in norm_codes(&self.weights, name)? {
+            self.writer.add_i32(&tensor, &[codes.len()], codes)?;
         }
         Ok(())
     }
@@ -227,6 +238,17 @@ impl Encoder<'_> {
         self.writer.add_u8(&format!("{name}.exponent"), &[exponents.len()], exponents)?;
         Ok(())
     }
+}
+
+/// The tensors of a LayerNorm: gain and bias.
+fn norm_codes(weights: &Weights<'_>, name: &str) -> Result<[(String, Vec<i32>); 2], EncodeError> {
+    let LayerNorm { gain, bias, .. } = weights.norm(name)?;
+    let codes = |part: &str, values: Vec<f32>, frac: u32| {
+        let tensor = format!("{name}.{part}");
+        let codes = all_fixed(&tensor, values.into_iter().map(f64::from), per_one(frac))?;
+        Ok::<_, EncodeError>((tensor, codes))
+    };
+    Ok([codes("gain", gain, GAIN_FRAC)?, codes("bias", bias, ACT_FRAC)?])
 }
 
 /// Fractional bits of a stream's unit: as fine as lets magnitudes up to `range` stay below `limit` units, at
