@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fixture::golden;
 use foldpoint_core::alphabet;
@@ -19,7 +19,7 @@ use quantizer::encode::{Provenance, RECORDS, encode};
 use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::Scheme;
-use quantizer::work::{Identity, Work};
+use quantizer::work::{Identity, Work, WorkError};
 use safetensors::SafeTensors;
 
 const SEQUENCES: [&str; 2] = ["RQISFVKDHC", "WX"];
@@ -29,6 +29,18 @@ const RECYCLES: usize = 1;
 
 /// Thrown instead of the signal that kills a run.
 struct Killed;
+
+/// The work in `folder`. Other tests start programs, each of which has this one's open files, and so its locks,
+/// until it begins.
+fn open(folder: &Path) -> Work {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match Work::open(folder, &Identity::new()) {
+            Err(WorkError::Busy { .. }) if Instant::now() < deadline => sleep(Duration::from_millis(10)),
+            work => return work.unwrap(),
+        }
+    }
+}
 
 /// Quantizes in `folder`, but is killed after so many steps of progress. `None` if it was; else the model
 /// file and how many steps there were.
@@ -45,7 +57,7 @@ fn quantize(folder: &Path, steps: usize) -> Option<(Vec<u8>, usize)> {
     let folds = sequences.each_ref().map(|tokens| Fold::chain(tokens));
     let scheme = Scheme::folding();
     let run = || {
-        let work = Work::open(folder, &Identity::new()).unwrap();
+        let work = open(folder);
         let reference = Reference::new(&checkpoint).unwrap();
         let calibration = calibrate(&reference, &sequences, &scheme, &work, &mut step).unwrap();
         let fold = FoldReference::new(&checkpoint).unwrap();
