@@ -9,7 +9,8 @@
 //! - [`scheme`] is what a user may choose, [`calibrate`] chooses the rest from values seen, [`encode`] makes
 //!   the integers;
 //! - [`writer`] lays out a model file;
-//! - [`estimate`] says what all that takes, and [`work`] keeps what a run has done, so that a killed one goes on where it was.
+//! - [`estimate`] says what all that takes, [`space`] whether the disk has room for it, and [`work`] keeps what a run has
+//!   done, so that a killed one goes on where it was.
 
 pub mod calibrate;
 pub mod checkpoint;
@@ -19,6 +20,7 @@ pub mod fixed;
 pub mod hub;
 pub mod reference;
 pub mod scheme;
+pub mod space;
 pub mod table;
 mod vectorised;
 pub mod work;

@@ -9,16 +9,19 @@ use clap::{Args, ValueEnum};
 use fasta::{FastaError, RecordProblem};
 use foldpoint_core::alphabet;
 use quantizer::calibrate::{Calibration, built_in, calibrate, calibrate_fold};
-use quantizer::encode::{Provenance, RECORDS, encode, groups};
+use quantizer::checkpoint::Checkpoint;
+use quantizer::encode::{Provenance, RECORDS, check, encode, groups};
+use quantizer::estimate::{Estimate, estimate};
 use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
 use quantizer::scheme::{Activations, Part, Residual, Scheme};
+use quantizer::space;
 use quantizer::work::{Identity, Work};
 use quantizer::writer::ModelWriter;
 use sha2::{Digest, Sha256};
 
 use super::destination;
-use super::estimate;
+use super::estimate as dry_run;
 use super::phases::Phases;
 use super::source;
 use super::threads;
@@ -165,21 +168,17 @@ impl Arguments {
         );
         let reference = Reference::new(&checkpoint)?;
         eprintln!("calibrating on {} sequences, {} residues", sequences.len(), residues(&sequences));
+        check(&checkpoint)?;
+        let estimate = self.estimate(&checkpoint, &sequences, &scheme);
         if self.dry_run {
-            let tokens: Vec<usize> = sequences.iter().map(Vec::len).collect();
-            let folds = self.short(&sequences).take(self.fold_limit).map(|tokens| tokens.len() - 2);
-            let (residues, passes) = match checkpoint.fold_config() {
-                Some(config) => (folds.collect(), config.max_recycles),
-                None => (Vec::new(), 0),
-            };
-            return estimate::print(
-                &quantizer::estimate::estimate(&checkpoint, &tokens, &residues, passes, scheme.compensate),
-                &out,
-            );
+            return dry_run::print(&estimate, &out);
         }
         let mut phases = Phases::new(if folding { 5 } else { 4 }, self.verbose);
         let sha256 = phases.run("checksums", 0, |_| Ok(checkpoint.hashes()?))?;
         let folder = unfinished::folder(&out);
+        let needed = (estimate.model + estimate.work) as u64;
+        space::require(&folder, needed.saturating_sub(space::taken(&folder)))
+            .context("free some, or give -o a file on another disk")?;
         let work = Work::open(&folder, &self.identity(&sha256, &sequences, &scheme))?;
         if work.is_resumed() {
             eprintln!("going on with what an unfinished run has left in {}", folder.display());
@@ -259,6 +258,17 @@ impl Arguments {
             Ok(encode(checkpoint, &calibration, &provenance, work, &mut || bar.inc(1))?)
         })?;
         Ok((writer, calibration, provenance))
+    }
+
+    /// What it takes to quantize `checkpoint`.
+    fn estimate(&self, checkpoint: &Checkpoint, sequences: &[Vec<u8>], scheme: &Scheme) -> Estimate {
+        let tokens: Vec<usize> = sequences.iter().map(Vec::len).collect();
+        let folds = self.short(sequences).take(self.fold_limit).map(|tokens| tokens.len() - 2);
+        let (residues, passes) = match checkpoint.fold_config() {
+            Some(config) => (folds.collect(), config.max_recycles),
+            None => (Vec::new(), 0),
+        };
+        estimate(checkpoint, &tokens, &residues, passes, scheme.compensate)
     }
 
     /// What an unfinished run must have been made of for this one to go on with it.

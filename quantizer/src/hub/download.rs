@@ -11,6 +11,7 @@ use super::cache::Repository;
 use super::checksum::Hasher;
 use super::client::{ATTEMPTS, Client, Remote, pause};
 use super::{HubError, Progress};
+use crate::space;
 
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 20;
@@ -49,6 +50,8 @@ pub fn blob(
     let own = if lock.is_held() { String::new() } else { format!(".{}", std::process::id()) };
     let incomplete = folder.join(format!("{hash}{own}.incomplete"));
     let mut part = Part::open(remote, incomplete.clone())?;
+    space::require(folder, remote.size - part.done)
+        .map_err(|source| HubError::NoSpace { file: remote.file.clone(), source })?;
     let resumed = part.done > 0;
     progress(Progress::File { name: &remote.file, size: remote.size, done: part.done });
     part.fetch(client, progress)?;

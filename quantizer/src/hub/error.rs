@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::checkpoint::CheckpointError;
+use crate::space::NoSpace;
 
 /// Why a checkpoint can't be had from the hub, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,9 @@ pub enum HubError {
 
     #[error("{}: can't be read or written", path.display())]
     Io { path: PathBuf, source: std::io::Error },
+
+    #[error("{file}: {source}; free some, or let HF_HUB_CACHE name a folder on another disk")]
+    NoSpace { file: String, source: NoSpace },
 
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

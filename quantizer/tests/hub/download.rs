@@ -94,6 +94,22 @@ fn a_download_that_is_given_up_goes_on_in_the_next_run() {
 }
 
 #[test]
+fn a_file_that_has_no_room_is_refused_before_any_of_it_comes() {
+    let headers = "X-Repo-Commit: c731040fcd8d73dceaa04b0a8e6329b345b0f5df\r\n\
+                   X-Linked-Etag: \"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f\"\r\n\
+                   X-Linked-Size: 1000000000000000000\r\nLocation: http://127.0.0.1:9/none\r\n";
+    let server = serving(Behaviour { answers: vec![(WEIGHTS, 302, headers)], ..Behaviour::default() });
+    let error = User::of(&server).obtain("lab/tiny").unwrap_err();
+    assert!(matches!(error, HubError::NoSpace { .. }), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.starts_with(&format!("{WEIGHTS}: ")) && text.contains("1000000000.0 GB are to be written"),
+        "{text}"
+    );
+    assert!(server.downloads().is_empty());
+}
+
+#[test]
 fn servers_without_ranges_send_all_again() {
     let server = serving(Behaviour { cuts: vec![1000], ignores_ranges: true, ..Behaviour::default() });
     let user = User::of(&server);
