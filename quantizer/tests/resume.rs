@@ -206,5 +206,7 @@ fn a_checkpoint_that_can_not_be_encoded_leaves_nothing() {
         command.arg(&checkpoint).arg("-o").arg(&out).arg("--calibration").arg(&fasta).output().unwrap();
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(!done.status.success() && said.contains("is outside what the integer format holds"), "{said}");
+    // It is said before anything is calibrated.
+    assert!(!said.contains("calibrating on"), "{said}");
     assert!(!out.exists() && !folder.path().join("out.fpm.work").exists());
 }

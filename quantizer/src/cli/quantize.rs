@@ -167,8 +167,8 @@ impl Arguments {
             self.fold_max_len
         );
         let reference = Reference::new(&checkpoint)?;
-        eprintln!("calibrating on {} sequences, {} residues", sequences.len(), residues(&sequences));
         check(&checkpoint)?;
+        eprintln!("calibrating on {} sequences, {} residues", sequences.len(), residues(&sequences));
         let estimate = self.estimate(&checkpoint, &sequences, &scheme);
         if self.dry_run {
             return dry_run::print(&estimate, &out);
