@@ -5,8 +5,10 @@
 //! Each operation reads its weights (`load`) and updates a representation (`run`) whose rows are stored in
 //! codes: `sequence_attention` with a bias from `pair_bias`, `sequence_to_pair`, `triangle_multiplication`,
 //! `triangle_attention`, `pair_transition`. What works on columns works on the transposed pairs
-//! (`transpose`). `representations` is what a caller sees of both between two blocks.
+//! (`transpose`). What reads some pairs and adds to others does so in two halves, `read` and `add`
+//! (`addends`). `representations` is what a caller sees of both between two blocks.
 
+pub(crate) mod addends;
 pub(crate) mod memory;
 mod pair_bias;
 pub(crate) mod pair_transition;

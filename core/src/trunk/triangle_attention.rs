@@ -1,6 +1,7 @@
 //! Triangle attention: the pairs of one row attend to each other; around the ending node on the transposed
 //! representation.
 
+use super::addends::Addends;
 use super::pair_bias::{self, BiasWeights, PairBiases};
 use super::scratch::PairScratch;
 use super::shape::{Representation, Setting, Shape};
@@ -66,8 +67,8 @@ impl<'a> TriangleAttention<'a> {
         self.projections.row_len()
     }
 
-    /// Adds to the pair representation (the transposed one around the ending node). Rows are updated in
-    /// parallel. `pair_records` and `scratch` are [`Memory`](super::memory::Memory)'s.
+    /// Adds to the pair representation (the transposed one around the ending node). `pair_records` and
+    /// `scratch` are [`Memory`](super::memory::Memory)'s.
     ///
     /// # Errors
     /// The memory is not as the plan says.
@@ -79,29 +80,60 @@ impl<'a> TriangleAttention<'a> {
         pair_records: &mut [u8],
         scratch: &mut [u8],
     ) -> Result<(), ArenaError> {
-        let Setting { context, shape } = *on;
-        let weights = BiasWeights { norm: &self.norm, linear: &self.bias };
-        let bias = pair_bias::Shape::of_triangle(shape);
         let stream = Stream { codes: pair, format: formats.before };
-        let biases = weights.run(on, bias, &stream, pair_records, scratch)?;
-        context.for_each(pair, shape.pair_row(), scratch, |i, codes, mut scratch| {
+        let biases = self.read(on, &stream, pair_records, scratch)?;
+        self.add(on, &biases, Addends { formats, codes: None }, pair, scratch)
+    }
+
+    /// The first half of [`run`](Self::run): all that it reads of `pair`. What comes of it lies in
+    /// `pair_records`.
+    ///
+    /// # Errors
+    /// The memory is not as the plan says.
+    pub fn read<'r>(
+        &self,
+        on: &Setting,
+        pair: &Stream,
+        pair_records: &'r mut [u8],
+        scratch: &mut [u8],
+    ) -> Result<PairBiases<'r>, ArenaError> {
+        let weights = BiasWeights { norm: &self.norm, linear: &self.bias };
+        weights.run(on, pair_bias::Shape::of_triangle(on.shape), pair, pair_records, scratch)
+    }
+
+    /// The second half: stores the sums of `addends` and of what [`read`](Self::read) has found in `sums`.
+    /// Rows are computed in parallel.
+    ///
+    /// # Errors
+    /// The memory is not as the plan says.
+    pub fn add(
+        &self,
+        on: &Setting,
+        biases: &PairBiases,
+        addends: Addends,
+        sums: &mut [u8],
+        scratch: &mut [u8],
+    ) -> Result<(), ArenaError> {
+        let Setting { context, shape } = *on;
+        context.for_each(sums, addends.sums_row(shape), scratch, |i, sums, mut scratch| {
             let scratch = RowScratch::take(&mut scratch, shape)?;
-            self.row(on, i, &biases, formats, codes, scratch)
+            self.row(on, i, biases, addends, sums, scratch)
         })
     }
 
-    /// Updates row `i` of the pairs.
+    /// Computes row `i` of the sums.
     fn row(
         &self,
         on: &Setting,
         i: usize,
         biases: &PairBiases,
-        formats: &Formats,
-        codes: &mut [u8],
+        addends: Addends,
+        sums: &mut [u8],
         scratch: RowScratch<Arena>,
     ) -> Result<(), ArenaError> {
         let (backend, shape) = (on.context.backend, on.shape);
-        let Shape { residues, pair: Representation { width, code_row, .. }, .. } = *shape;
+        let Shape { residues, pair: Representation { width, .. }, .. } = *shape;
+        let after = &addends.formats.after;
         let sizes = shape.triangle_attention();
         let RowScratch { pairs, record, mut scales, mut attention } = scratch;
         let PairScratch { stream, update, mut tile, outputs } = pairs;
@@ -120,10 +152,10 @@ impl<'a> TriangleAttention<'a> {
             let (stream, attended) = (&mut stream[..rows * width], &mut update[..rows * width]);
             let queries = Queries { record: 0, from, count: rows };
             keys.attend(backend, queries, Some(biases.of(from)), &mut attention, attended, |_| ())?;
-            let codes = &mut codes[from * code_row..];
-            formats.before.decode(backend, codes, stream);
+            let sums = &mut sums[from * after.code_row..];
+            addends.decode(backend, i * residues + from, sums, stream);
             let attended = Rows::new(attended, width);
-            tile.apply(backend, &self.output, rows, attended, formats.after.epilogue(codes), stream);
+            tile.apply(backend, &self.output, rows, attended, after.epilogue(sums), stream);
         }
         Ok(())
     }

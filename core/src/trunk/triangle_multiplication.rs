@@ -10,6 +10,7 @@
 //! common unit first, chosen for each pair so that nothing overflows however large the product is (it exceeds
 //! half precision in esmfold_v1).
 
+use super::addends::Addends;
 use super::scaled_epsilon::scaled_epsilon;
 use super::scratch::PairScratch;
 use super::shape::{Representation, Setting, Shape};
@@ -20,7 +21,7 @@ use crate::kernels::Backend;
 use crate::kernels::attention::{pack, store_key};
 use crate::kernels::linear::{Epilogue, GROUP, Linear, PANEL};
 use crate::kernels::rows::Rows;
-use crate::kernels::scalar::activation::add;
+use crate::kernels::scalar::activation;
 use crate::nn::Norm;
 use crate::nn::quantized_tile::{QuantizedRows, TILE};
 use crate::nn::stream::{Formats, Stream};
@@ -93,16 +94,15 @@ impl<S: Source> Operands<S> {
 }
 
 /// The operands of all panels, to read.
-#[derive(Clone, Copy)]
-struct AllOperands<'r> {
-    shape: &'r Shape,
+#[derive(Clone, Copy, Debug)]
+pub struct AllOperands<'r> {
     records: &'r [u8],
     record: usize,
 }
 
 impl<'r> AllOperands<'r> {
-    fn of(&self, panel: usize) -> Result<Operands<Reader<'r>>, ArenaError> {
-        Operands::take(&mut Reader::of_piece(self.records, panel, self.record), self.shape)
+    fn of(&self, panel: usize, shape: &Shape) -> Result<Operands<Reader<'r>>, ArenaError> {
+        Operands::take(&mut Reader::of_piece(self.records, panel, self.record), shape)
     }
 }
 
@@ -214,20 +214,53 @@ impl<'a> TriangleMultiplication<'a> {
         pair_records: &mut [u8],
         scratch: &mut [u8],
     ) -> Result<(), ArenaError> {
+        let stream = Stream { codes: pair, format: formats.before };
+        let operands = self.read(on, &stream, pair_records, scratch)?;
+        self.add(on, operands, Addends { formats, codes: None }, pair, scratch)
+    }
+
+    /// The first half of [`run`](Self::run): all that it reads of `pair`. What comes of it lies in
+    /// `pair_records`. Panels are read in parallel.
+    ///
+    /// # Errors
+    /// The memory is not as the plan says.
+    pub fn read<'r>(
+        &self,
+        on: &Setting,
+        pair: &Stream,
+        pair_records: &'r mut [u8],
+        scratch: &mut [u8],
+    ) -> Result<AllOperands<'r>, ArenaError> {
         let Setting { context, shape } = *on;
         let record = bytes_of(|counter| Operands::take(counter, shape))?;
-        let records = pair_records.get_mut(..record * shape.panels()).unwrap_or_default();
-        let stream = Stream { codes: pair, format: formats.before };
+        let records = pair_records.get_mut(..record.saturating_mul(shape.panels())).unwrap_or_default();
         context.for_each(records, record, scratch, |panel, chunk, mut scratch| {
             let operands = Operands::take(&mut Arena::new(chunk)?, shape)?;
             let scratch = ProjectScratch::take(&mut scratch, shape)?;
-            self.project(on, panel, &stream, operands, scratch);
+            self.project(on, panel, pair, operands, scratch);
             Ok(())
         })?;
-        let operands = AllOperands { shape, records, record };
-        context.for_each(pair, PANEL * shape.pair_row(), scratch, |panel, codes, mut scratch| {
+        Ok(AllOperands { records, record })
+    }
+
+    /// The second half: stores the sums of `addends` and of what [`read`](Self::read) has found in `sums`.
+    /// Panels of rows are computed in parallel.
+    ///
+    /// # Errors
+    /// The memory is not as the plan says.
+    pub fn add(
+        &self,
+        on: &Setting,
+        operands: AllOperands,
+        addends: Addends,
+        sums: &mut [u8],
+        scratch: &mut [u8],
+    ) -> Result<(), ArenaError> {
+        let Setting { context, shape } = *on;
+        let chunk = PANEL * addends.sums_row(shape);
+        context.for_each(sums, chunk, scratch, |panel, sums, mut scratch| {
             let scratch = ProductScratch::take(&mut scratch, shape)?;
-            self.multiply(on, panel, operands, formats, codes, scratch)
+            self.multiply(on, panel, operands, addends, sums, scratch)
         })
     }
 
@@ -299,29 +332,29 @@ impl<'a> TriangleMultiplication<'a> {
         }
     }
 
-    /// Updates the pairs of a panel of residues with all others.
+    /// Computes the sums of a panel of residues with all others.
     fn multiply(
         &self,
         on: &Setting,
         panel: usize,
         operands: AllOperands,
-        formats: &Formats,
-        codes: &mut [u8],
+        addends: Addends,
+        sums: &mut [u8],
         mut scratch: ProductScratch<Arena>,
     ) -> Result<(), ArenaError> {
         let shape = on.shape;
         let width = shape.pair.width;
-        let own = operands.of(panel)?;
+        let own = operands.of(panel, shape)?;
         for first in (0..shape.residues).step_by(TILE) {
             let others = (first / PANEL..shape.panels()).take(TILE / PANEL);
             let mut scales = [&[][..]; TILE / PANEL];
             for (scales, other) in scales.iter_mut().zip(others.clone()) {
-                *scales = operands.of(other)?.panel_scales;
+                *scales = operands.of(other, shape)?.panel_scales;
             }
             for r in 0..shape.panel_rows(panel) {
                 if r.is_multiple_of(ROWS) {
                     for (place, other) in others.clone().enumerate() {
-                        let factors = [own.rows, operands.of(other)?.panels];
+                        let factors = [own.rows, operands.of(other, shape)?.panels];
                         scratch.multiply(on, factors, r, place * PANEL);
                     }
                 }
@@ -333,21 +366,22 @@ impl<'a> TriangleMultiplication<'a> {
                     quantized: &own.quantized,
                     first: r * shape.residues + first,
                 };
-                let at = r * shape.pair_row() + first * shape.pair.code_row;
-                let pairs = codes.get_mut(at..).unwrap_or_default();
-                self.update(on, &tile, formats, pairs, &mut scratch);
+                let at = tile.first * addends.formats.after.code_row;
+                let sums = sums.get_mut(at..).unwrap_or_default();
+                self.update(on, &tile, panel, addends, sums, &mut scratch);
             }
         }
         Ok(())
     }
 
-    /// Updates the pairs of a tile, whose products are in `scratch.products`.
+    /// Computes the sums of a panel's tile, whose products are in `scratch.products`.
     fn update(
         &self,
         on: &Setting,
         of: &Tile,
-        formats: &Formats,
-        pairs: &mut [u8],
+        panel: usize,
+        addends: Addends,
+        sums: &mut [u8],
         scratch: &mut ProductScratch<Arena>,
     ) {
         let (backend, shape) = (on.context.backend, on.shape);
@@ -368,9 +402,9 @@ impl<'a> TriangleMultiplication<'a> {
         tile.apply_made(backend, &self.output, count, Epilogue::Store, update);
         tile.restore(&self.gate, count, of.quantized, of.first);
         tile.gemm(backend, &self.gate, count, Epilogue::Gate, update);
-        formats.before.decode(backend, pairs, stream);
-        add(stream, update);
-        formats.after.encode(backend, stream, pairs);
+        addends.decode(backend, panel * PANEL * shape.residues + of.first, sums, stream);
+        activation::add(stream, update);
+        addends.formats.after.encode(backend, stream, sums);
     }
 }
 
