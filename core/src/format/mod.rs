@@ -25,6 +25,8 @@ mod names;
 mod shape;
 mod tensor_name;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use fault::Fault;

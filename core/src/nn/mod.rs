@@ -12,6 +12,8 @@ mod norm;
 pub(crate) mod quantized_tile;
 pub(crate) mod rotary;
 pub(crate) mod stream;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use context::Context;
 pub use norm::Norm;

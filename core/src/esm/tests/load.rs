@@ -1,9 +1,10 @@
 //! Files that lack something, and files with any values.
 
-use super::model::{CONFIG_SMALL, Tensors, random_model};
+use super::model::{CONFIG_SMALL, random_model};
 use super::{ALL, compute, sequence};
 use crate::esm::{Config, LanguageModel, RunError};
 use crate::executor::Serial;
+use crate::format::testing::Tensors;
 use crate::format::{DType, FormatError, ModelFile};
 use crate::kernels::Isa;
 use crate::kernels::testing::Random;

@@ -12,11 +12,11 @@ use super::{Event, HiddenLayers, LanguageModel, Request, RunError};
 use crate::AlignedBytes;
 use crate::executor::Executor;
 use crate::format::ModelFile;
+use crate::format::testing::File;
 use crate::kernels::Isa;
 use crate::kernels::testing::Random;
 use crate::runtime::Runtime;
 use core::ops::ControlFlow;
-use model::File;
 use std::vec::Vec;
 
 /// Everything that a pass can compute.

@@ -1,12 +1,13 @@
 //! What must not change the result: the backend, the executor, the arena, and what else is asked for.
 
-use super::model::{CONFIG_SMALL, File, random_model};
+use super::model::{CONFIG_SMALL, random_model};
 use super::threads::Threads;
 use super::{ALL, compute, run, sequence};
 use crate::AlignedBytes;
 use crate::esm::{Config, Event, HiddenLayers, LanguageModel, Request, RunError};
 use crate::executor::Serial;
 use crate::format::ModelFile;
+use crate::format::testing::File;
 use crate::kernels::Isa;
 use crate::runtime::Runtime;
 use core::ops::ControlFlow;

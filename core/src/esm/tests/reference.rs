@@ -1,10 +1,11 @@
 //! The pass against a plain f64 transformer over the same (dequantized) weights: what is left is the rounding
 //! of activations, attention and the stored stream.
 
-use super::model::{CONFIG_SMALL, Tensors, random_model};
+use super::model::{CONFIG_SMALL, random_model};
 use super::{ALL, compute, sequence};
 use crate::esm::Config;
 use crate::executor::Serial;
+use crate::format::testing::Tensors;
 use crate::kernels::Isa;
 use crate::kernels::linear::panel_groups;
 use std::format;
