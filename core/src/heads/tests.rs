@@ -6,11 +6,12 @@ use super::pairs::ToLogits;
 use super::*;
 use crate::arena::ArenaError;
 use crate::chains::LINKER;
-use crate::executor::{Executor, PairWork, Serial, chunks};
+use crate::executor::{Executor, Serial};
 use crate::fixed::TokenScale;
 use crate::kernels::Isa;
 use crate::kernels::linear::Epilogue;
 use crate::kernels::testing::{Layer, Random};
+use crate::nn::testing::{Backwards, with_memory};
 use crate::nn::{Context, Norm};
 use proptest::prelude::*;
 use std::vec;
@@ -26,30 +27,6 @@ fn to_logits(layer: &Layer) -> ToLogits<'_> {
 
 fn context(isa: Isa, executor: &dyn Executor) -> Context<'_> {
     Context { backend: isa.backend(), executor }
-}
-
-/// Three workers that take the chunks from the last to the first.
-struct Backwards;
-
-impl Executor for Backwards {
-    fn workers(&self) -> usize {
-        3
-    }
-
-    fn for_each_pair(&self, data: [&mut [u8]; 2], sizes: [usize; 2], scratch: &mut [u8], work: &PairWork) {
-        let part = (scratch.len() / 3).max(1);
-        for (index, chunk) in chunks(data, sizes).collect::<Vec<_>>().into_iter().rev() {
-            let scratch = scratch.chunks_exact_mut(part).nth(index % 3).unwrap_or_default();
-            work(index, chunk, scratch);
-        }
-    }
-}
-
-/// Runs `run` in `bytes` bytes of garbage that start at a multiple of 64.
-fn with_memory<T>(bytes: usize, run: impl FnOnce(&mut [u8]) -> T) -> T {
-    let mut memory = Random(bytes as u64).many(bytes + 64, |r| r.next() as u8);
-    let at = memory.as_ptr().addr().next_multiple_of(64) - memory.as_ptr().addr();
-    run(&mut memory[at..at + bytes])
 }
 
 /// Logits of a standard deviation of about 3.

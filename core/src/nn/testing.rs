@@ -1,5 +1,7 @@
-//! Random weights for tests: as tensors of a model file, and as the real numbers that these stand for.
+//! What tests of operations need: random weights, as tensors of a model file and as the real numbers that
+//! these stand for; an executor; memory full of dirt.
 
+use crate::executor::{Executor, PairWork, chunks};
 use crate::fixed::ACT_FRAC;
 use crate::format::testing::Tensors;
 use crate::kernels::testing::{Layer, Random};
@@ -127,4 +129,28 @@ impl Builder {
         self.tensors.put(name, &[record.len()], record);
         self.tensors.put(&format!("{name}.exponent"), &[width], &exponents);
     }
+}
+
+/// Three workers that take the chunks from the last to the first.
+pub struct Backwards;
+
+impl Executor for Backwards {
+    fn workers(&self) -> usize {
+        3
+    }
+
+    fn for_each_pair(&self, data: [&mut [u8]; 2], sizes: [usize; 2], scratch: &mut [u8], work: &PairWork) {
+        let part = (scratch.len() / 3).max(1);
+        for (index, chunk) in chunks(data, sizes).collect::<Vec<_>>().into_iter().rev() {
+            let scratch = scratch.chunks_exact_mut(part).nth(index % 3).unwrap_or_default();
+            work(index, chunk, scratch);
+        }
+    }
+}
+
+/// Runs `run` in `bytes` bytes of garbage that start at a multiple of 64.
+pub fn with_memory<T>(bytes: usize, run: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut memory = Random(bytes as u64).many(bytes + 64, |r| r.next() as u8);
+    let at = memory.as_ptr().addr().next_multiple_of(64) - memory.as_ptr().addr();
+    run(&mut memory[at..at + bytes])
 }

@@ -27,32 +27,52 @@ impl<S: Source> Memory<S> {
     pub fn take(source: &mut S, shape: &Shape, workers: usize) -> Result<Self, ArenaError> {
         let attention = shape.sequence_attention();
         let record = bytes_of(|counter| Record::take(counter, &attention))?;
+        let biases = bias_bytes(shape, &pair_bias::Shape::of_sequence(shape))?;
+        let scratch = bytes_of(|counter| SequenceScratch::take(counter, shape))?;
         Ok(Self {
-            pair_records: source.take(pair_records_bytes(shape)?)?,
+            pair_records: source.take(pair_records_bytes(shape)?.max(biases))?,
             records: source.take(record.saturating_mul(shape.panels()))?,
             scales: RelativeScales::take(source, &attention)?,
             outer: source.take(shape.residues.saturating_mul(shape.pair.width))?,
-            scratch: source.take(scratch_bytes(shape)?.saturating_mul(workers))?,
+            scratch: source.take(scratch.max(pair_scratch_bytes(shape)?).saturating_mul(workers))?,
         })
     }
 }
 
-/// Bytes that the operation which needs most keeps of all pairs while it works.
-fn pair_records_bytes(shape: &Shape) -> Result<usize, ArenaError> {
-    let biases = [pair_bias::Shape::of_sequence(shape), pair_bias::Shape::of_triangle(shape)];
-    let operands = bytes_of(|counter| triangle_multiplication::Operands::take(counter, shape))?;
-    let mut most = operands.saturating_mul(shape.panels());
-    for bias in biases {
-        let record = bytes_of(|counter| PairBias::take(counter, &bias))?;
-        most = most.max(record.saturating_mul(shape.residues));
-    }
-    Ok(most)
+/// What operations on the pairs alone use one after another.
+#[derive(Debug)]
+pub struct PairMemory<S: Source> {
+    /// What an operation keeps of all pairs: attention's bias, or the operands of triangle multiplication.
+    pub records: S::Piece<u8>,
+    /// The workers' scratch.
+    pub scratch: S::Piece<u8>,
 }
 
-/// Bytes of one worker's scratch: what the operation that needs most needs.
-fn scratch_bytes(shape: &Shape) -> Result<usize, ArenaError> {
+impl<S: Source> PairMemory<S> {
+    /// Takes its pieces, for `workers` workers.
+    pub fn take(source: &mut S, shape: &Shape, workers: usize) -> Result<Self, ArenaError> {
+        Ok(Self {
+            records: source.take(pair_records_bytes(shape)?)?,
+            scratch: source.take(pair_scratch_bytes(shape)?.saturating_mul(workers))?,
+        })
+    }
+}
+
+/// Bytes that the operation on pairs which needs most keeps of all of them while it works.
+fn pair_records_bytes(shape: &Shape) -> Result<usize, ArenaError> {
+    let operands = bytes_of(|counter| triangle_multiplication::Operands::take(counter, shape))?;
+    let biases = bias_bytes(shape, &pair_bias::Shape::of_triangle(shape))?;
+    Ok(operands.saturating_mul(shape.panels()).max(biases))
+}
+
+/// Bytes of an attention's bias.
+fn bias_bytes(shape: &Shape, bias: &pair_bias::Shape) -> Result<usize, ArenaError> {
+    Ok(bytes_of(|counter| PairBias::take(counter, bias))?.saturating_mul(shape.residues))
+}
+
+/// Bytes of one worker's scratch for the operation on pairs that needs most.
+fn pair_scratch_bytes(shape: &Shape) -> Result<usize, ArenaError> {
     let needs = [
-        bytes_of(|counter| SequenceScratch::take(counter, shape))?,
         bytes_of(|counter| PairScratch::take(counter, shape))?,
         bytes_of(|counter| triangle_multiplication::ProjectScratch::take(counter, shape))?,
         bytes_of(|counter| triangle_multiplication::ProductScratch::take(counter, shape))?,

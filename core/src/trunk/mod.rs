@@ -18,6 +18,10 @@ pub(crate) mod scratch;
 pub(crate) mod sequence_attention;
 pub(crate) mod sequence_to_pair;
 pub(crate) mod shape;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 pub(crate) mod transpose;
 pub(crate) mod triangle_attention;
 pub(crate) mod triangle_multiplication;
