@@ -184,6 +184,3 @@ impl<'a> GeometricAttention<'a> {
         join(&numbered(&layer, self.layer, ""), part)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -4,9 +4,13 @@
 //! sequences; `masks` draws the pseudo-MSA; `request` is what is asked and answered.
 
 mod config;
+#[allow(dead_code, reason = "a block is to use it")]
+mod geometric_attention;
 mod letters;
 mod masks;
 mod request;
+#[allow(dead_code, reason = "a block is to use it")]
+mod sites;
 
 pub use config::{
     CONFIDENCE_BINS, CONFIG, CONFIG_LEN, Config, DISTANCE_BINS, MAP_FRAC, MASK, RESIDUES, TRANSITION_FACTOR,

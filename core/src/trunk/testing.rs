@@ -234,14 +234,14 @@ pub struct RealTransition {
 }
 
 impl RealTransition {
-    /// Draws the weights; of each row that a Linear reads so many channels have two limbs.
+    /// Draws the weights; of each row that a Linear reads `outliers` of `width` channels have two limbs.
     pub fn draw(to: &mut Builder, name: &str, width: usize, outliers: usize) -> Self {
         let wide = 4 * width;
         Self {
             width,
             norm: to.norm(&format!("{name}.norm"), width),
             up: to.linear(&format!("{name}.up"), [width, wide], 0, outliers),
-            down: to.linear(&format!("{name}.down"), [wide, width], DOWN, outliers),
+            down: to.linear(&format!("{name}.down"), [wide, width], DOWN, 4 * outliers),
         }
     }
 
