@@ -162,6 +162,20 @@ impl<'a> Linear<'a> {
         Ok(())
     }
 
+    /// The layer of the outputs from `first` on, which reads the same quantized rows; `None` unless a panel
+    /// begins there.
+    pub fn outputs_from(&self, first: usize) -> Option<Self> {
+        let panels = first.is_multiple_of(PANEL).then_some(first / PANEL)?;
+        Some(Self {
+            weight: self.weight.get(panels.checked_mul(self.panel_len())?..)?,
+            bias: self.bias.get(first..)?,
+            mantissa: self.mantissa.get(first..)?,
+            shift: self.shift.get(first..)?,
+            row_sum: self.row_sum.get(first..)?,
+            ..*self
+        })
+    }
+
     /// Places by which an accumulator can be shifted left without loss, whatever the codes and weights are,
     /// also those that parts are padded with.
     pub const fn room(&self) -> u32 {

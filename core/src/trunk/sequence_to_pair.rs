@@ -4,9 +4,9 @@ use super::memory::Memory;
 use super::scratch::{PairScratch, SequenceScratch};
 use super::shape::{Representation, Setting, Shape};
 use crate::arena::{Arena, ArenaError};
-use crate::fixed::ACT_FRAC;
 use crate::format::{FormatError, ModelFile, join};
 use crate::kernels::linear::{Epilogue, Linear, PANEL};
+use crate::kernels::scalar::activation::multiply;
 use crate::nn::Norm;
 use crate::nn::quantized_tile::TILE;
 use crate::nn::stream::{Formats, Stream};
@@ -112,31 +112,5 @@ impl<'a> SequenceToPair<'a> {
             });
             tile.apply_made(backend, &self.output, rows, formats.after.epilogue(codes), stream);
         }
-    }
-}
-
-/// A product of two activations, rounded half up, saturating.
-fn multiply(a: i32, b: i32) -> i32 {
-    let product = (i64::from(a) * i64::from(b) + (1 << (ACT_FRAC - 1))) >> ACT_FRAC;
-    i32::try_from(product).unwrap_or_else(|_| extreme(product))
-}
-
-/// The value nearest to what none is. A call, since vectors without 64-bit products, shifts and comparisons
-/// take three times as many instructions.
-#[cold]
-#[inline(never)]
-fn extreme(value: i64) -> i32 {
-    if value < 0 { i32::MIN } else { i32::MAX }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::multiply;
-
-    #[test]
-    fn products_of_activations_round_half_up_and_saturate() {
-        assert_eq!(multiply(3 << 15, 5 << 16), 15 << 15);
-        assert_eq!([multiply(1, 1 << 15), multiply(-1, 1 << 15), multiply(1, (1 << 15) - 1)], [1, 0, 0]);
-        assert_eq!([multiply(i32::MIN, i32::MIN), multiply(i32::MIN, i32::MAX)], [i32::MAX, i32::MIN]);
     }
 }

@@ -8,7 +8,7 @@
 mod record;
 mod scales;
 
-pub use record::Record;
+pub use record::{CODES, Record, quantize};
 pub use scales::RelativeScales;
 
 use crate::arena::{Arena, ArenaError, Counter, Reader, Source};

@@ -9,7 +9,7 @@ use crate::kernels::rows::Rows;
 
 /// Rows that are quantized at a time, and most codes of them.
 const ROWS: usize = 16;
-const CODES: usize = 1024;
+pub const CODES: usize = 1024;
 
 /// Fractional bits of a stored gate, before sigmoid.
 const GATE_FRAC: u32 = 11;
@@ -115,7 +115,7 @@ fn nth<T>(all: &mut [T], head: usize, len: usize) -> &mut [T] {
 
 /// Quantizes rows as rows `first` on, and calls `store` for some at a time: the number of their first, and
 /// their codes. `codes` is memory.
-fn quantize(
+pub fn quantize(
     backend: &Backend,
     rows: Rows,
     first: usize,

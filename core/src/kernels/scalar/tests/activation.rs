@@ -1,6 +1,6 @@
 //! Activation functions against f64 and against their definitions.
 
-use crate::kernels::scalar::activation::{gate, relu};
+use crate::kernels::scalar::activation::{gate, multiply, relu};
 use proptest::prelude::*;
 
 proptest! {
@@ -46,4 +46,11 @@ fn values_without_a_gate_stay() {
     assert_eq!(x, [4, 8, 8]);
     gate(&mut x, &[i32::MIN; 9]);
     assert_eq!(x, [0; 3]);
+}
+
+#[test]
+fn products_of_activations_round_half_up_and_saturate() {
+    assert_eq!(multiply(3 << 15, 5 << 16), 15 << 15);
+    assert_eq!([multiply(1, 1 << 15), multiply(-1, 1 << 15), multiply(1, (1 << 15) - 1)], [1, 0, 0]);
+    assert_eq!([multiply(i32::MIN, i32::MIN), multiply(i32::MIN, i32::MAX)], [i32::MAX, i32::MIN]);
 }

@@ -196,3 +196,27 @@ fn parts_that_do_not_fit_are_refused() {
     assert!(refused(|l| l.outliers = vec![2, 12]));
     assert!(refused(|l| l.inputs = usize::MAX / 32));
 }
+
+#[test]
+fn the_layer_of_the_last_outputs_gives_them_alone() {
+    let mut random = Random(7);
+    let (inputs, outputs_count) = (37, 50);
+    for outliers in [0, 3, 37] {
+        let matrix = random.many(inputs * outputs_count, |r| r.next() as i8);
+        let mut layer = Layer::pack(&matrix, inputs, outputs_count, &random.channels(outliers, inputs));
+        layer.shift = random.many(outputs_count, |r| 20 + r.below(3) as i8);
+        layer.mantissa = random.many(outputs_count, |r| r.next() as u16 | 1 << 15);
+        layer.bias = random.many(outputs_count, |r| r.next() as i32 >> 8);
+        let rows = random.many(3, |r| quantized(r, inputs, &layer.outliers));
+        let (layer, all) = (layer.view(), outputs(&layer.view(), &rows));
+        for first in [0, 16, 48] {
+            let part = layer.outputs_from(first).expect("a panel begins there");
+            assert_eq!((part.outputs(), part.row_len()), (outputs_count - first, layer.row_len()));
+            let expected = all.chunks_exact(outputs_count).flat_map(|row| row[first..].iter().copied());
+            assert!(outputs(&part, &rows).into_iter().eq(expected));
+        }
+        assert!(
+            [1, 15, 64, usize::MAX, usize::MAX & !15].map(|at| layer.outputs_from(at).is_none()) == [true; 5]
+        );
+    }
+}
