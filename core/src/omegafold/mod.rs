@@ -1,11 +1,16 @@
 //! OmegaFold (Wu et al. 2022, bioRxiv 2022.07.21.500999): what is its alone.
 //!
 //! Reference: `HeliXonProtein/OmegaFold`, commit 313c873. `config` is the model's shape; `letters` are those of
-//! sequences; `masks` draws the pseudo-MSA; `request` is what is asked and answered.
+//! sequences; `masks` draws the pseudo-MSA; `request` is what is asked and answered. `language_model` is
+//! OmegaPLM, and `embedding` makes both representations of what it says.
 
 mod config;
+#[allow(dead_code, reason = "a run is to use it")]
+mod embedding;
 #[allow(dead_code, reason = "a block is to use it")]
 mod geometric_attention;
+#[allow(dead_code, unused_imports, reason = "a run is to use it")]
+mod language_model;
 mod letters;
 mod masks;
 mod request;
