@@ -19,6 +19,7 @@ pub use aligned_error::{AlignedError, Chains, PairScores, TmScores};
 pub use distogram::Distogram;
 pub use pairs::Pairs;
 pub use plddt::Plddt;
+pub(crate) use shares::mean_of_bins;
 
 /// Bins of the distogram and of the predicted aligned error.
 pub const PAIR_BINS: usize = 64;

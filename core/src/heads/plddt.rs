@@ -1,6 +1,6 @@
 //! pLDDT: the expected lDDT of every atom.
 
-use super::shares::{mean, sums};
+use super::shares::mean_of_bins;
 use super::{ATOM_TYPES, PLDDT_BINS};
 use crate::arena::{Arena, ArenaError, Source, bytes_of};
 use crate::format::{FormatError, ModelFile};
@@ -94,14 +94,7 @@ impl<'a> Plddt<'a> {
         tile.make_norm(context.backend, &self.norm, self.epsilon, state);
         tile.apply_made(context.backend, &self.linear, out.len() / ATOM_TYPES, Epilogue::Store, logits);
         for (out, logits) in out.iter_mut().zip(logits.chunks_exact(PLDDT_BINS)) {
-            *out = expected(logits);
+            *out = mean_of_bins(logits);
         }
     }
-}
-
-/// The expected lDDT, unit 2^-16, from an atom's logits, units of 2^-16 log2.
-pub(super) fn expected(logits: &[i32]) -> u16 {
-    // A centre is (2 k + 1) / 100.
-    let ([sum], total) = sums(logits, |bin| [(2 * bin as u32 + 1) << 16]);
-    mean(sum, total.saturating_mul(2 * PLDDT_BINS as u64)).min(u16::MAX.into()) as u16
 }

@@ -28,6 +28,14 @@ pub const fn mean(sum: u64, count: u64) -> u64 {
     }
 }
 
+/// The mean of the bins' centres, (k + 0.5) / bins, under the softmax of `logits`, units of 2^-16 log2: unit
+/// 2^-16, rounded half up, at most 65535.
+pub fn mean_of_bins(logits: &[i32]) -> u16 {
+    // A centre is (2 k + 1) / (2 bins).
+    let ([sum], total) = sums(logits, |bin| [(2 * bin as u32 + 1) << 16]);
+    mean(sum, total.saturating_mul(2 * logits.len() as u64)).min(u16::MAX.into()) as u16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -106,10 +106,10 @@ fn a_certain_atom_has_its_bins_plddt() {
     let certain = |bin: usize| {
         let mut logits = [0; PLDDT_BINS];
         logits[bin] = 1000 << 16;
-        plddt::expected(&logits)
+        mean_of_bins(&logits)
     };
     assert_eq!([certain(0), certain(24), certain(49)], [655, 32113, 64881]);
-    assert_eq!(plddt::expected(&[0; PLDDT_BINS]), 32768);
+    assert_eq!(mean_of_bins(&[0; PLDDT_BINS]), 32768);
 }
 
 /// d0 of a protein of `residues`, angstroms.
@@ -284,7 +284,7 @@ proptest! {
         logits in prop::collection::vec(prop_oneof![any::<i32>(), Just(i32::MIN), Just(i32::MAX)], 64),
         residues: u64,
     ) {
-        let plddt = plddt::expected(&logits[..PLDDT_BINS]);
+        let plddt = mean_of_bins(&logits[..PLDDT_BINS]);
         prop_assert!((655..=64_881).contains(&plddt));
         let expected = Scores::new(residues).expected(&logits);
         prop_assert!((512..=65_024).contains(&expected.error));
