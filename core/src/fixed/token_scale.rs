@@ -60,6 +60,30 @@ impl TokenScale {
         let mantissa = if quotient > i32::MAX as u64 { i32::MAX } else { quotient as i32 };
         Multiplier { mantissa, shift: 45i32.wrapping_add(self.exponent as i32) }
     }
+
+    /// This scale times a positive `factor` with a mantissa in `2^30..2^31`, rounded half up: the relative
+    /// error is at most 2^-15. Exponents saturate.
+    pub const fn times(self, factor: Multiplier) -> Self {
+        // In 2^44..2^46: 30 or 31 bits too long.
+        let product = (self.mantissa as u64).wrapping_mul(factor.mantissa.unsigned_abs() as u64);
+        let excess = u64::BITS.wrapping_sub(product.leading_zeros()).saturating_sub(MANTISSA_BITS);
+        let half = 1u64.wrapping_shl(excess) >> 1;
+        let rounded = product.wrapping_add(half).wrapping_shr(excess);
+        // Rounding up may take one bit more.
+        let carry = rounded.wrapping_shr(MANTISSA_BITS) as u32;
+        let exponent = (self.exponent as i32).wrapping_add(excess.wrapping_add(carry) as i32);
+        let exponent = exponent.saturating_sub(factor.shift);
+        Self {
+            mantissa: rounded.wrapping_shr(carry) as u16,
+            exponent: if exponent < i8::MIN as i32 {
+                i8::MIN
+            } else if exponent > i8::MAX as i32 {
+                i8::MAX
+            } else {
+                exponent as i8
+            },
+        }
+    }
 }
 
 /// The smallest scale with `LEVELS * scale >= max`. `LEVELS`, [`ORDINARY_MAX`] or [`OUTLIER_MAX`], is a
@@ -137,6 +161,32 @@ mod tests {
         code
     }
 
+    fn check_times(mantissa: u16, exponent: i8, factor: Multiplier) {
+        let scale = TokenScale { mantissa, exponent };
+        let found = scale.times(factor);
+        assert!((1 << 14..1 << 15).contains(&found.mantissa), "{scale:?} {factor:?} {found:?}");
+        let exact = real(scale) * libm::ldexp(f64::from(factor.mantissa), -factor.shift);
+        assert!((real(found) - exact).abs() <= exact * libm::exp2(-15.0), "{scale:?} {factor:?} {found:?}");
+    }
+
+    #[test]
+    fn times_extremes() {
+        for mantissa in [1 << 14, (1 << 14) + 1, 23_170, 23_171, (1 << 15) - 1] {
+            for factor in [1 << 30, (1 << 30) + 1, 1_518_500_250, i32::MAX - (1 << 15), i32::MAX] {
+                for exponent in [-45, -28, 0, 11] {
+                    for shift in [20, 30, 41] {
+                        check_times(mantissa, exponent, Multiplier { mantissa: factor, shift });
+                    }
+                }
+            }
+        }
+        let scale = TokenScale { mantissa: (1 << 15) - 1, exponent: 3 };
+        let by = |shift| scale.times(Multiplier { mantissa: 1 << 30, shift }).exponent;
+        assert_eq!([by(30), by(31), by(1000), by(i32::MAX), by(-1000)], [3, 2, -128, -128, 127]);
+        assert_eq!(scale.times(Multiplier { mantissa: 1 << 30, shift: 30 }), scale);
+        assert_eq!(scale.times(Multiplier { mantissa: 0, shift: 30 }).mantissa, 0);
+    }
+
     #[test]
     fn rows_of_zeros() {
         let scale = TokenScale::covering(0, 0);
@@ -161,6 +211,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn times(mantissa in 1u16 << 14..1 << 15, exponent in -45..=11i8, factor in 1 << 30..=i32::MAX, shift in 0..60i32) {
+            check_times(mantissa, exponent, Multiplier { mantissa: factor, shift });
+        }
+
         #[test]
         fn smallest_that_covers(ordinary: u32, outlier: u32, a in 0..32u32, b in 0..32u32) {
             check_scale(ordinary >> a, outlier >> b);
