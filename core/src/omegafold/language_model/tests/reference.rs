@@ -191,7 +191,8 @@ fn a_run_is_near_the_same_in_real_numbers() {
     for (config, residues, rows) in [(TINY, 24, 15), (TINY, 70, 4), (WIDE, 40, 3)] {
         let model = Model::random(1, config);
         let errors = model.errors(&Given::drawn(1, residues, rows, 1));
-        assert!(within(errors, [0.033, 0.035, 0.017, 0.038]), "{errors:?}");
+        // Measured: 0.0328, 0.0341, 0.0164, 0.0373.
+        assert!(within(errors, [0.033, 0.0345, 0.0166, 0.0376]), "{errors:?}");
     }
 }
 
@@ -201,7 +202,8 @@ fn attention_is_near_the_same_in_real_numbers() {
     for (config, residues, rows) in [(TINY, 24, 15), (TINY, 70, 4), (WIDE, 40, 0)] {
         let model = Model::with(2, config, Precision::Fine);
         let errors = model.errors(&Given::drawn(2, residues, rows, 1));
-        assert!(within(errors, [0.033, 0.035, 0.017, 0.038]), "{errors:?}");
+        // Measured: 0.0113, 0.0124, 0.0075, 0.0204.
+        assert!(within(errors, [0.0115, 0.0126, 0.0077, 0.0206]), "{errors:?}");
     }
 }
 
@@ -219,7 +221,8 @@ fn the_shortest_sequences_have_the_originals_special_cases() {
             kept[2] |= count > 0 && 2 * count < residues;
         }
         let errors = Model::random(9, TINY).errors(&given);
-        assert!(within(errors, [0.05, 0.05, 0.03, 0.1]), "{errors:?}");
+        // Measured: 0.0219, 0.0204, 0.0118, 0.0290.
+        assert!(within(errors, [0.0222, 0.0206, 0.012, 0.0293]), "{errors:?}");
     }
     assert_eq!(kept, [true; 3]);
 }
