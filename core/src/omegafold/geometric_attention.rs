@@ -184,3 +184,6 @@ impl<'a> GeometricAttention<'a> {
         join(&numbered(&layer, self.layer, ""), part)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,11 @@
 //! Reference: `HeliXonProtein/OmegaFold`, commit 313c873. `config` is the model's shape; `letters` are those
 //! of sequences; `masks` draws the pseudo-MSA; `request` is what is asked and answered. `language_model` is
 //! OmegaPLM, and `embedding` makes both representations of what it says. `confidence` says how sure the model
-//! is of residues, `choice` of a cycle.
+//! is of residues, `choice` of a cycle. `block` is the order of the trunk's operations (`crate::trunk`), of
+//! which `geometric_attention` is its own; `sites` are how they store both representations.
 
+#[allow(dead_code, reason = "a run is to use it")]
+mod block;
 #[allow(dead_code, reason = "a run is to use it")]
 mod choice;
 #[allow(dead_code, reason = "a run is to use it")]
@@ -12,14 +15,13 @@ mod confidence;
 mod config;
 #[allow(dead_code, reason = "a run is to use it")]
 mod embedding;
-#[allow(dead_code, reason = "a block is to use it")]
 mod geometric_attention;
 #[allow(dead_code, unused_imports, reason = "a run is to use it")]
 mod language_model;
 mod letters;
 mod masks;
 mod request;
-#[allow(dead_code, reason = "a block is to use it")]
+#[allow(dead_code, reason = "a run is to use it")]
 mod sites;
 
 #[cfg(feature = "kernels")]

@@ -48,7 +48,6 @@ pub struct PairMemory<S: Source> {
     pub scratch: S::Piece<u8>,
 }
 
-#[allow(dead_code, reason = "a block is to use it")]
 impl<S: Source> PairMemory<S> {
     /// Takes its pieces, for `workers` workers.
     pub fn take(source: &mut S, shape: &Shape, workers: usize) -> Result<Self, ArenaError> {

@@ -10,7 +10,6 @@
 
 pub(crate) mod addends;
 pub(crate) mod memory;
-#[cfg_attr(not(test), expect(dead_code, reason = "until a Geoformer block runs them"))]
 pub(crate) mod msa;
 mod pair_bias;
 pub(crate) mod pair_transition;
