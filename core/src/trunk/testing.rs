@@ -120,8 +120,8 @@ impl RealAttention {
 
     /// What is added to the pairs.
     pub fn of(&self, pairs: &[f64], residues: usize) -> Vec<f64> {
-        let Self { heads, width, .. } = *self;
-        let head_width = width / heads;
+        let width = self.width;
+        let head_width = width / self.heads;
         let normed = rows(pairs, width, |pair| self.norm.of(pair, EPSILON));
         let projected: Vec<_> = normed.iter().map(|x| self.projections.of(x)).collect();
         let biases: Vec<_> = normed.iter().map(|x| self.bias.of(x)).collect();
@@ -130,8 +130,8 @@ impl RealAttention {
             assert!(i < residues);
             for (q, query) in row.iter().enumerate() {
                 let mut attended = vec![0.0; width];
-                for head in 0..heads {
-                    let channels = head * head_width..(head + 1) * head_width;
+                let heads = (0..width).step_by(head_width).map(|first| first..first + head_width);
+                for (head, channels) in heads.enumerate() {
                     let score = |k: usize| {
                         let product: f64 =
                             channels.clone().map(|c| query[c] * row[k][width + c]).sum::<f64>()

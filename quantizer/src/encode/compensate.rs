@@ -23,6 +23,9 @@ const DAMPING: f64 = 0.01;
 /// Columns that are rounded before their errors are carried, all at once, into those still to come.
 const BLOCK: usize = 128;
 
+/// Rows that are rounded side by side.
+const LANES: usize = 16;
+
 /// What is carried of a site's input channels: the factor U.
 pub struct Feedback {
     /// `[channels, channels]` with channels in reverse: below its diagonal is what column k, counted from the
@@ -84,12 +87,21 @@ impl Feedback {
                 .flat_map(|k| (first..last).map(move |c| (k, c)))
                 .map(|at| self.lower[at])
                 .collect();
-            let each = codes.par_chunks_exact_mut(channels).zip(carried.par_chunks_exact_mut(channels));
-            let each = each.zip(errors.par_chunks_exact_mut(BLOCK)).zip(weights.par_chunks_exact(channels));
-            each.zip(scales).for_each(|((((codes, carried), errors), weights), &scale)| {
-                let weights = &weights[channels - last..channels - first];
-                let (carried, codes) = (&mut carried[first..last], &mut codes[first..last]);
-                vectorised(|| round_block(weights, scale, &inside, carried, errors, codes));
+            let each = codes.par_chunks_mut(LANES * channels).zip(carried.par_chunks_mut(LANES * channels));
+            let each = each.zip(errors.par_chunks_mut(LANES * BLOCK));
+            let each = each.zip(weights.par_chunks(LANES * channels)).zip(scales.par_chunks(LANES));
+            each.for_each(|((((codes, carried), errors), weights), scales)| {
+                let mut block = Block::new();
+                for (lane, weights) in weights.chunks_exact(channels).enumerate() {
+                    block.load(lane, &weights[channels - last..channels - first], scales[lane]);
+                }
+                for (lane, carried) in carried.chunks_exact(channels).enumerate() {
+                    block.carry(lane, &carried[first..last]);
+                }
+                vectorised(|| block.round(&inside, count));
+                for (lane, codes) in codes.chunks_exact_mut(channels).enumerate() {
+                    block.store(lane, &mut codes[first..last], &mut errors[lane * BLOCK..][..count]);
+                }
             });
             let errors = MatRef::from_row_major_slice(&errors, rows, BLOCK).get(.., ..count);
             let mut later =
@@ -103,25 +115,54 @@ impl Feedback {
     }
 }
 
-/// Rounds a row's weights in a block of columns to `codes`, which have the last column first, as `carried`
-/// has, what earlier columns carry into each, and `inside`, the factor within the block. `errors` are theirs.
-#[inline(always)]
-fn round_block(
-    weights: &[f32],
-    scale: f64,
-    inside: &[f32],
-    carried: &mut [f32],
-    errors: &mut [f32],
-    codes: &mut [i8],
-) {
-    let count = codes.len();
-    for (k, &weight) in (0..count).rev().zip(weights) {
-        let code = (f64::from(weight + carried[k]) / scale).round().clamp(-127.0, 127.0);
-        let error = (f64::from(weight) - code * scale) as f32;
-        let later = carried[..k].iter_mut().zip(&inside[k * count..]);
-        later.for_each(|(carried, u)| *carried += error * u);
-        errors[k] = error;
-        codes[k] = code as i8;
+/// A block of columns of some rows, the last column first. Rows are lanes: they have nothing to do with each
+/// other, where a row's next weight has to wait for the error of the one before.
+struct Block {
+    weights: [[f32; LANES]; BLOCK],
+    /// What earlier columns carry into each.
+    carried: [[f32; LANES]; BLOCK],
+    errors: [[f32; LANES]; BLOCK],
+    codes: [[f32; LANES]; BLOCK],
+    scales: [f32; LANES],
+}
+
+impl Block {
+    fn new() -> Self {
+        let zeros = [[0.0; LANES]; BLOCK];
+        Self { weights: zeros, carried: zeros, errors: zeros, codes: zeros, scales: [1.0; LANES] }
+    }
+
+    /// The weights of a row, the first column first.
+    fn load(&mut self, lane: usize, weights: &[f32], scale: f64) {
+        let columns = self.weights[..weights.len()].iter_mut().rev();
+        columns.zip(weights).for_each(|(column, &weight)| column[lane] = weight);
+        self.scales[lane] = scale as f32;
+    }
+
+    fn carry(&mut self, lane: usize, carried: &[f32]) {
+        self.carried.iter_mut().zip(carried).for_each(|(column, &carried)| column[lane] = carried);
+    }
+
+    /// Rounds `count` columns; `inside` is the factor within the block.
+    #[inline(always)]
+    fn round(&mut self, inside: &[f32], count: usize) {
+        let Self { weights, carried, errors, codes, scales } = self;
+        for k in (0..count).rev() {
+            let (before, own) = carried.split_at_mut(k);
+            for lane in 0..LANES {
+                let code = ((weights[k][lane] + own[0][lane]) / scales[lane]).round_ties_even();
+                codes[k][lane] = code.clamp(-127.0, 127.0);
+                errors[k][lane] = weights[k][lane] - codes[k][lane] * scales[lane];
+            }
+            for (carried, u) in before.iter_mut().zip(&inside[k * count..]) {
+                carried.iter_mut().zip(&errors[k]).for_each(|(carried, error)| *carried += error * u);
+            }
+        }
+    }
+
+    fn store(&self, lane: usize, codes: &mut [i8], errors: &mut [f32]) {
+        codes.iter_mut().zip(&self.codes).for_each(|(to, column)| *to = column[lane] as i8);
+        errors.iter_mut().zip(&self.errors).for_each(|(to, column)| *to = column[lane]);
     }
 }
 

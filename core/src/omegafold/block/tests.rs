@@ -132,7 +132,8 @@ fn stored(file: &ModelFile, shape: &Shape) -> Stored {
     };
     let node = codes("node", &shape.sequence, shape.residues * ROWS);
     let pair = codes("pair", &shape.pair, shape.residues * shape.residues);
-    let row = |row: usize| (0..shape.residues).map(move |i| u8::from(row == 0 || (i + row) % 4 > 0));
+    let row =
+        |row: usize| (0..shape.residues).map(move |i| u8::from(row == 0 || !(i + row).is_multiple_of(4)));
     Stored { node, pair, kept: (0..ROWS).flat_map(row).collect() }
 }
 
