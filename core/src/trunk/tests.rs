@@ -95,7 +95,7 @@ fn wide_sites(to: &mut Builder) {
 
 #[test]
 fn triangle_attention_equals_its_definition() {
-    for (outliers, bound) in [(WIDTH, 40.0), (2, 30.0)] {
+    for (outliers, bound) in [(WIDTH, 40.0), (2, 36.0)] {
         for residues in SIZES {
             let shape = shape(residues, HEADS, HEAD_WIDTH, CODE_ROW);
             let mut weights = Builder::new(residues as u64);
@@ -116,7 +116,7 @@ fn triangle_attention_equals_its_definition() {
 
 #[test]
 fn triangle_multiplication_equals_its_definition() {
-    for (outliers, bound) in [(WIDTH, 40.0), (2, 30.0)] {
+    for (outliers, bound) in [(WIDTH, 40.0), (2, 36.0)] {
         for residues in SIZES {
             let shape = shape(residues, HEADS, HEAD_WIDTH, CODE_ROW);
             let mut weights = Builder::new(residues as u64);
@@ -153,7 +153,7 @@ fn triangle_multiplication_equals_its_definition() {
 
 #[test]
 fn a_transition_of_pairs_equals_its_definition() {
-    for (outliers, bound) in [(WIDTH, 50.0), (2, 30.0)] {
+    for (outliers, bound) in [(WIDTH, 64.0), (2, 38.0)] {
         for residues in SIZES {
             let shape = shape(residues, HEADS, HEAD_WIDTH, CODE_ROW);
             let mut weights = Builder::new(residues as u64);

@@ -132,7 +132,7 @@ fn builder(seed: usize, after: &[i32; 8]) -> Builder {
 
 #[test]
 fn a_layer_equals_its_definition() {
-    for (outliers, after, bound) in [(WIDTH, WIDE, 40.0), (2, WIDE, 30.0), (WIDTH, NARROW, 18.0)] {
+    for (outliers, after, bound) in [(WIDTH, WIDE, 40.0), (2, WIDE, 36.0), (WIDTH, NARROW, 30.0)] {
         for residues in SIZES {
             let shape = shape(residues, HEADS, HEAD_WIDTH, CODE_ROWS[0]);
             let mut weights = builder(residues, &after);
