@@ -33,6 +33,13 @@ impl fmt::Display for Residual {
 pub enum Activations {
     /// 8 bits; this share of the channels, 0 to 1, has a second limb.
     Outliers(f64),
+    /// The same, but as `TwoLimbs` where the signal-to-noise ratio in calibration is below so many dB.
+    AsNeeded {
+        /// The share where 8 bits do.
+        share: f64,
+        /// The least ratio that they may have.
+        decibel: f64,
+    },
     /// All channels have two limbs, or as many as an accumulator can bear.
     TwoLimbs,
 }
@@ -42,9 +49,16 @@ impl Activations {
     pub fn outliers(self, inputs: usize) -> usize {
         let most = (ACCUMULATOR.saturating_sub(inputs) >> LIMB_BITS).min(inputs);
         match self {
-            Self::Outliers(share) => ((inputs as f64 * share).round() as usize).min(most),
+            Self::Outliers(share) | Self::AsNeeded { share, .. } => {
+                ((inputs as f64 * share).round() as usize).min(most)
+            }
             Self::TwoLimbs => most,
         }
+    }
+
+    /// Whether the signal-to-noise ratio `snr` of 8 bits isn't enough.
+    pub fn asks_for_two_limbs(self, snr: f64) -> bool {
+        matches!(self, Self::AsNeeded { decibel, .. } if snr < decibel)
     }
 }
 
@@ -52,6 +66,9 @@ impl fmt::Display for Activations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Outliers(share) => write!(f, "8-bit, {}% in two limbs", 100.0 * share),
+            Self::AsNeeded { share, decibel } => {
+                write!(f, "{}, 16-bit where that is below {decibel} dB", Self::Outliers(*share))
+            }
             Self::TwoLimbs => f.write_str("16-bit"),
         }
     }
@@ -73,7 +90,11 @@ impl Part {
     pub fn of(name: &str) -> Self {
         match name.strip_prefix("fold.") {
             None => Self::LanguageModel,
-            Some(name) if name.starts_with("structure.") || name.starts_with("heads.") => Self::Structure,
+            Some(name)
+                if ["structure.", "heads.", "confidence."].iter().any(|part| name.starts_with(part)) =>
+            {
+                Self::Structure
+            }
             Some(_) => Self::Trunk,
         }
     }
@@ -121,6 +142,15 @@ impl Scheme {
         }
     }
 
+    /// How the inputs of Linear `name` are coded.
+    pub fn activations(&self, name: &str) -> Activations {
+        match name {
+            // Maps of attention lie far apart in size, and few channels of them stand for all layers.
+            "fold.embedding.pair" => Activations::TwoLimbs,
+            _ => self.part(Part::of(name)).activations,
+        }
+    }
+
     /// As [`part`](Self::part), to be changed.
     pub fn part_mut(&mut self, part: Part) -> &mut PartScheme {
         match part {
@@ -132,7 +162,7 @@ impl Scheme {
 }
 
 /// Share of channels with two limbs in the parts that have 8-bit activations by default.
-const OUTLIERS: f64 = 0.05;
+pub const OUTLIERS: f64 = 0.05;
 
 impl Scheme {
     /// The choices for a folding checkpoint by default. Nearly all that a fold loses to 8-bit inputs is lost
@@ -142,6 +172,20 @@ impl Scheme {
         let scheme = Self::default();
         let language_model = PartScheme { activations: Activations::TwoLimbs, ..scheme.language_model };
         Self { language_model, ..scheme }
+    }
+}
+
+/// The least signal-to-noise ratio, in dB, of inputs of 8 bits in a model that nobody has measured.
+const LEAST: f64 = 35.0;
+
+impl Scheme {
+    /// The choices for an OmegaFold by default. What its trained weights need isn't known: where inputs of 8
+    /// bits show more noise than those of other models, they have two limbs.
+    pub fn omegafold() -> Self {
+        let scheme = Self::default();
+        let activations = Activations::AsNeeded { share: OUTLIERS, decibel: LEAST };
+        let part = PartScheme { activations, ..scheme.trunk };
+        Self { language_model: part, trunk: part, ..scheme }
     }
 }
 
@@ -183,5 +227,6 @@ mod tests {
         assert_eq!(Part::of("fold.trunk.3.pair_transition.up"), Part::Trunk);
         assert_eq!(Part::of("fold.structure.initial"), Part::Structure);
         assert_eq!(Part::of("fold.heads.pair"), Part::Structure);
+        assert_eq!(Part::of("fold.confidence.first"), Part::Structure);
     }
 }

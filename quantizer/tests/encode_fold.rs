@@ -8,11 +8,11 @@ use std::fs;
 
 use fixture::folding::{model, quantize};
 use fixture::golden;
+use fixture::model_file::{assert_linear, assert_near, assert_table, scaled, value};
 use foldpoint_core::AlignedBytes;
 use foldpoint_core::esmfold::{Config, FoldingModel};
 use foldpoint_core::fixed::Multiplier;
 use foldpoint_core::format::ModelFile;
-use foldpoint_core::kernels::linear::panel_groups;
 use foldpoint_core::quant::Codec;
 use quantizer::checkpoint::Checkpoint;
 use safetensors::SafeTensors;
@@ -38,50 +38,8 @@ fn product(a: &[f64], b: &[f64], inputs: usize) -> Vec<f64> {
     a.chunks_exact(inputs).flat_map(|row| (0..columns).map(move |c| cell(row, c))).collect()
 }
 
-/// Asserts that Linear `name` has these weights, to half a step of its codes, and this bias, to half a unit:
-/// in its output's unit per input of 2^-16, and in its output's unit.
-fn assert_linear(file: &ModelFile, name: &str, weights: &[f64], bias: &[f64]) {
-    let part = |part: &str| file.tensor(&format!("{name}.{part}")).unwrap_or_else(|| panic!("{name}.{part}"));
-    let outputs = bias.len();
-    let inputs = weights.len() / outputs;
-    let codes: &[i8] = part("weight").values().unwrap();
-    let (mantissas, shifts): (&[u16], &[i8]) =
-        (part("mantissa").values().unwrap(), part("shift").values().unwrap());
-    let (biases, outliers): (&[i32], &[u16]) =
-        (part("bias").values().unwrap(), part("outliers").values().unwrap());
-    let groups = panel_groups(inputs, outliers.len());
-    let first_group = groups - inputs.div_ceil(4);
-    assert_eq!(codes.len(), outputs.div_ceil(16) * groups * 64, "{name}");
-    for n in 0..outputs {
-        let step = f64::from(mantissas[n]) * f64::from(-shifts[n]).exp2();
-        for k in 0..inputs {
-            let at = ((n / 16 * groups + first_group + k / 4) * 16 + n % 16) * 4 + k % 4;
-            let (found, expected) = (f64::from(codes[at]) * step, weights[n * inputs + k]);
-            assert!((found - expected).abs() < 0.503 * step, "{name}[{n}, {k}]: {found} {expected}");
-        }
-        assert!(
-            (f64::from(biases[n]) - bias[n]).abs() <= 0.51,
-            "{name}.bias[{n}]: {} {}",
-            biases[n],
-            bias[n]
-        );
-    }
-}
-
 fn config(model: &AlignedBytes) -> Config {
     Config::load(&ModelFile::parse(model.bytes()).unwrap()).unwrap()
-}
-
-fn value(multiplier: Multiplier) -> f64 {
-    f64::from(multiplier.mantissa) * f64::from(-multiplier.shift).exp2()
-}
-
-fn scaled(values: &[f64], factor: f64) -> Vec<f64> {
-    values.iter().map(|v| v * factor).collect()
-}
-
-fn assert_near(found: f64, expected: f64) {
-    assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
 }
 
 #[test]
@@ -139,11 +97,8 @@ fn tables_have_the_units_of_their_streams() {
         ("fold.recycling.pair_norm.bias", float("trunk.recycle_z_norm.bias"), 16f64.exp2()),
     ];
     for (name, expected, per_one) in tables {
-        let found: &[i32] = file.tensor(name).unwrap().values().unwrap();
-        assert_eq!(found.len(), expected.len(), "{name}");
-        for (&found, &expected) in found.iter().zip::<&Vec<f64>>(&expected) {
-            assert!((f64::from(found) - expected * per_one).abs() <= 0.51, "{name}: {found} {expected}");
-        }
+        let expected: Vec<f64> = expected;
+        assert_table(&file, name, &expected, per_one);
     }
     let mix: &[i32] = file.i32s("fold.embedding.mix", &[3]).unwrap();
     assert!((mix.iter().sum::<i32>() - (1 << 30)).abs() <= 2);

@@ -358,8 +358,4 @@ fn omegafold_is_the_original() {
     }
     let said = error(&reference(&golden("omegafold-tiny"), fasta, out.path(), &["--hidden"]));
     assert!(said.contains("are not for OmegaFold"), "{said}");
-    let mut quantize = Command::new(env!("CARGO_BIN_EXE_quantizer"));
-    quantize.arg(golden("omegafold-tiny")).arg("-o").arg(out.path().join("out.fpm"));
-    let said = error(&quantize.output().unwrap());
-    assert!(said.contains("this is OmegaFold, which `quantizer reference` runs"), "{said}");
 }

@@ -12,12 +12,15 @@ use std::time::{Duration, Instant};
 
 use fixture::golden;
 use foldpoint_core::alphabet;
+use foldpoint_core::geometry::Residue;
+use foldpoint_core::omegafold::residue;
 use half::f16;
-use quantizer::calibrate::{calibrate, calibrate_fold};
-use quantizer::checkpoint::Checkpoint;
-use quantizer::encode::{Provenance, RECORDS, encode};
+use quantizer::calibrate::{calibrate, calibrate_cycles, calibrate_fold, calibrate_pseudo_msa};
+use quantizer::checkpoint::{Checkpoint, OmegaFold};
+use quantizer::encode::{Provenance, RECORDS, encode, encode_omegafold};
 use quantizer::reference::Reference;
 use quantizer::reference::esmfold::{Fold, FoldReference};
+use quantizer::reference::omegafold::{OmegaFoldReference, Options};
 use quantizer::scheme::Scheme;
 use quantizer::work::{Identity, Work, WorkError};
 use safetensors::SafeTensors;
@@ -42,9 +45,12 @@ fn open(folder: &Path) -> Work {
     }
 }
 
+/// Makes a model file in `work`, telling its progress.
+type Make = fn(work: &Work, progress: &mut (dyn FnMut(usize) + Sync)) -> Vec<u8>;
+
 /// Quantizes in `folder`, but is killed after so many steps of progress. `None` if it was; else the model
 /// file and how many steps there were.
-fn quantize(folder: &Path, steps: usize) -> Option<(Vec<u8>, usize)> {
+fn quantize(folder: &Path, steps: usize, make: Make) -> Option<(Vec<u8>, usize)> {
     let mut done = 0;
     let mut step = |count: usize| {
         done += count;
@@ -52,34 +58,9 @@ fn quantize(folder: &Path, steps: usize) -> Option<(Vec<u8>, usize)> {
             panic_any(Killed);
         }
     };
-    let checkpoint = Checkpoint::open(&golden("esmfold-tiny")).unwrap();
-    let sequences = SEQUENCES.map(|residues| alphabet::tokens(residues.as_bytes()).collect::<Vec<u8>>());
-    let folds = sequences.each_ref().map(|tokens| Fold::chain(tokens));
-    let scheme = Scheme::folding();
     let run = || {
         let work = open(folder);
-        let reference = Reference::new(&checkpoint).unwrap();
-        let calibration = calibrate(&reference, &sequences, &scheme, &work, &mut step).unwrap();
-        let fold = FoldReference::new(&checkpoint).unwrap();
-        let calibration =
-            calibrate_fold(&fold, &folds, RECYCLES, &scheme, calibration, &work, &mut step).unwrap();
-        let provenance = Provenance {
-            name: None,
-            checkpoint: "tiny".into(),
-            sha256: BTreeMap::new(),
-            language_model: String::new(),
-            trunk: None,
-            structure: None,
-            compensated: scheme.compensate,
-            percentile: scheme.percentile,
-            headroom: scheme.headroom,
-            calibration: "typed".into(),
-            calibration_sequences: sequences.len(),
-            calibration_residues: 12,
-            calibration_folds: None,
-        };
-        let writer = encode(&checkpoint, &calibration, &provenance, &work, &mut || step(1)).unwrap();
-        let bytes = writer.to_bytes().unwrap();
+        let bytes = make(&work, &mut step);
         work.remove(&RECORDS).unwrap();
         bytes
     };
@@ -92,8 +73,54 @@ fn quantize(folder: &Path, steps: usize) -> Option<(Vec<u8>, usize)> {
     }
 }
 
-#[test]
-fn wherever_a_run_is_killed_the_next_one_ends_it() {
+fn provenance(scheme: &Scheme) -> Provenance {
+    Provenance {
+        name: None,
+        checkpoint: "tiny".into(),
+        sha256: BTreeMap::new(),
+        language_model: String::new(),
+        trunk: None,
+        structure: None,
+        compensated: scheme.compensate,
+        percentile: scheme.percentile,
+        headroom: scheme.headroom,
+        calibration: "typed".into(),
+        calibration_sequences: SEQUENCES.len(),
+        calibration_residues: 12,
+        calibration_folds: None,
+    }
+}
+
+fn esmfold(work: &Work, step: &mut (dyn FnMut(usize) + Sync)) -> Vec<u8> {
+    let checkpoint = Checkpoint::open(&golden("esmfold-tiny")).unwrap();
+    let sequences = SEQUENCES.map(|residues| alphabet::tokens(residues.as_bytes()).collect::<Vec<u8>>());
+    let folds = sequences.each_ref().map(|tokens| Fold::chain(tokens));
+    let scheme = Scheme::folding();
+    let reference = Reference::new(&checkpoint).unwrap();
+    let calibration = calibrate(&reference, &sequences, &scheme, work, step).unwrap();
+    let fold = FoldReference::new(&checkpoint).unwrap();
+    let calibration = calibrate_fold(&fold, &folds, RECYCLES, &scheme, calibration, work, step).unwrap();
+    let writer = encode(&checkpoint, &calibration, &provenance(&scheme), work, &mut || step(1)).unwrap();
+    writer.to_bytes().unwrap()
+}
+
+fn omegafold(work: &Work, step: &mut (dyn FnMut(usize) + Sync)) -> Vec<u8> {
+    let checkpoint = OmegaFold::open(&golden("omegafold-tiny")).unwrap();
+    let residues = |text: &str| text.bytes().map(|letter| residue(letter).unwrap()).collect();
+    let sequences: [Vec<Residue>; 2] = SEQUENCES.map(residues);
+    let scheme = Scheme::omegafold();
+    let options = Options { cycles: RECYCLES + 1, rows: 3, ..Options::default() };
+    let reference = OmegaFoldReference::new(&checkpoint).unwrap();
+    let start = calibrate_pseudo_msa(&reference, &sequences, &options, &scheme, work, step).unwrap();
+    let start = (&start.1, start.0);
+    let calibration = calibrate_cycles(&reference, &sequences, &options, start, &scheme, work, step).unwrap();
+    let provenance = provenance(&scheme);
+    let writer = encode_omegafold(&reference, &calibration, &provenance, work, &mut || step(1)).unwrap();
+    writer.to_bytes().unwrap()
+}
+
+/// Holds for kills after the steps that `wanted` says.
+fn assert_goes_on(make: Make, wanted: fn(usize) -> bool) {
     // A kill prints nothing.
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -102,19 +129,30 @@ fn wherever_a_run_is_killed_the_next_one_ends_it() {
         }
     }));
     let folder = tempfile::tempdir().unwrap();
-    let (undisturbed, steps) = quantize(&folder.path().join("undisturbed"), usize::MAX).unwrap();
+    let (undisturbed, steps) = quantize(&folder.path().join("undisturbed"), usize::MAX, make).unwrap();
     assert!(steps > 50, "{steps}");
-    for killed_after in 0..steps {
+    for killed_after in (0..steps).filter(|&step| wanted(step)) {
         let work = folder.path().join(killed_after.to_string());
-        assert!(quantize(&work, killed_after).is_none());
-        let (resumed, _) = quantize(&work, usize::MAX).unwrap();
+        assert!(quantize(&work, killed_after, make).is_none());
+        let (resumed, _) = quantize(&work, usize::MAX, make).unwrap();
         assert!(resumed == undisturbed, "killed after {killed_after} of {steps} steps");
         assert!(!work.exists());
     }
     // Killed again and again, it still gets on: what was finished counts as progress at once.
     let work = folder.path().join("often");
-    let often = (0..=steps).find_map(|steps| quantize(&work, steps + 8)).unwrap();
+    let often = (0..=steps).find_map(|steps| quantize(&work, steps + 8, make)).unwrap();
     assert!(often.0 == undisturbed);
+}
+
+#[test]
+fn wherever_a_run_is_killed_the_next_one_ends_it() {
+    assert_goes_on(esmfold, |_| true);
+}
+
+#[test]
+fn wherever_a_run_of_omegafold_is_killed_the_next_one_ends_it() {
+    // Layers and blocks, and of the groups that are rounded after them some.
+    assert_goes_on(omegafold, |step| step < 20 || step.is_multiple_of(7));
 }
 
 fn quantizer(out: &Path, fasta: &Path, options: &[&str]) -> Child {

@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::uses::{Purpose, Use};
 use super::{Calibration, CalibrationError, ROWS_KEPT, Sample};
-use crate::checkpoint::Checkpoint;
-use crate::reference::{Observer, Shown, Site, Weights};
+use crate::reference::{Observer, ReferenceError, Shown, Site};
 use crate::scheme::Scheme;
 use crate::work::Work;
 
@@ -24,13 +23,16 @@ pub enum Rows {
     Spread,
 }
 
+/// Tells the gains of the normalization of a name; `None` if it has none.
+pub type Gains<'a> = dyn Fn(&str) -> Result<Option<Vec<f32>>, ReferenceError> + Sync + 'a;
+
 /// Samples of sites, by their names.
 pub type Samples = BTreeMap<String, Vec<Place>>;
 
 /// An observer that keeps samples, which [`Collector::reduce`] turns into choices: one layer or trunk block
 /// at a time, when its last sequence is through.
 pub struct Collector<'a> {
-    pub checkpoint: &'a Checkpoint,
+    pub gains: &'a Gains<'a>,
     pub scheme: &'a Scheme,
     /// What is wanted of each site.
     pub uses: BTreeMap<String, Vec<Use>>,
@@ -83,15 +85,13 @@ impl Collector<'_> {
                 self.calibration.choose_outliers(choice, &sample, self.scheme, self.work)?
             }
             Purpose::Residual { norm } => {
-                let importance = match norm {
-                    Some(norm) => {
-                        let gains = Weights::new(self.checkpoint).norm(norm)?.gain;
-                        gains.iter().map(|&gain| f64::from(gain).powi(2)).collect()
-                    }
+                let importance = match norm.map(|norm| (self.gains)(&norm)).transpose()?.flatten() {
+                    Some(gains) => gains.iter().map(|&gain| f64::from(gain).powi(2)).collect(),
                     None => vec![1.0; sample.channels()],
                 };
                 self.calibration.choose_residual(choice, &sample, &importance, self.scheme);
             }
+            Purpose::Middle => self.calibration.choose_middle(choice, &sample, self.scheme),
             Purpose::Held => drop(self.calibration.largest.insert(choice, sample.max())),
         }
         Ok(())

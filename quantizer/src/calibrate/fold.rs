@@ -1,38 +1,14 @@
-//! Calibration of the folding model.
-
-use serde::{Deserialize, Serialize};
+//! Calibration of ESMFold.
 
 use super::collector::{Collector, Rows, Samples};
+use super::passes::{self, Passes};
 use super::uses::uses;
 use super::{Calibration, CalibrationError};
 use crate::checkpoint::structure_shape;
-use crate::reference::esmfold::{Fold, FoldReference, FoldState, FoldWant};
+use crate::reference::esmfold::{Fold, FoldReference, FoldRun, FoldState, FoldWant};
+use crate::reference::{Observer, ReferenceError, Weights};
 use crate::scheme::Scheme;
 use crate::work::Work;
-
-/// The record of a run between two trunk blocks.
-const STATE: &str = "folding";
-
-/// The record of what was chosen.
-const DONE: &str = "folding.done";
-
-#[derive(Serialize, Deserialize)]
-struct State {
-    run: FoldState,
-    /// Of all sites outside the trunk's blocks.
-    samples: Samples,
-    calibration: Calibration,
-}
-
-/// The record of a block's samples after a pass.
-fn samples(pass: usize, block: usize) -> String {
-    format!("folding.samples.{pass}.{block}")
-}
-
-/// What the names of a block's sites begin with.
-fn sites(block: usize) -> String {
-    format!("fold.trunk.{block}.")
-}
 
 /// Folds `folds` with the float model in `recycles + 1` passes, from where an earlier run has left `work`,
 /// and adds the choices to `calibration`, which has the language model's. `progress` is called with the
@@ -53,15 +29,11 @@ pub fn calibrate_fold(
         return Err(CalibrationError::Shape("a head's pairs must fit one Linear"));
     }
     let checkpoint = reference.language_model().checkpoint();
-    let (layers, blocks) = (checkpoint.config().layers, reference.config().blocks);
-    if let Some(calibration) = work.load(DONE)? {
-        progress((layers + blocks * (recycles + 1)) * folds.len());
-        return Ok(calibration);
-    }
-    let mut collector = Collector {
-        checkpoint,
+    let weights = Weights::new(checkpoint);
+    let collector = Collector {
+        gains: &|norm| Ok(Some(weights.norm(norm)?.gain)),
         scheme,
-        uses: uses(checkpoint, &checkpoint.parts().folding_model()),
+        uses: uses(&checkpoint.groups(&checkpoint.parts().folding_model())),
         rows: Rows::Spread,
         last_pass: recycles,
         samples: Samples::new(),
@@ -69,61 +41,63 @@ pub fn calibrate_fold(
         work,
         progress,
     };
-    let want = FoldWant::default();
-    let mut run = match work.load::<State>(STATE)? {
-        Some(State { run, samples: outside, calibration }) => {
-            (collector.samples, collector.calibration) = (outside, calibration);
-            let (pass, block) = run.place();
-            for index in 0..blocks {
-                // Those of the last pass are choices already.
-                let seen = if index < block {
-                    Some(pass).filter(|&pass| pass < recycles)
-                } else {
-                    pass.checked_sub(1)
-                };
-                let Some(seen) = seen else { continue };
-                collector.samples.extend(work.load::<Samples>(&samples(seen, index))?.unwrap_or_default());
-            }
-            (collector.progress)((layers + pass * blocks + block) * folds.len());
-            reference.resume(folds, recycles, want, run)?
-        }
-        None => reference.begin(folds, recycles, want, &mut collector)?,
-    };
-    while !run.is_done() {
-        let (pass, block) = run.place();
-        reference.block(&mut run, &mut collector)?;
-        if pass == recycles {
-            collector.reduce(&sites(block))?;
-        } else {
-            work.save(
-                &samples(pass, block),
-                &only(&collector.samples, |site| site.starts_with(&sites(block))),
-            )?;
-        }
-        work.save(
-            STATE,
-            &State {
-                run: run.state()?,
-                samples: only(&collector.samples, |site| !site.starts_with("fold.trunk.")),
-                calibration: collector.calibration.clone(),
-            },
-        )?;
-        if let Some(before) = pass.checked_sub(1) {
-            work.drop_record(&samples(before, block))?;
-        }
-    }
-    reference.finish(run, &mut collector)?;
-    collector.reduce("")?;
-    work.save(DONE, &collector.calibration)?;
-    work.drop_record(STATE)?;
-    Ok(collector.calibration)
+    passes::run(&EsmFold { reference, folds, recycles }, collector)
 }
 
-/// The samples of some sites.
-fn only(samples: &Samples, sites: impl Fn(&str) -> bool) -> Samples {
-    samples
-        .iter()
-        .filter(|(site, _)| sites(site))
-        .map(|(site, places)| (site.clone(), places.clone()))
-        .collect()
+struct EsmFold<'r, 'c> {
+    reference: &'r FoldReference<'c>,
+    folds: &'r [Fold],
+    recycles: usize,
+}
+
+/// Nothing large is wanted besides what the observer sees.
+const WANT: FoldWant = FoldWant {
+    language_model: crate::reference::Want { contacts: false, logits: false, hidden: false },
+    logits: false,
+};
+
+impl Passes for EsmFold<'_, '_> {
+    type Run = FoldRun;
+    type State = FoldState;
+
+    fn sequences(&self) -> usize {
+        self.folds.len()
+    }
+
+    /// The language model runs again.
+    fn steps_before(&self) -> usize {
+        self.reference.language_model().checkpoint().config().layers
+    }
+
+    fn blocks(&self) -> usize {
+        self.reference.config().blocks
+    }
+
+    fn last_pass(&self) -> usize {
+        self.recycles
+    }
+
+    fn begin(&self, observer: &mut dyn Observer) -> Result<FoldRun, ReferenceError> {
+        self.reference.begin(self.folds, self.recycles, WANT, observer)
+    }
+
+    fn resume(&self, state: FoldState) -> Result<FoldRun, ReferenceError> {
+        self.reference.resume(self.folds, self.recycles, WANT, state)
+    }
+
+    fn place(&self, run: &FoldRun) -> (usize, usize) {
+        run.place()
+    }
+
+    fn block(&self, run: &mut FoldRun, observer: &mut dyn Observer) -> Result<(), ReferenceError> {
+        self.reference.block(run, observer)
+    }
+
+    fn finish(&self, run: FoldRun, observer: &mut dyn Observer) -> Result<(), ReferenceError> {
+        self.reference.finish(run, observer).map(drop)
+    }
+
+    fn state(&self, run: &FoldRun) -> Result<FoldState, ReferenceError> {
+        run.state()
+    }
 }

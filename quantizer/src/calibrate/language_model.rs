@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::collector::{Collector, Rows, Samples};
 use super::uses::uses;
 use super::{Calibration, CalibrationError, ROWS_KEPT};
-use crate::reference::{Reference, Want};
+use crate::reference::{Reference, Want, Weights};
 use crate::scheme::Scheme;
 use crate::work::{Floats, Work};
 
@@ -49,10 +49,11 @@ pub fn calibrate(
         None => (reference.begin(sequences, want)?, Calibration::default()),
     };
     let tokens: usize = sequences.iter().map(Vec::len).sum();
+    let weights = Weights::new(checkpoint);
     let mut collector = Collector {
-        checkpoint,
+        gains: &|norm| Ok(Some(weights.norm(norm)?.gain)),
         scheme,
-        uses: uses(checkpoint, &checkpoint.parts().language_model()),
+        uses: uses(&checkpoint.groups(&checkpoint.parts().language_model())),
         rows: Rows::Every(tokens.div_ceil(ROWS_KEPT).max(1)),
         last_pass: 0,
         samples: Samples::new(),

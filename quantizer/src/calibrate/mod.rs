@@ -7,7 +7,9 @@ pub mod built_in;
 mod collector;
 mod fold;
 mod language_model;
+mod omegafold;
 mod outliers;
+mod passes;
 mod residual;
 mod sample;
 mod uses;
@@ -16,13 +18,14 @@ use std::collections::BTreeMap;
 
 pub use fold::calibrate_fold;
 pub use language_model::calibrate;
+pub use omegafold::{calibrate_cycles, calibrate_pseudo_msa};
 pub use residual::ResidualChoice;
 use sample::Sample;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::CheckpointError;
 use crate::reference::ReferenceError;
-use crate::scheme::{Part, Scheme};
+use crate::scheme::{Activations, Part, Residual, Scheme};
 use crate::work::{Floats, Work, WorkError};
 
 /// Rows that are kept of every site; statistics that need one number per channel see every row.
@@ -78,6 +81,13 @@ impl Calibration {
         self.residuals.insert(name, choice);
     }
 
+    /// Chooses the codec of what is summed up between two residual sites.
+    fn choose_middle(&mut self, name: String, sample: &Sample, scheme: &Scheme) {
+        let choice = residual::choose(sample, &[], Residual::Wide, scheme);
+        self.snr.insert(name.clone(), choice.snr(sample));
+        self.residuals.insert(name, choice);
+    }
+
     /// Chooses the outlier channels of the Linears that read `name`, and keeps their sampled inputs if
     /// weights are to be rounded with them.
     fn choose_outliers(
@@ -87,9 +97,15 @@ impl Calibration {
         scheme: &Scheme,
         work: &Work,
     ) -> Result<(), WorkError> {
-        let count = scheme.part(Part::of(&name)).activations.outliers(sample.channels());
-        let chosen = outliers::choose(sample, count);
-        self.snr.insert(name.clone(), outliers::snr(sample, &chosen));
+        let activations = scheme.activations(&name);
+        let count = activations.outliers(sample.channels());
+        let mut chosen = outliers::choose(sample, count);
+        let mut snr = outliers::snr(sample, &chosen);
+        if activations.asks_for_two_limbs(snr) {
+            chosen = outliers::choose(sample, Activations::TwoLimbs.outliers(sample.channels()));
+            snr = outliers::snr(sample, &chosen);
+        }
+        self.snr.insert(name.clone(), snr);
         if scheme.compensate {
             work.save(&inputs(&name), &Floats(sample.kept().to_vec()))?;
         }

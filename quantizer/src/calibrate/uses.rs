@@ -1,11 +1,10 @@
-//! What the values at a site of the float model are for: what the [`table`] says of it.
+//! What the values at a site of the float model are for: what the [table](crate::table) says of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::checkpoint::Checkpoint;
-use crate::table::{self, Kind, Row};
+use crate::table::{Group, Kind};
 
 /// A use of a site's values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,32 +28,31 @@ pub enum Purpose {
         /// The LayerNorm that reads it; `None` if a Linear reads it.
         norm: Option<String>,
     },
+    /// The 16-bit codec of a sum between two of them.
+    Middle,
     /// The unit of a representation that is held so, not stored.
     Held,
 }
 
-/// The uses of every site that something is chosen for in `rows`, by the site's name.
-pub fn uses(checkpoint: &Checkpoint, rows: &[&'static Row]) -> BTreeMap<String, Vec<Use>> {
+/// The uses of every site that something is chosen for in `groups`, by the site's name.
+pub fn uses(groups: &[Group]) -> BTreeMap<String, Vec<Use>> {
+    let norms: BTreeSet<&str> =
+        groups.iter().filter(|group| group.kind == Kind::Norm).map(|group| group.name.as_str()).collect();
     let mut uses: BTreeMap<String, Vec<Use>> = BTreeMap::new();
-    let Ok(()) = checkpoint.for_each(rows, |row, index| {
-        if let Some(site) = row.seen_at(index, checkpoint.count(row.repeat)) {
-            let purpose = match row.kind {
-                Kind::Norm => Purpose::Held,
-                Kind::Residual => {
-                    let is_norm = table::find(&site).is_some_and(|(reader, _)| reader.kind == Kind::Norm);
-                    Purpose::Residual { norm: is_norm.then(|| site.clone()) }
-                }
-                Kind::Columns => Purpose::Input { columns: checkpoint.output_part(index) },
-                _ => Purpose::Input { columns: None },
-            };
-            let found = Use { choice: row.choice(index), purpose };
-            let known = uses.entry(site).or_default();
-            // Linears that read the same values have one choice.
-            if !known.contains(&found) {
-                known.push(found);
-            }
+    for group in groups {
+        let Some(site) = &group.site else { continue };
+        let purpose = match group.kind {
+            Kind::Norm => Purpose::Held,
+            Kind::Residual => Purpose::Residual { norm: norms.contains(site.as_str()).then(|| site.clone()) },
+            Kind::Middle => Purpose::Middle,
+            _ => Purpose::Input { columns: group.columns },
+        };
+        let found = Use { choice: group.choice.clone(), purpose };
+        let known = uses.entry(site.clone()).or_default();
+        // Linears that read the same values have one choice.
+        if !known.contains(&found) {
+            known.push(found);
         }
-        Ok::<(), std::convert::Infallible>(())
-    });
+    }
     uses
 }

@@ -1,7 +1,7 @@
 //! The tensors that a model of a given configuration is made of: those of the [`table`].
 
 use super::{Checkpoint, Config, FoldConfig, structure_shape};
-use crate::table::{self, Form, Parts, Repeat, Row, Size, pattern};
+use crate::table::{self, Form, Group, Kind, Parts, Repeat, Row, Size, pattern};
 
 /// A tensor's name and its shape.
 pub type Expected = (String, Vec<usize>);
@@ -50,6 +50,17 @@ impl Checkpoint {
         visit: impl FnMut(&'static Row, usize) -> Result<(), E>,
     ) -> Result<(), E> {
         table::for_each(rows, |repeat| self.count(repeat), visit)
+    }
+
+    /// The groups of the model that `rows` are.
+    pub fn groups(&self, rows: &[&'static Row]) -> Vec<Group> {
+        let mut groups = Vec::new();
+        let Ok(()) = self.for_each(rows, |row, index| {
+            let columns = (row.kind == Kind::Columns).then(|| self.output_part(index)).flatten();
+            groups.push(Group { columns, ..Group::of(row, index, self.count(row.repeat)) });
+            Ok::<(), std::convert::Infallible>(())
+        });
+        groups
     }
 
     /// Every tensor that the model must have.

@@ -109,8 +109,7 @@ impl Checkpoint {
             false => error,
             true => CheckpointError::NotACheckpoint {
                 path: path.into(),
-                reason: "this is OmegaFold, which `quantizer reference` runs; it can't be quantized yet"
-                    .into(),
+                reason: "this is an OmegaFold; expected ESM-2 or ESMFold".into(),
             },
         })?;
         checkpoint.inspect()?;

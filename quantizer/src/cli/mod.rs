@@ -12,7 +12,7 @@ mod unfinished;
 
 use clap::{Parser, Subcommand};
 
-/// Turns a float checkpoint of ESM-2 or ESMFold into a Foldpoint model file.
+/// Turns a float checkpoint of ESM-2, ESMFold or OmegaFold into a Foldpoint model file.
 #[derive(Parser)]
 #[command(
     name = "quantizer",

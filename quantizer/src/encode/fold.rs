@@ -7,26 +7,27 @@ use foldpoint_core::fixed::{ACT_FRAC, Multiplier};
 use foldpoint_core::kernels::attention::key_scale_max;
 use foldpoint_core::quant::STREAM_MAX;
 
-use super::{EncodeError, Encoder, finest};
+use super::encoder::Encoder;
+use super::{EncodeError, finest};
 use crate::calibrate::Calibration;
 use crate::checkpoint::{FoldConfig, structure_shape};
 use crate::fixed::{multiplier, per_one, squares};
 use crate::reference::esmfold::embedding::softmax;
 use crate::reference::{LayerNorm, Weights};
-use crate::table::Unit;
+use crate::table::Group;
 
 /// Largest magnitude in the mix of hidden states.
 const MIX_MAX: i32 = 1 << 22;
 
 /// What an attention score is worth in units of `2^-16 log2`: see [`Config::sequence_temperature`].
-fn temperature(head_width: usize) -> Multiplier {
+pub(super) fn temperature(head_width: usize) -> Multiplier {
     let products = f64::from(key_scale_max(head_width)) * (head_width as f64).sqrt();
     multiplier(LOG2_E / per_one(ACT_FRAC) / products)
 }
 
 /// The unit of the structure module's pair representation: as fine as lets every output of its LayerNorm fit
 /// 16 bits. The normalised values of c channels are at most sqrt(c).
-fn structure_pair_frac(norm: &LayerNorm) -> Result<u32, EncodeError> {
+pub(super) fn structure_pair_frac(norm: &LayerNorm) -> Result<u32, EncodeError> {
     let root = (norm.gain.len() as f64).sqrt();
     let channels = norm.gain.iter().zip(&norm.bias);
     let largest = channels.map(|(&g, &b)| root * f64::from(g.abs()) + f64::from(b.abs())).fold(0.0, f64::max);
@@ -76,9 +77,8 @@ pub(super) fn config(
 
 impl Encoder<'_> {
     /// Writes the shares of the hidden states in the mix.
-    pub(super) fn shares(&mut self, name: &str, unit: Unit) -> Result<(), EncodeError> {
-        let [combine] = self.weights.values(name)?;
-        let shares = softmax(&combine);
-        self.table(name, &[shares.len()], shares, self.units.per_one(unit))
+    pub fn shares(&mut self, group: &Group, combine: &[f32]) -> Result<(), EncodeError> {
+        let shares = softmax(combine);
+        self.table(&group.name, &[shares.len()], shares, self.units.per_one(group.unit))
     }
 }

@@ -6,11 +6,12 @@ use foldpoint_core::fixed::ACT_FRAC;
 use foldpoint_core::kernels::attention::{CONTACT_WEIGHT_MAX, key_scale_max};
 use foldpoint_core::quant::STREAM_MAX;
 
-use super::{EncodeError, Encoder, all_fixed, finest};
+use super::{EncodeError, all_fixed, finest};
 use crate::calibrate::Calibration;
 use crate::checkpoint::Checkpoint;
 use crate::fixed::{multiplier, per_one, squares, to_fixed};
 use crate::reference::ContactHead;
+use crate::writer::ModelWriter;
 
 /// The shape, and the unit of the residual stream: as fine as lets every level of every site stay below 2^23.
 pub(super) fn config(checkpoint: &Checkpoint, calibration: &Calibration) -> Result<Config, EncodeError> {
@@ -37,23 +38,6 @@ pub(super) fn config(checkpoint: &Checkpoint, calibration: &Calibration) -> Resu
     Ok(config)
 }
 
-impl Encoder<'_> {
-    /// Writes how far each rotary frequency turns from one position to the next.
-    pub(super) fn rotary(&mut self, name: &str) -> Result<(), EncodeError> {
-        // Frequencies are radians per position; a turn is 2^32.
-        let turns = |radians: f64| (radians / std::f64::consts::TAU * 32f64.exp2()).round() as u64 as u32;
-        let phases: Vec<u32> = self.checkpoint.rotary_frequencies()?.into_iter().map(turns).collect();
-        Ok(self.writer.add_u32(name, &[phases.len()], phases)?)
-    }
-
-    /// Weights with a shift such that the largest fills the 15 bits; the bias in logit units.
-    pub(super) fn contact_head(&mut self, name: &str) -> Result<(), EncodeError> {
-        let ContactCodes { weights, frac, bias } = ContactCodes::of(self.checkpoint)?;
-        self.writer.add_i16(&format!("{name}.weight"), &[weights.len()], weights)?;
-        Ok(self.writer.add_i32(&format!("{name}.param"), &[2], vec![frac as i32, bias])?)
-    }
-}
-
 /// The contact head in integers.
 pub(super) struct ContactCodes {
     weights: Vec<i16>,
@@ -64,6 +48,8 @@ pub(super) struct ContactCodes {
 }
 
 impl ContactCodes {
+    /// Weights with a shift such that the largest fills the 15 bits; the bias in logit units.
+    ///
     /// # Errors
     /// The checkpoint can't be read, or the weights are too large.
     pub fn of(checkpoint: &Checkpoint) -> Result<Self, EncodeError> {
@@ -82,5 +68,12 @@ impl ContactCodes {
         let weights = head.weights.iter().map(|&w| to_fixed(w.into(), frac) as i16).collect();
         let bias = all_fixed("contact head bias", [f64::from(head.bias)], per_one(LOGIT_FRAC))?;
         Ok(Self { weights, frac, bias: bias[0] })
+    }
+
+    /// Writes it as group `name`.
+    pub fn write(self, writer: &mut ModelWriter, name: &str) -> Result<(), EncodeError> {
+        let Self { weights, frac, bias } = self;
+        writer.add_i16(&format!("{name}.weight"), &[weights.len()], weights)?;
+        Ok(writer.add_i32(&format!("{name}.param"), &[2], vec![frac as i32, bias])?)
     }
 }

@@ -6,12 +6,13 @@ use foldpoint_core::kernels::packing::{packed, row_sums};
 use rayon::prelude::*;
 
 use super::compensate::Feedback;
-use super::{EncodeError, Encoder, all_fixed};
+use super::encoder::Encoder;
+use super::{EncodeError, all_fixed};
 use crate::calibrate;
 use crate::checkpoint::row_scale;
 use crate::fixed::split;
 use crate::reference::Linear;
-use crate::table::{Row, Unit};
+use crate::table::{Group, Unit};
 use crate::work::Floats;
 
 /// Rows of weights as codes with one scale each.
@@ -38,10 +39,10 @@ pub fn quantize_weights(weight: &[f32], inputs: usize, feedback: Option<&Feedbac
 }
 
 impl Encoder<'_> {
-    /// Writes `linear`, which is number `index` of its group.
-    pub(super) fn linear(&mut self, row: &Row, index: usize, linear: &Linear) -> Result<(), EncodeError> {
-        let (name, choice) = (&row.numbered(index), &row.choice(index));
-        let per_one = self.units.per_one(row.unit);
+    /// Writes a Linear.
+    pub fn linear(&mut self, group: &Group, linear: &Linear) -> Result<(), EncodeError> {
+        let Group { name, choice, .. } = group;
+        let per_one = self.units.per_one(group.unit);
         let (outputs, inputs) = linear.shape()?;
         let (weight, bias) = linear.values()?;
         let not_calibrated = || EncodeError::NotCalibrated(choice.clone());

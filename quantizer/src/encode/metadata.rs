@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::calibrate::Calibration;
+use crate::scheme::Scheme;
 
 /// Where a model file comes from.
 #[derive(Clone, Debug, Serialize)]
@@ -51,6 +52,13 @@ struct Document<'a> {
 }
 
 impl Provenance {
+    /// Says what `scheme` has for a folding model, and that so many sequences were folded.
+    pub fn folded(&mut self, scheme: &Scheme, sequences: usize) {
+        self.trunk = Some(scheme.trunk.to_string());
+        self.structure = Some(format!("Linear inputs {}", scheme.structure.activations));
+        self.calibration_folds = Some(sequences);
+    }
+
     /// The text of `meta.json`.
     pub fn to_json(&self, calibration: &Calibration) -> String {
         let snr_db = calibration.snr.iter().map(|(site, snr)| (site.clone(), (snr * 100.0).round() / 100.0));

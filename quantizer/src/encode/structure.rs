@@ -5,20 +5,32 @@ use std::f64::consts::LOG2_E;
 use candle_core::DType;
 use foldpoint_core::fixed::ACT_FRAC;
 
-use super::{EncodeError, Encoder};
+use super::EncodeError;
+use super::encoder::Encoder;
 use crate::fixed::{multiplier, per_one};
 use crate::reference::{Linear, ReferenceError};
+use crate::table::Group;
 
 /// The smallest weight of squared distances: what is below changes no logit.
 const POINT_WEIGHT_MIN: f64 = 1e-30;
 
 impl Encoder<'_> {
     /// Writes what distances between points count in each head.
-    pub(super) fn point_weights(&mut self, name: &str) -> Result<(), EncodeError> {
-        let [weights] = self.weights.values(name)?;
-        let fold = self.checkpoint.fold_config().ok_or_else(|| self.no_fold())?;
-        let fixed = point_weights(&weights, fold.structure.query_points);
+    pub fn point_weights(
+        &mut self,
+        name: &str,
+        weights: &[f32],
+        query_points: usize,
+    ) -> Result<(), EncodeError> {
+        let fixed = point_weights(weights, query_points);
         Ok(self.writer.add_i32(name, &[weights.len(), 2], fixed)?)
+    }
+
+    /// Writes the part of `linear` that reads the group's columns.
+    pub fn columns(&mut self, group: &Group, linear: &Linear) -> Result<(), EncodeError> {
+        let unknown = || ReferenceError::NotInTable(group.name.clone());
+        let (first, count) = group.columns.ok_or_else(unknown)?;
+        self.linear(group, &columns(linear, first, count)?)
     }
 }
 
@@ -35,7 +47,7 @@ fn point_weights(weights: &[f32], query_points: usize) -> Vec<i32> {
 }
 
 /// The Linear on `inputs` columns from `first` on; the bias is part of the first.
-pub(super) fn columns(linear: &Linear, first: usize, inputs: usize) -> Result<Linear, ReferenceError> {
+fn columns(linear: &Linear, first: usize, inputs: usize) -> Result<Linear, ReferenceError> {
     let bias = if first == 0 { linear.bias.clone() } else { linear.bias.zeros_like()? };
     Ok(Linear { weight: linear.weight.narrow(1, first, inputs)?.contiguous()?, bias })
 }

@@ -15,6 +15,7 @@ const SHARE_FRAC: u32 = 30;
 pub struct Units {
     pub language_model: u32,
     pub sequence: u32,
+    pub node: u32,
     pub pair: u32,
 }
 
@@ -24,6 +25,7 @@ impl Units {
         match stream {
             Stream::LanguageModel => self.language_model,
             Stream::Sequence => self.sequence,
+            Stream::Node => self.node,
             Stream::Pair => self.pair,
         }
     }

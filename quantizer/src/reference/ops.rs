@@ -12,7 +12,8 @@ use crate::vectorised::vectorised;
 /// Values that a thread takes at a time.
 pub(super) const CHUNK: usize = 1 << 14;
 
-/// A matrix of weights and a bias per output channel.
+/// A matrix of weights and a bias per output channel. Clones share both.
+#[derive(Clone)]
 pub struct Linear {
     /// `[outputs, inputs]`.
     pub weight: Tensor,
@@ -101,6 +102,7 @@ impl Linear {
 }
 
 /// LayerNorm with a gain and a bias per channel.
+#[derive(Clone)]
 pub struct LayerNorm {
     /// One per channel.
     pub gain: Vec<f32>,

@@ -1,5 +1,5 @@
 //! What a model is made of, group by group of tensors: one table for the language model, one for the folding
-//! model.
+//! model; the groups of an [`omegafold`] follow from its shape.
 //!
 //! A [`Row`] says what a group is called in a model file and in checkpoints, of what kind it is, the unit of
 //! what it gives, and at which site of the float model its inputs are seen. Checkpoints are checked and read
@@ -10,13 +10,16 @@
 //! `lm.layers.{i}.ffn.up`.
 
 mod fold;
+mod group;
 mod language_model;
+pub mod omegafold;
 pub mod pattern;
 mod row;
 mod source;
 mod structure;
 mod trunk;
 
+pub use group::Group;
 pub use row::{Kind, Repeat, Row, Site, Stream, Unit};
 pub use source::{
     ATOM_TYPES, DISTANCE_BINS, Form, PAIR_BINS, PLDDT_BINS, RESIDUE_ROWS, Size, Source, TORSIONS,

@@ -72,6 +72,10 @@ pub enum Kind {
     Columns,
     /// The codec of a stored representation.
     Residual,
+    /// The codec of a sum between two of them, which has 16 bits whatever is chosen.
+    Middle,
+    /// Factors of queries and of keys, and what is added to either.
+    QueryKey,
     /// The contact head's regression.
     ContactHead,
     /// What distances between points count in each head.
@@ -83,9 +87,11 @@ pub enum Kind {
 pub enum Stream {
     /// The language model's residual stream.
     LanguageModel,
-    /// The folding model's sequence representation.
+    /// ESMFold's sequence representation.
     Sequence,
-    /// The folding model's pair representation.
+    /// OmegaFold's node representation.
+    Node,
+    /// A folding model's pair representation.
     Pair,
 }
 
@@ -130,6 +136,26 @@ pub enum Site {
     },
 }
 
+impl Kind {
+    /// What the names of a group's tensors in a model file have after the group's.
+    pub fn tensors(self) -> &'static [&'static str] {
+        match self {
+            Self::Norm => &[".gain", ".bias"],
+            Self::Linear | Self::Chain | Self::Columns => {
+                &[".weight", ".bias", ".mantissa", ".shift", ".rowsum", ".outliers"]
+            }
+            Self::Residual | Self::Middle => &["", ".exponent"],
+            Self::ContactHead => &[".weight", ".param"],
+            _ => &[""],
+        }
+    }
+
+    /// Whether it has int8 weights, which take time to round.
+    pub fn is_linear(self) -> bool {
+        matches!(self, Self::Linear | Self::Chain | Self::Columns)
+    }
+}
+
 impl Row {
     pub(super) const fn new(name: &'static str, kind: Kind, unit: Unit, sources: &'static [Source]) -> Self {
         Self { name, repeat: Repeat::Once, kind, unit, site: Site::None, sources }
@@ -165,19 +191,6 @@ impl Row {
         pattern::fill(self.name, index)
     }
 
-    /// What the names of its tensors in a model file have after the group's.
-    pub fn tensors(&self) -> &'static [&'static str] {
-        match self.kind {
-            Kind::Norm => &[".gain", ".bias"],
-            Kind::Linear | Kind::Chain | Kind::Columns => {
-                &[".weight", ".bias", ".mantissa", ".shift", ".rowsum", ".outliers"]
-            }
-            Kind::Residual => &["", ".exponent"],
-            Kind::ContactHead => &[".weight", ".param"],
-            _ => &[""],
-        }
-    }
-
     /// The name by which calibration keeps what it chose for number `index`: Linears that read the same
     /// values share a choice.
     pub fn choice(&self, index: usize) -> String {
@@ -209,6 +222,7 @@ impl fmt::Display for Unit {
             Self::Activation => "ACT",
             Self::Stream(Stream::LanguageModel) => "`stream`",
             Self::Stream(Stream::Sequence) => "`s`",
+            Self::Stream(Stream::Node) => "`n`",
             Self::Stream(Stream::Pair) => "`z`",
             Self::Log2 | Self::Log2Third => "LOG2",
             Self::Translation => "2^-20",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quantizer::table::{Kind, Parts, Row, Unit};
+use quantizer::table::{Kind, Parts, Unit};
 
 const FORMAT: &str = include_str!("../../../docs/FORMAT.md");
 
@@ -54,13 +54,26 @@ fn part(cell: &str, index: usize, count: usize) -> String {
     parts[if parts.len() == 1 { 0 } else { index }].to_owned()
 }
 
-/// Everything that the document describes.
-fn described() -> BTreeMap<String, Description> {
+/// Everything that the document describes: of ESM-2 and ESMFold, and of OmegaFold.
+fn described() -> [BTreeMap<String, Description>; 2] {
     let section = FORMAT.split("\n## ").find(|section| section.starts_with("Tensors\n")).unwrap();
     // The tensors of a Linear have a table of their own.
-    let tables = section.split("\n### ").next().unwrap();
+    let tables = section.split("\n### Linear\n").next().unwrap();
+    let (mut esm, mut omegafold, mut of_omegafold) = (String::new(), String::new(), false);
+    for line in tables.lines() {
+        if line.starts_with('#') {
+            of_omegafold = line.contains("OmegaFold");
+        }
+        let tables = if of_omegafold { &mut omegafold } else { &mut esm };
+        *tables += line;
+        *tables += "\n";
+    }
+    [in_tables(&esm), in_tables(&omegafold)]
+}
+
+fn in_tables(text: &str) -> BTreeMap<String, Description> {
     let mut described = BTreeMap::new();
-    for [name, kind, _, unit] in tables.lines().filter_map(cells) {
+    for [name, kind, _, unit] in text.lines().filter_map(cells) {
         let names = names(name);
         for (index, name) in names.iter().enumerate() {
             for name in alternatives(name) {
@@ -72,32 +85,36 @@ fn described() -> BTreeMap<String, Description> {
     described
 }
 
-/// How the document's kind of a row begins.
-fn kind(row: &Row) -> &'static str {
-    match row.kind {
+/// How the document's kind of a group begins.
+fn begins(kind: Kind) -> &'static str {
+    match kind {
         Kind::Metadata => "u8[",
         Kind::Config | Kind::Rotary => "u32[",
-        Kind::Table | Kind::Residues | Kind::Shares | Kind::PointWeights => "i32[",
+        Kind::Table | Kind::Residues | Kind::Shares | Kind::PointWeights | Kind::QueryKey => "i32[",
         Kind::Norm => "norm",
         Kind::Linear | Kind::Chain | Kind::Columns => "Linear",
-        Kind::Residual => "codec",
+        Kind::Residual | Kind::Middle => "codec",
         Kind::ContactHead => "i",
+    }
+}
+
+/// Takes group `name` out of `described` and asserts that it is described as what it is.
+fn take(described: &mut BTreeMap<String, Description>, name: &str, kind: Kind, unit: Unit) {
+    // A group is described whole, or tensor by tensor.
+    let tensors = || kind.tensors().iter().map(|part| format!("{name}{part}")).collect();
+    let names: Vec<String> = if described.contains_key(name) { vec![name.to_owned()] } else { tensors() };
+    for name in names {
+        let found = described.remove(&name).unwrap_or_else(|| panic!("{name} is not in the document"));
+        assert!(found.kind.starts_with(begins(kind)), "{name}: {found:?}, expected {}", begins(kind));
+        assert!(unit == Unit::Own || found.unit == unit.to_string(), "{name}: {found:?}, expected {unit}");
     }
 }
 
 #[test]
 fn the_document_has_the_tables_names_kinds_and_units() {
-    let mut described = described();
+    let [mut described, _] = described();
     for row in Parts::ALL.rows() {
-        // A group is described whole, or tensor by tensor.
-        let tensors = || row.tensors().iter().map(|part| format!("{}{part}", row.name)).collect();
-        let names: Vec<String> =
-            if described.contains_key(row.name) { vec![row.name.to_owned()] } else { tensors() };
-        for name in names {
-            let found = described.remove(&name).unwrap_or_else(|| panic!("{name} is not in the document"));
-            assert!(found.kind.starts_with(kind(row)), "{name}: {found:?}, expected {}", kind(row));
-            assert!(row.unit == Unit::Own || found.unit == row.unit.to_string(), "{name}: {found:?}");
-        }
+        take(&mut described, row.name, row.kind, row.unit);
     }
     assert!(described.is_empty(), "only in the document: {described:?}");
 }

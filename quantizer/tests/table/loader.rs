@@ -7,6 +7,7 @@ use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::format::{FormatError, ModelFile};
 use quantizer::checkpoint::Checkpoint;
+use quantizer::encode::groups;
 use quantizer::table::{Kind, Parts};
 use quantizer::writer::ModelWriter;
 
@@ -17,13 +18,9 @@ use crate::fixture::golden;
 fn tensors(path: &Path) -> [Vec<String>; 2] {
     let checkpoint = Checkpoint::open(path).unwrap();
     let mut names = [Vec::new(), Vec::new()];
-    let visited = checkpoint.for_each(&checkpoint.parts().rows(), |row, index| {
-        let group = row.numbered(index);
-        let tensors = row.tensors().iter().map(|part| format!("{group}{part}"));
-        names[usize::from(row.kind == Kind::Metadata)].extend(tensors);
-        Ok::<(), ()>(())
-    });
-    visited.unwrap();
+    for group in groups(&checkpoint) {
+        names[usize::from(group.kind == Kind::Metadata)].extend(group.tensors());
+    }
     names.iter_mut().for_each(|names| names.sort());
     names
 }

@@ -77,6 +77,11 @@ impl OmegaFold {
         &self.config
     }
 
+    /// The names of all tensors, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.archive.entries().keys().map(String::as_str)
+    }
+
     /// Shape of tensor `name`, outermost dimension first.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.archive.entries().get(name).map(|entry| entry.shape.as_slice())

@@ -129,13 +129,6 @@ pub struct FoldState {
     sequences: Vec<[(Vec<usize>, Floats); 3]>,
 }
 
-impl FoldState {
-    /// As [`FoldRun::place`].
-    pub fn place(&self) -> (usize, usize) {
-        (self.pass, self.block)
-    }
-}
-
 /// A sequence on its way.
 struct Progress {
     residues: Vec<Residue>,

@@ -15,13 +15,13 @@ use crate::reference::{ReferenceError, Tap};
 /// A Geoformer block.
 pub struct Block {
     index: usize,
-    pair_bias: PairBias,
-    row_attention: NodeAttention,
-    column_attention: NodeAttention,
-    node_transition: Transition,
-    outer_product: OuterProduct,
-    geometric: Vec<GeometricAttention>,
-    pair_transition: Transition,
+    pub(super) pair_bias: PairBias,
+    pub(super) row_attention: NodeAttention,
+    pub(super) column_attention: NodeAttention,
+    pub(super) node_transition: Transition,
+    pub(super) outer_product: OuterProduct,
+    pub(super) geometric: Vec<GeometricAttention>,
+    pub(super) pair_transition: Transition,
 }
 
 impl Block {
@@ -79,7 +79,7 @@ impl Block {
         let mut pair = (pair + self.outer_product.forward(&node, rows, &mut tap.at("outer_product"))?)?;
         for (index, layer) in self.geometric.iter().enumerate() {
             let tap = &mut tap.at(format_args!("geometric.{index}"));
-            pair = (&pair + layer.forward(&pair, residues, tap)?)?;
+            pair = layer.forward(&pair, residues, tap)?;
         }
         let pair = (&pair + self.pair_transition.forward(&pair, &mut tap.at("pair_transition"))?)?;
         Ok((node, pair))

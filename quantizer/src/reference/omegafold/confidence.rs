@@ -17,8 +17,8 @@ const EPSILON: f64 = 1e-10;
 
 /// The confidence head.
 pub struct ConfidenceHead {
-    norm: LayerNorm,
-    layers: [Linear; 3],
+    pub(super) norm: LayerNorm,
+    pub(super) layers: [Linear; 3],
 }
 
 impl ConfidenceHead {

@@ -22,16 +22,16 @@ const GLYCINE: usize = 7;
 
 /// Turns features into the node and the pair representation.
 pub struct Embedding {
-    node_norm: LayerNorm,
-    node: Linear,
-    pair_norm: LayerNorm,
-    pair: Linear,
+    pub(super) node_norm: LayerNorm,
+    pub(super) node: Linear,
+    pub(super) pair_norm: LayerNorm,
+    pub(super) pair: Linear,
     /// `[21, pair width]`: the residue of a pair's row.
-    first: Tensor,
+    pub(super) first: Tensor,
     /// `[21, pair width]`: the residue of its column.
-    second: Tensor,
+    pub(super) second: Tensor,
     /// `[offsets, pair width]`: from row to column, from the lowest on.
-    offsets: Tensor,
+    pub(super) offsets: Tensor,
 }
 
 impl Embedding {
@@ -113,10 +113,10 @@ impl Previous {
 
 /// Feeds the result of a cycle into the next.
 pub struct Recycling {
-    node_norm: LayerNorm,
-    pair_norm: LayerNorm,
+    pub(super) node_norm: LayerNorm,
+    pub(super) pair_norm: LayerNorm,
     /// `[bins, pair width]`.
-    distances: Tensor,
+    pub(super) distances: Tensor,
     /// Of model 2.
     embedder: Option<StructEmbedder>,
 }

@@ -12,10 +12,10 @@ use crate::reference::{ReferenceError, Tap};
 /// A layer of geometric attention.
 pub struct GeometricAttention {
     /// At the starting node and at the ending node.
-    attention: [TriangleAttention; 2],
+    pub attention: [TriangleAttention; 2],
     /// Of the pairs, and of the transposed pairs. The second isn't AlphaFold's of incoming edges: its gate is
     /// the one of the mirrored pair.
-    multiplication: [TriangleMultiplication; 2],
+    pub product: [TriangleMultiplication; 2],
 }
 
 impl GeometricAttention {
@@ -27,11 +27,12 @@ impl GeometricAttention {
         let attention = |axis: usize, node: Node| attention(weights, heads, axis, node);
         Ok(Self {
             attention: [attention(0, Node::Starting)?, attention(1, Node::Ending)?],
-            multiplication: [multiplication(weights, 0)?, multiplication(weights, 1)?],
+            product: [product(weights, 0)?, product(weights, 1)?],
         })
     }
 
-    /// What is added to `pair`, `[residues * residues, width]`.
+    /// `pair`, `[residues * residues, width]`, after this layer. Its sums, at `sum`, are shown one after
+    /// another, from `pair` itself on: a row of them is what is held meanwhile.
     ///
     /// # Errors
     /// The shapes don't fit.
@@ -45,11 +46,18 @@ impl GeometricAttention {
         let turned = pair.reshape((residues, residues, width))?.transpose(0, 1)?.contiguous()?;
         let turned = turned.reshape((pairs, width))?;
         let [start, end] = &self.attention;
-        let [product, product_turned] = &self.multiplication;
-        let sum = start.forward(pair, residues, &mut tap.at("attention_start"))?;
-        let sum = (sum + end.forward(pair, residues, &mut tap.at("attention_end"))?)?;
-        let sum = (sum + product.forward(pair, residues, &mut tap.at("product"))?)?;
-        Ok((sum + product_turned.forward(&turned, residues, &mut tap.at("product_turned"))?)?)
+        let [product, product_turned] = &self.product;
+        let mut sum = pair.clone();
+        tap.show("sum", &sum)?;
+        let mut add = |part: Tensor, tap: &mut Tap<'_>| -> Result<(), ReferenceError> {
+            sum = (&sum + part)?;
+            tap.show("sum", &sum)
+        };
+        add(start.forward(pair, residues, &mut tap.at("attention_start"))?, tap)?;
+        add(product.forward(pair, residues, &mut tap.at("product"))?, tap)?;
+        add(product_turned.forward(&turned, residues, &mut tap.at("product_turned"))?, tap)?;
+        add(end.forward(pair, residues, &mut tap.at("attention_end"))?, tap)?;
+        Ok(sum)
     }
 }
 
@@ -70,7 +78,7 @@ fn attention(
     Ok(TriangleAttention { node, heads, norm, bias, q, k, v, gate, output })
 }
 
-fn multiplication(weights: &Weights<'_>, axis: usize) -> Result<TriangleMultiplication, ReferenceError> {
+fn product(weights: &Weights<'_>, axis: usize) -> Result<TriangleMultiplication, ReferenceError> {
     let weight = weights.tensor("act_w")?.narrow(1, axis, 1)?.squeeze(1)?.t()?.contiguous()?;
     let bias = weights.tensor("act_b")?.narrow(0, axis, 1)?.squeeze(0)?;
     let width = weight.dims2()?.1;

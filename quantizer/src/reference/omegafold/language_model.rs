@@ -22,7 +22,12 @@ const UNMASKED_IN_TRAINING: f64 = 0.88;
 const NO_KEY: f32 = -1e9;
 
 /// Residues of the sequences that the scale of logits was tuned at.
-const TUNED_AT: f64 = 512.0;
+pub const TUNED_AT: f64 = 512.0;
+
+/// How far each of `pairs` rotary pairs turns from one position to the next, in radians.
+pub fn frequencies(pairs: usize) -> Vec<f64> {
+    (0..pairs).map(|c| 10_000f64.powf(-(c as f64) / pairs as f64)).collect()
+}
 
 /// The rows of the pseudo-MSA: the sequence, then copies with masked residues.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +50,14 @@ impl Rows<'_> {
     }
 }
 
+/// A sequence and its pseudo-MSA between two layers.
+pub struct Stream {
+    /// The residual stream, `[rows * residues, width]`.
+    pub x: Tensor,
+    /// The sum of all rows' attention maps in each layer so far, `[residues * residues]`.
+    pub maps: Vec<Tensor>,
+}
+
 /// What the language model gives.
 pub struct Features {
     /// `[rows * residues, width]`.
@@ -57,22 +70,26 @@ pub struct Features {
 pub struct LanguageModel<'c> {
     weights: Weights<'c>,
     config: &'c OmegaFoldConfig,
-    embedding: Vec<f32>,
-    norm: LayerNorm,
+    /// `[vocab, width]`
+    pub(super) embedding: Tensor,
+    pub(super) norm: LayerNorm,
 }
 
 /// One layer.
-struct Layer {
-    /// Gates, values and the base of queries and keys, `[2 * value width + head width, width]`.
-    projections: Linear,
-    /// Factors of queries and of keys, `[2, head width]`.
-    factors: Vec<f32>,
-    /// What is added to queries and keys.
-    shifts: Vec<f32>,
+pub struct Layer {
+    index: usize,
+    /// On the residual stream.
+    pub norm: LayerNorm,
+    /// `[value width, width]`, before SiLU.
+    pub gate: Linear,
+    /// Values and the base of queries and keys, `[value width + head width, width]`, before SiLU.
+    pub projections: Linear,
+    /// Factors of queries and of keys, then what is added to either: `[4, head width]`.
+    pub query_key: Tensor,
     /// What is added to the logits at each offset from query to key, from the lowest on.
-    offsets: Vec<f32>,
+    pub positions: Tensor,
     /// `[width, value width]`.
-    output: Linear,
+    pub output: Linear,
 }
 
 impl<'c> LanguageModel<'c> {
@@ -82,7 +99,7 @@ impl<'c> LanguageModel<'c> {
     /// A tensor can't be read.
     pub fn load(checkpoint: &'c OmegaFold) -> Result<Self, ReferenceError> {
         let weights = Weights::new(checkpoint).at("omega_plm");
-        let (embedding, norm) = (weights.values("input_embedding.weight")?, weights.norm("output_norm")?);
+        let (embedding, norm) = (weights.tensor("input_embedding.weight")?, weights.norm("output_norm")?);
         Ok(Self { weights, config: checkpoint.config(), embedding, norm })
     }
 
@@ -91,29 +108,63 @@ impl<'c> LanguageModel<'c> {
     /// # Errors
     /// A tensor can't be read.
     pub fn forward(&self, rows: Rows<'_>, tap: &mut Tap<'_>) -> Result<Features, ReferenceError> {
-        let (residues, width) = (rows.residues.len(), self.config.width);
-        let mut x = Tensor::from_vec(self.embed(rows), (rows.kept.len(), width), &Device::Cpu)?;
-        let half = self.config.head_width / 2;
-        let turns: Vec<f64> = (0..half).map(|c| 10_000f64.powf(-(c as f64) / half as f64)).collect();
-        let rotary = Rotary::new(residues, &turns);
-        let with_keys = rows.each().filter(|row| row.contains(&true)).count();
-        let per_row = 1.0 / (with_keys as f64 + 1e-5);
-        let mut maps = Vec::with_capacity(self.config.layers);
+        let mut stream = self.begin(rows)?;
         for index in 0..self.config.layers {
-            let layer = Layer::load(&self.weights.at(format_args!("layers.{index}.gau")))?;
-            let tap = &mut tap.at(format_args!("layers.{index}"));
-            let map;
-            (x, map) = layer.forward(&x, rows, &rotary, tap)?;
-            maps.push(map.affine(per_row, 0.0)?.flatten_all()?);
+            self.layer(index)?.forward(&mut stream, rows, tap)?;
         }
-        tap.show("norm", &x)?;
-        Ok(Features { node: self.norm.forward(&x)?, maps: Tensor::stack(&maps, 1)? })
+        self.finish(&stream, rows, tap)
+    }
+
+    /// Embeds every row.
+    ///
+    /// # Errors
+    /// There is no memory for it.
+    pub fn begin(&self, rows: Rows<'_>) -> Result<Stream, ReferenceError> {
+        let x = Tensor::from_vec(self.embed(rows)?, (rows.kept.len(), self.config.width), &Device::Cpu)?;
+        Ok(Stream { x, maps: Vec::with_capacity(self.config.layers) })
+    }
+
+    /// Reads layer `index`.
+    ///
+    /// # Errors
+    /// A tensor can't be read.
+    pub fn layer(&self, index: usize) -> Result<Layer, ReferenceError> {
+        Layer::load(&self.weights_of(index), self.config, index)
+    }
+
+    /// [`Layer::query_key`] of layer `index`.
+    ///
+    /// # Errors
+    /// A tensor can't be read.
+    pub(super) fn query_key(&self, index: usize) -> Result<Tensor, ReferenceError> {
+        query_key(&self.weights_of(index))
+    }
+
+    fn weights_of(&self, layer: usize) -> Weights<'c> {
+        self.weights.at(format_args!("layers.{layer}.gau"))
+    }
+
+    /// What comes after the last layer.
+    ///
+    /// # Errors
+    /// The shapes don't fit.
+    pub fn finish(
+        &self,
+        stream: &Stream,
+        rows: Rows<'_>,
+        tap: &mut Tap<'_>,
+    ) -> Result<Features, ReferenceError> {
+        let with_keys = rows.each().filter(|row| row.contains(&true)).count();
+        let maps = Tensor::stack(&stream.maps, 1)?.affine(1.0 / (with_keys as f64 + 1e-5), 0.0)?;
+        tap.show("norm", &stream.x)?;
+        Ok(Features { node: self.norm.forward(&stream.x)?, maps })
     }
 
     /// Every row's tokens. The dropout's factor counts masked residues against those that are kept.
-    fn embed(&self, rows: Rows<'_>) -> Vec<f32> {
+    fn embed(&self, rows: Rows<'_>) -> Result<Vec<f32>, ReferenceError> {
         let width = self.config.width;
-        let token = |number: usize| self.embedding.chunks_exact(width).nth(number).unwrap_or_default();
+        let embedding = to_vec(&self.embedding)?;
+        let token = |number: usize| embedding.chunks_exact(width).nth(number).unwrap_or_default();
         let mut values = Vec::with_capacity(rows.kept.len() * width);
         for row in rows.each() {
             let kept = row.iter().filter(|&&kept| kept).count();
@@ -126,42 +177,53 @@ impl<'c> LanguageModel<'c> {
                 values.extend(token(if kept { residue } else { MASKED }).iter().map(|v| v * factor));
             }
         }
-        values
+        Ok(values)
     }
 }
 
 impl Layer {
-    fn load(weights: &Weights<'_>) -> Result<Self, ReferenceError> {
+    fn load(weights: &Weights<'_>, config: &OmegaFoldConfig, index: usize) -> Result<Self, ReferenceError> {
+        let (joined, values) = (weights.linear("gva_proj.0")?, config.value_width);
+        let part = |first: usize, count: usize| -> Result<Linear, ReferenceError> {
+            let part = |x: &Tensor| x.narrow(0, first, count)?.contiguous();
+            Ok(Linear { weight: part(&joined.weight)?, bias: part(&joined.bias)? })
+        };
         Ok(Self {
-            projections: weights.linear("gva_proj.0")?,
-            factors: weights.values("multi_headed_scaling.weight")?,
-            shifts: weights.values("multi_headed_scaling.bias")?,
-            offsets: weights.values("relpos.weight")?,
+            index,
+            norm: plain(config.width),
+            gate: part(0, values)?,
+            projections: part(values, values + config.head_width)?,
+            query_key: query_key(weights)?,
+            positions: weights.tensor("relpos.weight")?.flatten_all()?,
             output: weights.linear("output_proj")?,
         })
     }
 
-    /// The stream after this layer, and the sum of all rows' attention maps, `[residues, residues]`.
-    fn forward(
+    /// Runs `stream` through this layer.
+    ///
+    /// # Errors
+    /// The shapes don't fit.
+    pub fn forward(
         &self,
-        x: &Tensor,
+        stream: &mut Stream,
         rows: Rows<'_>,
-        rotary: &Rotary,
         tap: &mut Tap<'_>,
-    ) -> Result<(Tensor, Tensor), ReferenceError> {
+    ) -> Result<(), ReferenceError> {
         let residues = rows.residues.len();
-        let (tokens, width) = x.dims2()?;
-        tap.show("norm", x)?;
-        let y = plain(width).forward(x)?;
+        let mut tap = tap.at(format_args!("layers.{}", self.index));
+        tap.show("norm", &stream.x)?;
+        let y = self.norm.forward(&stream.x)?;
         tap.show("projections", &y)?;
+        let gates = silu(self.gate.forward(&y)?)?;
         let y = silu(self.projections.forward(&y)?)?;
         let (_, value_width) = self.output.shape()?;
-        let (gates, values) = (y.narrow(1, 0, value_width)?, y.narrow(1, value_width, value_width)?);
-        let base = y.narrow(1, 2 * value_width, self.factors.len() / 2)?;
+        let values = y.narrow(1, 0, value_width)?;
+        let base = y.narrow(1, value_width, self.query_key.dims2()?.1)?;
+        let scaling = Scaling::new(self, residues)?;
         let each: Vec<(usize, &[bool])> = rows.each().enumerate().collect();
         let attended = each.into_par_iter().map(|(row, kept)| {
             let part = |x: &Tensor| x.narrow(0, row * residues, residues)?.contiguous();
-            self.attend(&part(&base)?, &part(&values)?, kept, rotary)
+            scaling.attend(&part(&base)?, &part(&values)?, kept)
         });
         let attended = attended.collect::<Result<Vec<_>, ReferenceError>>()?;
         let mut map = Tensor::zeros((residues, residues), candle_core::DType::F32, &Device::Cpu)?;
@@ -170,10 +232,36 @@ impl Layer {
             map = (map + weights)?;
             contexts.push(context);
         }
-        let y = (Tensor::cat(&contexts, 0)? * gates.contiguous()?)?;
-        debug_assert_eq!(y.dims2()?.0, tokens);
+        let y = (Tensor::cat(&contexts, 0)? * gates)?;
         tap.show("output", &y)?;
-        Ok(((x + self.output.forward(&y)?)?, map))
+        stream.x = (&stream.x + self.output.forward(&y)?)?;
+        stream.maps.push(map.flatten_all()?);
+        Ok(())
+    }
+}
+
+fn query_key(weights: &Weights<'_>) -> Result<Tensor, ReferenceError> {
+    let [factors, shifts] =
+        ["weight", "bias"].map(|part| weights.tensor(&format!("multi_headed_scaling.{part}")));
+    Ok(Tensor::cat(&[factors?, shifts?], 0)?)
+}
+
+/// What becomes queries, keys and logits in a layer.
+struct Scaling {
+    /// `[4, head width]`
+    query_key: Vec<f32>,
+    positions: Vec<f32>,
+    rotary: Rotary,
+}
+
+impl Scaling {
+    fn new(layer: &Layer, residues: usize) -> Result<Self, ReferenceError> {
+        let half = layer.query_key.dims2()?.1 / 2;
+        Ok(Self {
+            query_key: to_vec(&layer.query_key)?,
+            positions: to_vec(&layer.positions)?,
+            rotary: Rotary::new(residues, &frequencies(half)),
+        })
     }
 
     /// Attention within a row: contexts, `[residues, value width]`, and weights, `[queries, keys]`.
@@ -182,24 +270,24 @@ impl Layer {
         base: &Tensor,
         values: &Tensor,
         kept: &[bool],
-        rotary: &Rotary,
     ) -> Result<(Tensor, Tensor), ReferenceError> {
         let (residues, width) = base.dims2()?;
         let turned = |part: usize| -> Result<Tensor, ReferenceError> {
-            let factors = self.factors[part * width..].iter().zip(&self.shifts[part * width..]);
+            let (factors, shifts) = self.query_key.split_at(2 * width);
+            let factors = factors[part * width..].iter().zip(&shifts[part * width..]);
             let mut x = to_vec(base)?;
             for row in x.chunks_exact_mut(width) {
                 row.iter_mut().zip(factors.clone()).for_each(|(v, (factor, shift))| *v = *v * factor + shift);
             }
-            rotary.turn(&mut x);
+            self.rotary.turn(&mut x);
             Ok(Tensor::from_vec(x, (residues, width), &Device::Cpu)?)
         };
         let keys = kept.iter().filter(|&&kept| kept).count();
         let scale = (keys as f64).max(4e-5).ln() / (TUNED_AT.ln() * (width as f64).sqrt());
-        let farthest = (self.offsets.len() / 2) as i64;
+        let farthest = (self.positions.len() / 2) as i64;
         let offset = |query: usize, key: usize| {
             let offset = (key as i64 - query as i64).clamp(-farthest, farthest) + farthest;
-            self.offsets.get(offset as usize).copied().unwrap_or_default()
+            self.positions.get(offset as usize).copied().unwrap_or_default()
         };
         let products = turned(0)?.matmul(&turned(1)?.t()?)?;
         let logits: Vec<f32> = with_values(&products, |products| {

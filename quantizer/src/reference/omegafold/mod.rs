@@ -24,18 +24,21 @@
 //! | `fold.trunk.N.row_attention.norm`, `.projections`, `.output` | S | normalization; q, k, v and gate; after the gate |
 //! | `fold.trunk.N.column_attention.*` | S, residue by residue | the same |
 //! | `fold.trunk.N.node_transition.norm`, `.up`, `.down` | S | normalization and Linears |
-//! | `fold.trunk.N.outer_product.norm`, `.projection` | S | normalization; both sides |
+//! | `fold.trunk.N.outer_product.norm`, `.projection`, `.weights` | S | normalization; both sides; left sides, 0 where they are masked |
+//! | `fold.trunk.N.geometric.G.sum` | P | the sums of the layer one after another: the pairs, then with each of its four parts |
 //! | `fold.trunk.N.geometric.G.attention_start.*`, `.attention_end.*` | P | as [`esmfold`](super::esmfold)'s triangle attention |
 //! | `fold.trunk.N.geometric.G.product.*`, `.product_turned.*` | P | as its triangle multiplication, outgoing, of the pairs and of the transposed pairs |
 //! | `fold.trunk.N.pair_transition.norm`, `.up`, `.down` | P | normalization and Linears |
 //! | `fold.structure.*`, `fold.structure.I.*` | R, P | as [`esmfold`](super::esmfold)'s, iteration I with weights of its own |
 //! | `fold.confidence.norm`, `.first`, `.second`, `.third` | R | normalization and Linears |
 
+mod batch;
 pub mod block;
 pub mod confidence;
 pub mod embedding;
 pub mod geometric_attention;
 pub mod language_model;
+pub mod modules;
 pub mod node_attention;
 pub mod outer_product;
 mod run;
@@ -43,13 +46,14 @@ pub mod struct_embedder;
 pub mod structure_module;
 mod weights;
 
+pub use batch::{Embedded, FoldRun, FoldState, LanguageRun, LanguageState};
 pub use run::{Cycle, OmegaFoldOutputs, OmegaFoldReference, Options};
 use weights::Weights;
 
 use super::ops::LayerNorm;
 
 /// Added to every variance.
-const EPSILON: f64 = 1e-5;
+pub const EPSILON: f64 = 1e-5;
 
 /// Normalization without gain and bias.
 fn plain(channels: usize) -> LayerNorm {

@@ -24,12 +24,12 @@ pub enum Within {
 pub struct NodeAttention {
     within: Within,
     heads: usize,
-    norm: LayerNorm,
-    q: Linear,
-    gate: Linear,
-    k: Linear,
-    v: Linear,
-    output: Linear,
+    pub(super) norm: LayerNorm,
+    pub(super) q: Linear,
+    pub(super) gate: Linear,
+    pub(super) k: Linear,
+    pub(super) v: Linear,
+    pub(super) output: Linear,
 }
 
 impl NodeAttention {

@@ -12,11 +12,11 @@ const COUNT_EPSILON: f32 = 1e-3;
 
 /// The outer product.
 pub struct OuterProduct {
-    norm: LayerNorm,
+    pub(super) norm: LayerNorm,
     /// Left and right side, one after the other: `[2 * channels, node width]`.
-    projection: Linear,
+    pub(super) projection: Linear,
     /// `[pair width, channels * channels]`; inputs are products, the right side's channel fastest.
-    output: Linear,
+    pub(super) output: Linear,
 }
 
 impl OuterProduct {
@@ -31,6 +31,19 @@ impl OuterProduct {
         let weight = weight.reshape((left * right, pair))?.t()?.contiguous()?;
         let output = Linear { weight, bias: weights.tensor("out_bias")? };
         Ok(Self { norm: plain(projection.shape()?.1), projection, output })
+    }
+
+    /// The matrix from a right side to what a left side and it add to a pair, as what is made of the left
+    /// side: `[channels * pair width, channels]`, outputs from one channel of the right side together.
+    ///
+    /// # Errors
+    /// The weights are misshapen.
+    pub(super) fn matrices(&self) -> Result<Linear, ReferenceError> {
+        let (outputs, channels) = (self.output.shape()?.0, self.projection.shape()?.0 / 2);
+        let weight = self.output.weight.reshape((outputs, channels, channels))?.permute((2, 0, 1))?;
+        let weight = weight.contiguous()?.reshape((channels * outputs, channels))?;
+        let bias = Tensor::zeros(channels * outputs, weight.dtype(), &Device::Cpu)?;
+        Ok(Linear { weight, bias })
     }
 
     /// What is added to the pairs, `[residues * residues, pair width]`, from `node`,
@@ -52,6 +65,7 @@ impl OuterProduct {
         let mask = Tensor::from_vec(kept, (count * residues, 1), &Device::Cpu)?;
         let x = self.projection.forward(&x)?.broadcast_mul(&mask)?;
         let channels = x.dims2()?.1 / 2;
+        tap.show("weights", &x.narrow(1, 0, channels)?)?;
         // [residues, channels, rows] each.
         let side = |index: usize| -> Result<Tensor, ReferenceError> {
             let side = x.narrow(1, index * channels, channels)?.reshape((count, residues, channels))?;

@@ -2,10 +2,11 @@
 
 use foldpoint_core::omegafold::{MASKED_UP_TO, PseudoMsa, ROWS};
 
+use super::batch::Input;
 use super::block::Block;
 use super::confidence::{ConfidenceHead, overall};
 use super::embedding::{CA, Embedding, Previous, Recycling};
-use super::language_model::{LanguageModel, Rows};
+use super::language_model::LanguageModel;
 use super::structure_module::{Structure, StructureModule};
 use crate::checkpoint::OmegaFold;
 use crate::reference::esmfold::residues::Residue;
@@ -54,12 +55,12 @@ pub struct OmegaFoldOutputs {
 
 /// The float model of a checkpoint. Holds everything but layers and blocks, which are read when they run.
 pub struct OmegaFoldReference<'c> {
-    checkpoint: &'c OmegaFold,
-    language_model: LanguageModel<'c>,
-    embedding: Embedding,
-    recycling: Recycling,
-    structure_module: StructureModule,
-    confidence: ConfidenceHead,
+    pub(super) checkpoint: &'c OmegaFold,
+    pub(super) language_model: LanguageModel<'c>,
+    pub(super) embedding: Embedding,
+    pub(super) recycling: Recycling,
+    pub(super) structure_module: StructureModule,
+    pub(super) confidence: ConfidenceHead,
 }
 
 impl<'c> OmegaFoldReference<'c> {
@@ -78,6 +79,17 @@ impl<'c> OmegaFoldReference<'c> {
         })
     }
 
+    /// The checkpoint that runs.
+    pub fn checkpoint(&self) -> &'c OmegaFold {
+        self.checkpoint
+    }
+
+    /// What the first cycle takes up.
+    pub(super) fn nothing_before(&self, residues: usize) -> Result<Previous, ReferenceError> {
+        let config = self.checkpoint.config();
+        Previous::none(residues, config.node_width, config.pair_width)
+    }
+
     /// Folds a sequence, which is number `sequence` to `observer`.
     ///
     /// # Errors
@@ -92,17 +104,13 @@ impl<'c> OmegaFoldReference<'c> {
         if residues.is_empty() {
             return Err(ReferenceError::NoResidues { sequence });
         }
-        let types: Vec<usize> = residues.iter().map(|residue| residue.index()).collect();
-        let config = self.checkpoint.config();
         let mut masks = PseudoMsa::new(residues.len(), options.masked_up_to);
-        let mut previous = Previous::none(residues.len(), config.node_width, config.pair_width)?;
+        let mut previous = self.nothing_before(residues.len())?;
         let mut outputs = OmegaFoldOutputs { cycles: Vec::with_capacity(options.cycles), chosen: 0 };
         let mut best = 0.0;
         for cycle in 0..options.cycles {
-            let mut kept = vec![true; (options.rows + 1) * residues.len()];
-            kept.chunks_exact_mut(residues.len()).skip(1).for_each(|row| masks.next_row(row));
-            let rows = Rows { residues: &types, kept: &kept };
-            let (structure, node, pair) = self.cycle(cycle, sequence, rows, residues, &previous, observer)?;
+            let input = Input::new(residues, options.rows, &mut masks);
+            let (structure, node, pair) = self.cycle(cycle, sequence, &input, &previous, observer)?;
             let tap = &mut Tap::fold(observer, sequence, cycle);
             let confidence = self.confidence.forward(&structure.state, tap)?;
             let cas: Vec<[f64; 3]> = structure.atoms.iter().map(|atoms| atoms[CA]).collect();
@@ -112,7 +120,7 @@ impl<'c> OmegaFoldReference<'c> {
             }
             previous =
                 Previous { node, pair, atoms: structure.atoms.clone(), groups: structure.groups.clone() };
-            outputs.cycles.push(Cycle { kept, structure, confidence, overall });
+            outputs.cycles.push(Cycle { kept: input.into_kept(), structure, confidence, overall });
         }
         Ok(outputs)
     }
@@ -122,11 +130,11 @@ impl<'c> OmegaFoldReference<'c> {
         &self,
         cycle: usize,
         sequence: usize,
-        rows: Rows<'_>,
-        residues: &[Residue],
+        input: &Input,
         previous: &Previous,
         observer: &mut dyn Observer,
     ) -> Result<(Structure, candle_core::Tensor, candle_core::Tensor), ReferenceError> {
+        let (rows, residues) = (input.rows(), input.residues());
         let tap = &mut Tap::language_model(observer, sequence, &[]).in_pass(cycle);
         let features = self.language_model.forward(rows, tap)?;
         let tap = &mut Tap::fold(observer, sequence, cycle);

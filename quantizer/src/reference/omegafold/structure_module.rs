@@ -20,20 +20,21 @@ use crate::table::TORSIONS;
 pub struct StructureModule {
     scale: f64,
     /// From the node representation, `[width, node width]`.
-    sequence_input: Linear,
-    sequence_norm: LayerNorm,
-    pair_norm: LayerNorm,
+    pub(super) sequence_input: Linear,
+    pub(super) sequence_norm: LayerNorm,
+    pub(super) pair_norm: LayerNorm,
     /// `[width, width]`, before the first iteration.
-    initial: Linear,
-    iterations: Vec<Iteration>,
-    angle_resnet: AngleResnet,
+    pub(super) initial: Linear,
+    pub(super) iterations: Vec<Iteration>,
+    pub(super) angle_resnet: AngleResnet,
 }
 
-struct Iteration {
-    attention: InvariantPointAttention,
-    attention_norm: LayerNorm,
-    transition: StructureTransition,
-    backbone_update: BackboneUpdate,
+/// The weights of an iteration.
+pub(super) struct Iteration {
+    pub attention: InvariantPointAttention,
+    pub attention_norm: LayerNorm,
+    pub transition: StructureTransition,
+    pub backbone_update: BackboneUpdate,
 }
 
 /// A structure, and how it came about.

@@ -1,11 +1,14 @@
 //! What quantizing a checkpoint takes, before it begins: memory, disk and work.
 
+mod omegafold;
+
 use std::convert::Infallible;
 
 use crate::calibrate::ROWS_KEPT;
 use crate::checkpoint::Checkpoint;
 use crate::reference::TOKENS_TOGETHER;
 use crate::table::{Kind, Row, pattern};
+pub use omegafold::estimate_omegafold;
 
 /// Bytes of a value while it is calibrated on.
 const F32: usize = size_of::<f32>();
@@ -67,13 +70,10 @@ pub fn estimate(
         }
         if compensate {
             let rows = ROWS_KEPT.min(rows);
-            // X^T X, of which one half is computed; its factor, in double precision; and what is carried on.
-            let square = (inputs * inputs) as f64;
-            estimate.rounding +=
-                square * rows as f64 + 2.0 / 3.0 * square * inputs as f64 + square * outputs as f64;
+            let (operations, memory) = rounding(rows, outputs, inputs);
+            estimate.rounding += operations;
             estimate.work += rows * inputs * F32;
-            let matrices = inputs * inputs * (F32 + size_of::<f64>());
-            widest = widest.max(matrices + 2 * rows * inputs * F32 + 4 * outputs * inputs * F32);
+            widest = widest.max(memory);
         }
     }
     let attention = config.layers * config.width * (squares(tokens) + squares(residues));
@@ -100,11 +100,20 @@ pub fn estimate(
     estimate
 }
 
+/// Operations and bytes of memory that rounding a Linear's weights with so many rows of its inputs takes.
+fn rounding(rows: usize, outputs: usize, inputs: usize) -> (f64, usize) {
+    // X^T X, of which one half is computed; its factor, in double precision; and what is carried on.
+    let square = (inputs * inputs) as f64;
+    let operations = square * rows as f64 + 2.0 / 3.0 * square * inputs as f64 + square * outputs as f64;
+    let matrices = inputs * inputs * (F32 + size_of::<f64>());
+    (operations, matrices + 2 * rows * inputs * F32 + 4 * outputs * inputs * F32)
+}
+
 /// The Linears of the model file.
 fn shapes(checkpoint: &Checkpoint) -> Vec<Shape> {
     let mut shapes = Vec::new();
     let Ok(()) = checkpoint.for_each(&checkpoint.parts().rows(), |row, index| {
-        if matches!(row.kind, Kind::Linear | Kind::Chain | Kind::Columns) {
+        if row.kind.is_linear() {
             shapes.extend(shape(checkpoint, row, index));
         }
         Ok::<_, Infallible>(())
@@ -151,7 +160,7 @@ mod tests {
         let shapes = shapes(&checkpoint);
         let mut linears = 0;
         let Ok(()) = checkpoint.for_each(&checkpoint.parts().rows(), |row, _| {
-            linears += usize::from(matches!(row.kind, Kind::Linear | Kind::Chain | Kind::Columns));
+            linears += usize::from(row.kind.is_linear());
             Ok::<_, Infallible>(())
         });
         assert_eq!(shapes.len(), linears);
