@@ -4,6 +4,7 @@ mod checkpoint;
 #[path = "../fixture/mod.rs"]
 mod fixture;
 mod model_file;
+mod omegafold;
 
 use candle_core::{Device, Tensor};
 use checkpoint::{Random, random_checkpoint};

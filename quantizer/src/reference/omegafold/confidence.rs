@@ -17,8 +17,10 @@ const EPSILON: f64 = 1e-10;
 
 /// The confidence head.
 pub struct ConfidenceHead {
-    pub(super) norm: LayerNorm,
-    pub(super) layers: [Linear; 3],
+    /// On the structure module's last state.
+    pub norm: LayerNorm,
+    /// With ReLU between.
+    pub layers: [Linear; 3],
 }
 
 impl ConfidenceHead {

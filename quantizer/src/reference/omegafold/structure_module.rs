@@ -20,20 +20,28 @@ use crate::table::TORSIONS;
 pub struct StructureModule {
     scale: f64,
     /// From the node representation, `[width, node width]`.
-    pub(super) sequence_input: Linear,
-    pub(super) sequence_norm: LayerNorm,
-    pub(super) pair_norm: LayerNorm,
+    pub sequence_input: Linear,
+    /// After it.
+    pub sequence_norm: LayerNorm,
+    /// On the pair representation.
+    pub pair_norm: LayerNorm,
     /// `[width, width]`, before the first iteration.
-    pub(super) initial: Linear,
-    pub(super) iterations: Vec<Iteration>,
-    pub(super) angle_resnet: AngleResnet,
+    pub initial: Linear,
+    /// Weights of the iterations.
+    pub iterations: Vec<Iteration>,
+    /// From the last state to torsions.
+    pub angle_resnet: AngleResnet,
 }
 
 /// The weights of an iteration.
-pub(super) struct Iteration {
+pub struct Iteration {
+    /// Attention between residues.
     pub attention: InvariantPointAttention,
+    /// On what attention was added to.
     pub attention_norm: LayerNorm,
+    /// One layer.
     pub transition: StructureTransition,
+    /// What moves the frames.
     pub backbone_update: BackboneUpdate,
 }
 
