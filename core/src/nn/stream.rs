@@ -26,6 +26,12 @@ pub struct Formats<'s> {
 }
 
 impl StreamFormat<'_> {
+    /// The same, with a row each `code_row` bytes.
+    #[must_use]
+    pub const fn each(self, code_row: usize) -> Self {
+        Self { code_row, ..self }
+    }
+
     /// Decodes as many whole rows of `codes` as `x` holds.
     pub fn decode(&self, backend: &Backend, codes: &[u8], x: &mut [i32]) {
         (backend.decode)(&self.site, codes, self.code_row, x);

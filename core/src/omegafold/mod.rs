@@ -1,27 +1,31 @@
-//! OmegaFold (Wu et al. 2022, bioRxiv 2022.07.21.500999): what is its alone.
+//! OmegaFold (Wu et al. 2022, bioRxiv 2022.07.21.500999): residues to coordinates and confidence.
 //!
-//! Reference: `HeliXonProtein/OmegaFold`, commit 313c873. `config` is the model's shape; `letters` are those
-//! of sequences; `masks` draws the pseudo-MSA; `request` is what is asked and answered. `language_model` is
-//! OmegaPLM, and `embedding` makes both representations of what it says. `confidence` says how sure the model
-//! is of residues, `choice` of a cycle. `block` is the order of the trunk's operations (`crate::trunk`), of
-//! which `geometric_attention` is its own; `sites` are how they store both representations.
+//! Reference: `HeliXonProtein/OmegaFold`, commit 313c873. `letters` are those of sequences, `config` and
+//! `model` read the file; `request` is what is asked and answered; `masks` draws the pseudo-MSA and
+//! `language_model` reads it; `embedding`, `recycling` and `distances` make what a cycle starts from; `block`
+//! is the order of the trunk's operations (`crate::trunk`), with `geometric_attention` its own, `sites` how
+//! they store both representations; `confidence` says how sure the model is of residues, `choice` of a cycle;
+//! `memory` plans and carves the arena; `cycle` is the steps, `run` the run. Atoms are made by
+//! `crate::structure`.
 
-#[allow(dead_code, reason = "a run is to use it")]
+#![allow(dead_code, unused_imports, reason = "the run is public when its tests are there")]
+
 mod block;
-#[allow(dead_code, reason = "a run is to use it")]
 mod choice;
-#[allow(dead_code, reason = "a run is to use it")]
 mod confidence;
 mod config;
-#[allow(dead_code, reason = "a run is to use it")]
+mod cycle;
+mod distances;
 mod embedding;
 mod geometric_attention;
-#[allow(dead_code, unused_imports, reason = "a run is to use it")]
 mod language_model;
 mod letters;
 mod masks;
+mod memory;
+mod model;
+mod recycling;
 mod request;
-#[allow(dead_code, reason = "a run is to use it")]
+mod run;
 mod sites;
 
 #[cfg(feature = "kernels")]
@@ -33,6 +37,8 @@ pub use config::{
 };
 pub use letters::residue;
 pub use masks::{MASKED_UP_TO, MersenneTwister, PseudoMsa, ROWS, ROWS_MAX};
-pub use request::{CYCLES, Event, Request, RunError, Structure};
+pub use memory::RESIDUES_MAX;
+pub use request::{CYCLES, Event, Hook, Request, RunError, Structure};
+pub use sites::{NODE_SITES, pair_sites};
 
 pub use crate::trunk::representations::Representations;

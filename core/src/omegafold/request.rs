@@ -1,11 +1,13 @@
 //! What is asked of an OmegaFold, and what comes back.
 
+use super::language_model;
 use super::masks::{MASKED_UP_TO, ROWS};
 use crate::arena::ArenaError;
 use crate::format::FormatError;
 use crate::geometry::ATOM14;
 use crate::structure;
 use crate::trunk::representations::Representations;
+use core::ops::ControlFlow;
 use thiserror::Error;
 
 /// Cycles, unless the user says otherwise.
@@ -69,10 +71,10 @@ pub struct Structure<'m> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Event<'e> {
-    /// A layer of the language model.
+    /// A layer of the language model over the rows below the sequence.
     Layer {
-        /// From 0.
-        cycle: usize,
+        /// From 0; none for the sequence itself, which comes before all cycles.
+        cycle: Option<usize>,
         /// From 0.
         layer: usize,
     },
@@ -87,6 +89,20 @@ pub enum Event<'e> {
     },
     /// A cycle.
     Cycle(Structure<'e>),
+}
+
+/// Who is told of a run's steps, and can break it off.
+pub type Hook<'h> = dyn FnMut(Event) -> ControlFlow<()> + 'h;
+
+/// Tells the hook of a step.
+///
+/// # Errors
+/// [`RunError::Stopped`] if it breaks.
+pub fn tell(hook: &mut Hook, event: Event) -> Result<(), RunError> {
+    match hook(event) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(RunError::Stopped),
+    }
 }
 
 /// Why a run ended without a structure.
@@ -131,6 +147,23 @@ impl From<structure::RunError> for RunError {
         match error {
             structure::RunError::Arena(error) => error.into(),
             structure::RunError::Format(error) => error.into(),
+        }
+    }
+}
+
+impl From<language_model::RunError> for RunError {
+    fn from(error: language_model::RunError) -> Self {
+        use language_model::RunError as Error;
+        match error {
+            Error::EmptyInput => Self::EmptyInput,
+            Error::TooLong { residues, limit } => Self::TooLong { residues, limit },
+            // There the sequence itself is counted, too.
+            Error::TooManyRows { rows, limit } => Self::TooManyRows { rows: rows - 1, limit: limit - 1 },
+            // A run gives it lengths that fit, and residues.
+            Error::WrongLengths { .. } | Error::NoResidue { .. } => ArenaError::WrongChunk.into(),
+            Error::Arena(error) => error.into(),
+            Error::Format(error) => error.into(),
+            Error::Stopped => Self::Stopped,
         }
     }
 }
