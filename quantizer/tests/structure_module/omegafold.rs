@@ -108,13 +108,13 @@ impl Model {
         whole(&mut reference.sequence_input);
         whole(&mut reference.initial);
         let resnet = &mut reference.angle_resnet;
-        [&mut resnet.input, &mut resnet.initial, &mut resnet.output].map(whole);
+        [&mut resnet.input, &mut resnet.initial, &mut resnet.output].into_iter().for_each(whole);
         resnet.blocks.as_flattened_mut().iter_mut().for_each(whole);
         for Iteration { attention, transition, backbone_update, .. } in &mut reference.iterations {
             attention.output = rounded_by_part(&attention.output, &self.config.structure);
             let others =
                 [&mut attention.q, &mut attention.kv, &mut attention.q_points, &mut attention.kv_points];
-            others.map(whole);
+            others.into_iter().for_each(whole);
             whole(&mut attention.pair_bias);
             transition.layers.as_flattened_mut().iter_mut().for_each(whole);
             whole(&mut backbone_update.linear);
