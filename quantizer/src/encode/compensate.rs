@@ -122,21 +122,27 @@ struct Block {
     /// What earlier columns carry into each.
     carried: [[f32; LANES]; BLOCK],
     errors: [[f32; LANES]; BLOCK],
-    codes: [[f32; LANES]; BLOCK],
-    scales: [f32; LANES],
+    codes: [[i8; LANES]; BLOCK],
+    scales: [f64; LANES],
 }
 
 impl Block {
     fn new() -> Self {
         let zeros = [[0.0; LANES]; BLOCK];
-        Self { weights: zeros, carried: zeros, errors: zeros, codes: zeros, scales: [1.0; LANES] }
+        Self {
+            weights: zeros,
+            carried: zeros,
+            errors: zeros,
+            codes: [[0; LANES]; BLOCK],
+            scales: [1.0; LANES],
+        }
     }
 
     /// The weights of a row, the first column first.
     fn load(&mut self, lane: usize, weights: &[f32], scale: f64) {
         let columns = self.weights[..weights.len()].iter_mut().rev();
         columns.zip(weights).for_each(|(column, &weight)| column[lane] = weight);
-        self.scales[lane] = scale as f32;
+        self.scales[lane] = scale;
     }
 
     fn carry(&mut self, lane: usize, carried: &[f32]) {
@@ -150,9 +156,11 @@ impl Block {
         for k in (0..count).rev() {
             let (before, own) = carried.split_at_mut(k);
             for lane in 0..LANES {
-                let code = ((weights[k][lane] + own[0][lane]) / scales[lane]).round_ties_even();
-                codes[k][lane] = code.clamp(-127.0, 127.0);
-                errors[k][lane] = weights[k][lane] - codes[k][lane] * scales[lane];
+                let steps = f64::from(weights[k][lane] + own[0][lane]) / scales[lane];
+                // To nearest, half away from zero, as `f64::round`, which compilers take one by one.
+                let code = (steps.abs() + 0.5).floor().min(127.0).copysign(steps);
+                codes[k][lane] = code as i8;
+                errors[k][lane] = (f64::from(weights[k][lane]) - code * scales[lane]) as f32;
             }
             for (carried, u) in before.iter_mut().zip(&inside[k * count..]) {
                 carried.iter_mut().zip(&errors[k]).for_each(|(carried, error)| *carried += error * u);
@@ -161,7 +169,7 @@ impl Block {
     }
 
     fn store(&self, lane: usize, codes: &mut [i8], errors: &mut [f32]) {
-        codes.iter_mut().zip(&self.codes).for_each(|(to, column)| *to = column[lane] as i8);
+        codes.iter_mut().zip(&self.codes).for_each(|(to, column)| *to = column[lane]);
         errors.iter_mut().zip(&self.errors).for_each(|(to, column)| *to = column[lane]);
     }
 }
