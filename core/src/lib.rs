@@ -1,4 +1,5 @@
-//! ESM-2 and ESMFold in integer arithmetic: from amino acids to contact map, embeddings and coordinates.
+//! ESM-2, ESMFold and OmegaFold in integer arithmetic: from amino acids to contact map, embeddings and
+//! coordinates.
 //!
 //! `no_std`, no heap, no float: a model file is a read-only byte slice, an input is a token slice, all
 //! working memory is one arena that the caller hands in, and everything between is integers. Any
@@ -80,9 +81,9 @@
 //!
 //! # Where things lie
 //! [`esm`] is the language model, [`esmfold`] folding; both read a [`mod@format`] file and take tokens of the
-//! [`alphabet`]. [`units`] are those of results, [`geometry`] has the amino acids' atoms, [`chains`] joins
-//! those of a complex, [`executor`] is how a caller's threads come in. `docs/ARCHITECTURE.md` of the
-//! repository has the whole house.
+//! [`alphabet`]. [`omegafold`] folds without ESM-2: it takes [`geometry::Residue`]s. [`units`] are those of
+//! results, [`geometry`] has the amino acids' atoms, [`chains`] joins those of a complex, [`executor`] is how
+//! a caller's threads come in. `docs/ARCHITECTURE.md` of the repository has the whole house.
 #![no_std]
 #![deny(unsafe_code)]
 

@@ -11,7 +11,7 @@ use super::model::FoldingModel;
 use super::recycling::{Geometry, Turn, Work};
 use super::request::{Event, Hook, Request, RunError, tell};
 use super::sites::{NODE_SITES, pair_sites};
-use crate::arena::Arena;
+use crate::arena::{Arena, Source};
 use crate::format::FormatError;
 use crate::geometry::Residue;
 use crate::nn::Context;
@@ -131,6 +131,9 @@ impl Steps<'_, '_> {
         let embedding: &Embedding = &model.embedding()?;
         let recycling = model.recycling()?;
         let features_bytes = embedding.bytes()?;
+        // Not more: workers share it in equal parts.
+        let scratch_bytes = recycling.bytes(features_bytes, dims.workers)?;
+        let scratch: &mut [u8] = Arena::of_size(scratch_bytes, scratch)?.take(scratch_bytes)?;
         let of_node = |row: usize, first: usize, out: &mut [i32], scratch: &mut [u8]| {
             match (row.checked_sub(1), &said.below) {
                 (None, _) => embedding.node(backend, &said.sequence, (0, first), out, scratch),

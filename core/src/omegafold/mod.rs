@@ -8,8 +8,6 @@
 //! `memory` plans and carves the arena; `cycle` is the steps, `run` the run. Atoms are made by
 //! `crate::structure`.
 
-#![allow(dead_code, unused_imports, reason = "the run is public when its tests are there")]
-
 mod block;
 mod choice;
 mod confidence;
@@ -27,6 +25,8 @@ mod recycling;
 mod request;
 mod run;
 mod sites;
+#[cfg(test)]
+mod tests;
 
 #[cfg(feature = "kernels")]
 pub use choice::{Best, Overall};
@@ -38,6 +38,7 @@ pub use config::{
 pub use letters::residue;
 pub use masks::{MASKED_UP_TO, MersenneTwister, PseudoMsa, ROWS, ROWS_MAX};
 pub use memory::RESIDUES_MAX;
+pub use model::FoldingModel;
 pub use request::{CYCLES, Event, Hook, Request, RunError, Structure};
 pub use sites::{NODE_SITES, pair_sites};
 

@@ -111,8 +111,8 @@ mod tests {
 
     #[test]
     fn sums_of_all_rows_there_may_be_are_what_normalization_takes() {
-        let codec = MapCodec::of_rows(super::super::ROWS_MAX);
-        let largest = (super::super::ROWS_MAX * PROBABILITY_MAX) as u32;
+        let codec = MapCodec::of_rows(super::super::shape::ROWS_MAX);
+        let largest = (super::super::shape::ROWS_MAX * PROBABILITY_MAX) as u32;
         assert!((1 << 23..=1 << 24).contains(&codec.decode(codec.encode(largest))));
         assert_eq!(MapCodec::of_rows(usize::MAX).encode(u32::MAX), 3 << 14);
         let _ = MapCodec::of_rows(usize::MAX).decode(u16::MAX);

@@ -34,7 +34,6 @@ pub(crate) use error::RunError;
 pub(crate) use maps::{MapUnit, Maps};
 pub(crate) use memory::{Features, Memory};
 pub(crate) use rows::Rows;
-pub(crate) use run::Hook;
-pub(crate) use shape::{ROWS_MAX, Shape};
+pub(crate) use shape::Shape;
 pub(crate) use states::States;
 pub(crate) use weights::LanguageModel;

@@ -35,11 +35,6 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Blocks of residues.
-    pub const fn blocks(&self) -> usize {
-        self.residues.div_ceil(self.block)
-    }
-
     /// Residues of block `block`.
     pub fn residues_of(&self, block: usize) -> usize {
         self.residues.saturating_sub(block.saturating_mul(self.block)).min(self.block)
@@ -152,7 +147,8 @@ mod tests {
                 assert!(!core::mem::replace(&mut seen[token], true));
                 assert_eq!(token / shape.block_tokens(), residue / shape.block);
             }
-            let blocks: usize = (0..shape.blocks()).map(|block| shape.residues_of(block)).sum();
+            let blocks: usize =
+                (0..shape.residues.div_ceil(shape.block)).map(|block| shape.residues_of(block)).sum();
             assert_eq!(blocks, residues);
         }
     }

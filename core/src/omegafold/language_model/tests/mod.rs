@@ -90,7 +90,7 @@ pub fn try_compute(
     given: &Given,
     isa: Isa,
     executor: &dyn Executor,
-    hook: &mut super::Hook,
+    hook: &mut super::run::Hook,
 ) -> Result<Outputs, RunError> {
     let file = model.tensors.file();
     let file = ModelFile::parse(file.0.bytes()).expect("a file by the rules");
