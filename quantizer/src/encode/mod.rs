@@ -43,7 +43,8 @@ fn all_fixed(
         .collect()
 }
 
-/// What the names of a run's records begin with, the last made first: what [`Work::remove`] needs.
+/// What the names of a run's records begin with, the last made first: what
+/// [`Work::remove`](crate::work::Work::remove) needs.
 pub const RECORDS: [&str; 3] = ["rounded.", "folding", "language-model"];
 
 /// Fractional bits of a stream's unit: as fine as lets magnitudes up to `range` stay below `limit` units, at
