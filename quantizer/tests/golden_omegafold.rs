@@ -5,93 +5,45 @@ mod fixture;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use fixture::omegafold::Fixture;
 use fixture::{golden, wide};
-use foldpoint_core::geometry::Residue;
 use quantizer::checkpoint::{CheckpointError, OmegaFold};
 use quantizer::reference::omegafold::{Cycle, OmegaFoldReference, Options};
 use quantizer::reference::{Observer, Site};
+use safetensors::SafeTensors;
 use safetensors::tensor::{TensorView, serialize_to_file};
-use safetensors::{Dtype, SafeTensors};
-use serde::Deserialize;
 
-/// The order of residue types.
-const LETTERS: &str = "ARNDCQEGHILKMFPSTWYVX";
-
-#[derive(Deserialize)]
-struct Config {
-    run: Run,
-}
-
-#[derive(Deserialize)]
-struct Run {
-    /// Of each sequence.
-    cycles: Vec<usize>,
-    pseudo_msa_rows: usize,
-    mask_rate: f32,
-}
-
-/// A fixture: what was run, and what came out.
-struct Fixture {
-    folder: PathBuf,
-    run: Run,
-    sequences: Vec<Vec<Residue>>,
-    expected: HashMap<String, Vec<f32>>,
-}
-
-impl Fixture {
-    fn read(name: &str) -> Self {
-        let folder = golden(name);
-        let config: Config =
-            serde_json::from_str(&fs::read_to_string(folder.join("config.json")).unwrap()).unwrap();
-        let fasta = fs::read_to_string(folder.join("sequences.fasta")).unwrap();
-        let residue = |letter: char| Residue::from_index(LETTERS.find(letter).unwrap()).unwrap();
-        let lines = fasta.lines().filter(|line| !line.starts_with('>'));
-        let bytes = fs::read(folder.join("expected.safetensors")).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let values = |view: TensorView<'_>| match view.dtype() {
-            Dtype::U8 => view.data().iter().map(|&value| value.into()).collect(),
-            _ => view.data().as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
-        };
-        Self {
-            run: config.run,
-            sequences: lines.map(|line| line.chars().map(residue).collect()).collect(),
-            expected: file.tensors().into_iter().map(|(name, view)| (name, values(view))).collect(),
-            folder,
-        }
-    }
-
-    /// Runs the checkpoint at `path` and asserts that every array of the fixture is what comes out.
-    fn assert_matches(&self, path: &Path) {
-        let checkpoint = OmegaFold::open(path).unwrap();
-        let blocks = checkpoint.config().blocks;
-        let reference = OmegaFoldReference::new(&checkpoint).unwrap();
-        let masked_up_to = (self.run.mask_rate * 16_777_216.0).floor() as u32;
-        let mut compared = HashSet::new();
-        for (number, (residues, &cycles)) in self.sequences.iter().zip(&self.run.cycles).enumerate() {
-            let options = Options { cycles, rows: self.run.pseudo_msa_rows, masked_up_to };
-            let mut seen = Recorder::default();
-            let outputs = reference.run(number, residues, &options, &mut seen).unwrap();
-            assert_eq!(outputs.cycles.len(), cycles);
-            for (cycle, output) in outputs.cycles.iter().enumerate() {
-                let mut arrays = arrays(output);
-                arrays.extend(seen.arrays(number, cycle, residues.len(), blocks));
-                for (kind, values) in arrays {
-                    let name = format!("{number}.{cycle}.{kind}");
-                    if let Some(expected) = self.expected.get(&name) {
-                        assert_close(&name, &kind, &values, expected);
-                        compared.insert(name);
-                    }
+/// Runs the checkpoint at `path` and asserts that every array of the fixture is what comes out.
+fn assert_matches(fixture: &Fixture, path: &Path) {
+    let checkpoint = OmegaFold::open(path).unwrap();
+    let blocks = checkpoint.config().blocks;
+    let reference = OmegaFoldReference::new(&checkpoint).unwrap();
+    let masked_up_to = fixture.run.masked_up_to();
+    let mut compared = HashSet::new();
+    for (number, (residues, &cycles)) in fixture.sequences.iter().zip(&fixture.run.cycles).enumerate() {
+        let options = Options { cycles, rows: fixture.run.pseudo_msa_rows, masked_up_to };
+        let mut seen = Recorder::default();
+        let outputs = reference.run(number, residues, &options, &mut seen).unwrap();
+        assert_eq!(outputs.cycles.len(), cycles);
+        for (cycle, output) in outputs.cycles.iter().enumerate() {
+            let mut arrays = arrays(output);
+            arrays.extend(seen.arrays(number, cycle, residues.len(), blocks));
+            for (kind, values) in arrays {
+                let name = format!("{number}.{cycle}.{kind}");
+                if let Some(expected) = fixture.expected.get(&name) {
+                    assert_close(&name, &kind, &values, expected);
+                    compared.insert(name);
                 }
             }
-            let chosen = format!("{number}.chosen");
-            assert_eq!(outputs.chosen as f32, self.expected[&chosen][0], "{chosen}");
-            compared.insert(chosen);
         }
-        let left: Vec<&String> = self.expected.keys().filter(|name| !compared.contains(*name)).collect();
-        assert!(left.is_empty(), "not compared: {left:?}");
+        let chosen = format!("{number}.chosen");
+        assert_eq!(outputs.chosen as f32, fixture.expected[&chosen][0], "{chosen}");
+        compared.insert(chosen);
     }
+    let left: Vec<&String> = fixture.expected.keys().filter(|name| !compared.contains(*name)).collect();
+    assert!(left.is_empty(), "not compared: {left:?}");
 }
 
 /// Largest differences: what another order of sums in single precision may do.
@@ -189,13 +141,13 @@ impl Observer for Recorder {
 #[test]
 fn model_1_is_the_original() {
     let fixture = Fixture::read("omegafold-tiny");
-    fixture.assert_matches(&fixture.folder);
+    assert_matches(&fixture, &fixture.folder);
 }
 
 #[test]
 fn model_2_is_the_original() {
     let fixture = Fixture::read("omegafold-tiny2");
-    fixture.assert_matches(&fixture.folder);
+    assert_matches(&fixture, &fixture.folder);
 }
 
 #[test]
@@ -203,7 +155,7 @@ fn published_widths_are_the_original() {
     let fixture = Fixture::read("omegafold-wide");
     let folder = tempfile::tempdir().unwrap();
     wide::write_weights(&fixture.folder, folder.path());
-    fixture.assert_matches(folder.path());
+    assert_matches(&fixture, folder.path());
 }
 
 /// The tensors of the small model, each as what `change` makes of it.

@@ -1,9 +1,7 @@
 //! OmegaFold's structure module and confidence in integers, on what the original's trunk gave
 //! (`tests/golden/omegafold-*`): against the original, and against the float reference with the same weights.
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use foldpoint_core::executor::{Executor, PairWork, chunks};
@@ -18,45 +16,14 @@ use quantizer::reference::Tap;
 use quantizer::reference::omegafold::confidence::{ConfidenceHead, overall};
 use quantizer::reference::omegafold::structure_module::{Iteration, StructureModule as Reference};
 use quantizer::writer::ModelWriter;
-use safetensors::SafeTensors;
-use safetensors::tensor::Dtype;
 
+use super::fixture::omegafold::Fixture;
 use super::fixture::{golden, wide};
 use super::model_file::{omegafold_file, rounded, rounded_by_part};
 use super::{STREAM_FRAC, angstroms, distance};
 
-const LETTERS: &str = "ARNDCQEGHILKMFPSTWYVX";
-
 /// Place of CA.
 const CA: usize = 1;
-
-/// A fixture.
-struct Fixture {
-    sequences: Vec<Vec<Residue>>,
-    arrays: HashMap<String, Vec<f32>>,
-}
-
-impl Fixture {
-    fn read(folder: &Path) -> Self {
-        let fasta = fs::read_to_string(folder.join("sequences.fasta")).unwrap();
-        let residue = |letter: char| Residue::from_index(LETTERS.find(letter).unwrap()).unwrap();
-        let lines = fasta.lines().filter(|line| !line.starts_with('>'));
-        let bytes = fs::read(folder.join("expected.safetensors")).unwrap();
-        let file = SafeTensors::deserialize(&bytes).unwrap();
-        let tensors = file.tensors().into_iter();
-        let arrays = tensors.map(|(name, view)| match view.dtype() {
-            Dtype::U8 => (name, view.data().iter().map(|&value| value.into()).collect()),
-            _ => {
-                let floats = view.data().as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b));
-                (name, floats.collect())
-            }
-        });
-        Self {
-            sequences: lines.map(|line| line.chars().map(residue).collect()).collect(),
-            arrays: arrays.collect(),
-        }
-    }
-}
 
 /// The model in floats, and as a file.
 struct Model {
@@ -155,7 +122,7 @@ fn places(residue: Residue) -> usize {
 impl Ended {
     /// Of the original.
     fn original(fixture: &Fixture, at: &str) -> Self {
-        let array = |kind: &str| fixture.arrays[&format!("{at}.{kind}")].iter().map(|&v| f64::from(v));
+        let array = |kind: &str| fixture.expected[&format!("{at}.{kind}")].iter().map(|&v| f64::from(v));
         let flat: Vec<f64> = array("atoms14").collect();
         Self {
             atoms: flat.as_chunks::<3>().0.as_chunks::<14>().0.to_vec(),
@@ -240,8 +207,7 @@ impl Ended {
 
 /// Compares every cycle whose trunk the fixture has. Returns the largest differences to the original and to
 /// the float reference with rounded weights, and how many cycles there were.
-fn compare(folder: &Path, weights: &Path) -> ([f64; 4], [f64; 4], usize) {
-    let fixture = Fixture::read(folder);
+fn compare(fixture: &Fixture, weights: &Path) -> ([f64; 4], [f64; 4], usize) {
     let mut model = Model::read(weights);
     model.round();
     let (mut whole, mut arithmetic, mut cycles) = ([0.0; 4], [0.0; 4], 0);
@@ -249,18 +215,18 @@ fn compare(folder: &Path, weights: &Path) -> ([f64; 4], [f64; 4], usize) {
         let (mut best, mut all) = (Best::NONE, Vec::new());
         for cycle in 0.. {
             let at = format!("{number}.{cycle}");
-            if !fixture.arrays.contains_key(&format!("{at}.atoms14")) {
+            if !fixture.expected.contains_key(&format!("{at}.atoms14")) {
                 break;
             }
             let codes = |kind: &str| -> Option<Vec<i32>> {
-                let values = fixture.arrays.get(&format!("{at}.{kind}.{}", model.blocks - 1))?.iter();
+                let values = fixture.expected.get(&format!("{at}.{kind}.{}", model.blocks - 1))?.iter();
                 let unit = f64::from(STREAM_FRAC).exp2();
                 Some(values.map(|&v| (f64::from(v) * unit).round() as i32).collect())
             };
             let (Some(node), Some(pair)) = (codes("node"), codes("edge")) else { continue };
             let (found, exact) = Ended::integers(&model, residues, &node, &pair);
             best.offer(cycle, exact);
-            let original = Ended::original(&fixture, &at);
+            let original = Ended::original(fixture, &at);
             let of_original = found.differences(&original, residues);
             let of_float = found.differences(&Ended::float(&model, residues, &node, &pair), residues);
             println!("{at}: to the original {of_original:?}, to the float reference {of_float:?}");
@@ -272,7 +238,7 @@ fn compare(folder: &Path, weights: &Path) -> ([f64; 4], [f64; 4], usize) {
             all.push(original.overall);
             cycles += 1;
         }
-        if let Some(chosen) = fixture.arrays.get(&format!("{number}.chosen")).filter(|_| all.len() > 1) {
+        if let Some(chosen) = fixture.expected.get(&format!("{number}.chosen")).filter(|_| all.len() > 1) {
             let mut sorted = all.clone();
             sorted.sort_by(|a, b| b.total_cmp(a));
             println!(
@@ -293,8 +259,8 @@ fn assert_within(found: [f64; 4], most: [f64; 4]) {
 
 #[test]
 fn every_cycle_of_the_small_model_ends_as_the_originals() {
-    let folder = golden("omegafold-tiny");
-    let (whole, arithmetic, cycles) = compare(&folder, &folder);
+    let fixture = Fixture::read("omegafold-tiny");
+    let (whole, arithmetic, cycles) = compare(&fixture, &fixture.folder);
     println!(
         "{cycles} cycles: [mean, worst, residues, overall] {whole:?}, of which arithmetic {arithmetic:?}"
     );
@@ -307,9 +273,9 @@ fn every_cycle_of_the_small_model_ends_as_the_originals() {
 
 #[test]
 fn published_widths_end_as_the_originals() {
-    let fixture: PathBuf = golden("omegafold-wide");
+    let fixture = Fixture::read("omegafold-wide");
     let folder = tempfile::tempdir().unwrap();
-    wide::write_weights(&fixture, folder.path());
+    wide::write_weights(&fixture.folder, folder.path());
     let (whole, arithmetic, cycles) = compare(&fixture, folder.path());
     println!(
         "{cycles} cycles: [mean, worst, residues, overall] {whole:?}, of which arithmetic {arithmetic:?}"
