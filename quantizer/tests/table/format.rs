@@ -1,8 +1,12 @@
 //! The tables of tensors in `docs/FORMAT.md`: names, kinds and units.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use quantizer::checkpoint::OmegaFold;
+use quantizer::table::omegafold::groups;
 use quantizer::table::{Kind, Parts, Unit};
+
+use super::fixture::golden;
 
 const FORMAT: &str = include_str!("../../../docs/FORMAT.md");
 
@@ -98,23 +102,60 @@ fn begins(kind: Kind) -> &'static str {
     }
 }
 
-/// Takes group `name` out of `described` and asserts that it is described as what it is.
-fn take(described: &mut BTreeMap<String, Description>, name: &str, kind: Kind, unit: Unit) {
-    // A group is described whole, or tensor by tensor.
+/// Asserts that group `name` is described as what it is, and returns the names under which it is: its own, or
+/// those of its tensors.
+fn assert_described(
+    described: &BTreeMap<String, Description>,
+    name: &str,
+    kind: Kind,
+    unit: Unit,
+) -> Vec<String> {
     let tensors = || kind.tensors().iter().map(|part| format!("{name}{part}")).collect();
     let names: Vec<String> = if described.contains_key(name) { vec![name.to_owned()] } else { tensors() };
-    for name in names {
-        let found = described.remove(&name).unwrap_or_else(|| panic!("{name} is not in the document"));
+    for name in &names {
+        let found = described.get(name).unwrap_or_else(|| panic!("{name} is not in the document"));
         assert!(found.kind.starts_with(begins(kind)), "{name}: {found:?}, expected {}", begins(kind));
         assert!(unit == Unit::Own || found.unit == unit.to_string(), "{name}: {found:?}, expected {unit}");
     }
+    names
+}
+
+fn assert_all_found(described: &BTreeMap<String, Description>, found: &BTreeSet<String>) {
+    let only: Vec<&String> = described.keys().filter(|name| !found.contains(*name)).collect();
+    assert!(only.is_empty(), "only in the document: {only:?}");
 }
 
 #[test]
 fn the_document_has_the_tables_names_kinds_and_units() {
-    let [mut described, _] = described();
-    for row in Parts::ALL.rows() {
-        take(&mut described, row.name, row.kind, row.unit);
+    let [described, _] = described();
+    let rows = Parts::ALL.rows().into_iter();
+    let found = rows.flat_map(|row| assert_described(&described, row.name, row.kind, row.unit)).collect();
+    assert_all_found(&described, &found);
+}
+
+/// A name with `#` for each number, or each placeholder of one.
+fn unnumbered(name: &str) -> String {
+    let is_number = |part: &str| part.starts_with('{') || part.bytes().all(|byte| byte.is_ascii_digit());
+    let parts: Vec<&str> = name.split('.').map(|part| if is_number(part) { "#" } else { part }).collect();
+    parts.join(".")
+}
+
+#[test]
+fn the_document_has_what_an_omegafold_is_made_of() {
+    let [of_all, of_omegafold] = described().map(|described| -> BTreeMap<String, Description> {
+        described.into_iter().map(|(name, description)| (unnumbered(&name), description)).collect()
+    });
+    let checkpoint = OmegaFold::open(&golden("omegafold-tiny")).unwrap();
+    let mut found = BTreeSet::new();
+    for group in groups(checkpoint.config()) {
+        let name = unnumbered(&group.name);
+        if name == "meta.json" || name.starts_with("fold.structure.") {
+            // As of all models, but that each iteration has its number.
+            let name = name.replacen("fold.structure.#.", "fold.structure.", 1);
+            assert_described(&of_all, &name, group.kind, group.unit);
+        } else {
+            found.extend(assert_described(&of_omegafold, &name, group.kind, group.unit));
+        }
     }
-    assert!(described.is_empty(), "only in the document: {described:?}");
+    assert_all_found(&of_omegafold, &found);
 }
