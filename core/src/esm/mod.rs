@@ -23,6 +23,8 @@ mod weights;
 pub use config::{CONFIG, CONFIG_LEN, Config};
 pub use request::{Event, HiddenLayers, HiddenRow, Outputs, Request, RunError};
 pub use run::Hook;
+
+pub use crate::heads::log_softmax;
 #[cfg(feature = "kernels")]
 pub use weights::LOGIT_FRAC;
 pub use weights::LanguageModel;

@@ -28,6 +28,9 @@ pub struct Request {
     pub logits: bool,
     /// Hidden states: [`run_with`](super::LanguageModel::run_with) hands them to its hook.
     pub hidden: HiddenLayers,
+    /// Whether the tokens may be a piece of a longer sequence, `<cls>` or `<eos>` not among them. There is no
+    /// contact map of a piece.
+    pub piece: bool,
 }
 
 impl Request {
@@ -41,6 +44,12 @@ impl Request {
     #[must_use]
     pub const fn logits(self, wanted: bool) -> Self {
         Self { logits: wanted, ..self }
+    }
+
+    /// Of a piece of a longer sequence or not.
+    #[must_use]
+    pub const fn piece(self, allowed: bool) -> Self {
+        Self { piece: allowed, ..self }
     }
 
     /// With these hidden states.

@@ -45,8 +45,8 @@ impl LanguageModel<'_> {
 
     /// Runs the model over one sequence.
     ///
-    /// `tokens` are ESM alphabet numbers, `<cls>` first and `<eos>` last ([`Alphabet`](crate::alphabet)),
-    /// masks allowed, no padding. `arena` holds at least [`arena_bytes`](Self::arena_bytes) for the same
+    /// `tokens` are ESM alphabet numbers, `<cls>` first and `<eos>` last ([`Alphabet`](crate::alphabet);
+    /// unless [`Request::piece`]), masks allowed, no padding. `arena` holds at least [`arena_bytes`](Self::arena_bytes) for the same
     /// request and runtime and starts at a multiple of [`ALIGN`](crate::ALIGN) ([`Aligned`](crate::Aligned)
     /// does); its contents don't matter. The result depends on the model and the tokens alone.
     ///
@@ -82,6 +82,7 @@ impl LanguageModel<'_> {
         let dims = self.dims(tokens.len(), request, runtime)?;
         if let (Some(&first), Some(&last)) = (tokens.first(), tokens.last())
             && [first, last] != [CLS, EOS]
+            && (request.contacts || !request.piece)
         {
             return Err(RunError::NotFramed { first, last });
         }

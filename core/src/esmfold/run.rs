@@ -27,7 +27,8 @@ pub type Hook<'h> = dyn FnMut(Step) -> ControlFlow<()> + 'h;
 pub type Watch<'h> = dyn FnMut(Step, Option<&Representations>) -> ControlFlow<()> + 'h;
 
 /// What the language model is asked for.
-const HIDDEN: esm::Request = esm::Request { contacts: false, logits: false, hidden: HiddenLayers::All };
+const HIDDEN: esm::Request =
+    esm::Request { contacts: false, logits: false, hidden: HiddenLayers::All, piece: false };
 
 /// What every step of a run reads.
 struct Pass<'r, 'a> {

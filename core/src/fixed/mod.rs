@@ -25,7 +25,7 @@ pub use cbrt::icbrt;
 pub(crate) use cubic::CubicColumns;
 pub use divide::{Divisor, div_round};
 pub use exp2::exp2_neg;
-pub use exp2_fine::exp2_fine;
+pub use exp2_fine::{EXP2_FINE_FRAC, exp2_fine};
 pub use gelu::gelu;
 pub(crate) use gelu::{gelu_of_tail, gelu_tail_at};
 pub use log2::{LOG2_FRAC, log2};

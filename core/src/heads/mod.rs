@@ -9,6 +9,7 @@
 
 mod aligned_error;
 mod distogram;
+mod log_softmax;
 mod pairs;
 mod plddt;
 mod shares;
@@ -17,6 +18,7 @@ mod tests;
 
 pub use aligned_error::{AlignedError, Chains, PairScores, TmScores};
 pub use distogram::Distogram;
+pub use log_softmax::log_softmax;
 pub use pairs::Pairs;
 pub use plddt::Plddt;
 pub(crate) use shares::mean_of_bins;

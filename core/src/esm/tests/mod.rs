@@ -20,7 +20,7 @@ use core::ops::ControlFlow;
 use std::vec::Vec;
 
 /// Everything that a pass can compute.
-const ALL: Request = Request { contacts: true, logits: true, hidden: HiddenLayers::All };
+const ALL: Request = Request { contacts: true, logits: true, hidden: HiddenLayers::All, piece: false };
 
 /// What a pass computed, out of the arena.
 #[derive(Clone, Debug, PartialEq, Eq)]

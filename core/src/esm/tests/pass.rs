@@ -42,7 +42,7 @@ proptest! {
         for (contacts, logits) in [(false, false), (false, true), (true, false), (true, true)] {
             for hidden in [HiddenLayers::None, HiddenLayers::Last, HiddenLayers::All] {
                 let found =
-                    compute(&file, &tokens, Request { contacts, logits, hidden }, Isa::best(), &Serial).unwrap();
+                    compute(&file, &tokens, Request { contacts, logits, hidden, piece: false }, Isa::best(), &Serial).unwrap();
                 prop_assert_eq!(found.contacts, all.contacts.clone().filter(|_| contacts));
                 prop_assert_eq!(found.logits, all.logits.clone().filter(|_| logits));
                 let first = match hidden {
@@ -120,7 +120,7 @@ fn outputs_without_their_head_are_refused() {
     let view = ModelFile::parse(file.0.bytes()).unwrap();
     let model = LanguageModel::load(&view).unwrap();
     assert!(!model.has_contact_head() && !model.has_lm_head());
-    let want = |contacts, logits| Request { contacts, logits, hidden: HiddenLayers::Last };
+    let want = |contacts, logits| Request { contacts, logits, hidden: HiddenLayers::Last, piece: false };
     let refused = |request: Request| model.arena_bytes(10, &request, &Runtime::serial()).unwrap_err();
     assert_eq!(refused(want(true, false)), RunError::NoContactHead);
     assert_eq!(refused(want(false, true)), RunError::NoLmHead);
@@ -147,4 +147,24 @@ fn a_hook_is_told_of_every_layer_and_can_stop_the_run() {
         assert_eq!(outcome.map(|_| ()), if stopped { Err(RunError::Stopped) } else { Ok(()) });
         assert_eq!(seen, (0..CONFIG_SMALL.layers.min(last + 1)).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_piece_of_a_sequence_is_run_if_it_may_be_one() {
+    let (file, tokens) = (small(), sequence(1, 30));
+    let logits = Request::default().logits(true).hidden(HiddenLayers::Last);
+    let compute = |tokens: &[u8], request| compute(&file, tokens, request, Isa::best(), &Serial);
+    for piece in [&tokens[..20], &tokens[5..], &tokens[5..20]] {
+        let (first, last) = (piece[0], piece[piece.len() - 1]);
+        let refused = RunError::NotFramed { first, last };
+        assert_eq!(compute(piece, logits), Err(refused));
+        assert_eq!(compute(piece, logits.piece(true).contacts(true)), Err(refused));
+        let outputs = compute(piece, logits.piece(true)).unwrap();
+        assert_eq!(outputs.hidden.len(), piece.len());
+        let logits = outputs.logits.unwrap();
+        assert_eq!(logits.len(), piece.len() * CONFIG_SMALL.vocab);
+        // What is around a token counts.
+        assert_ne!(logits[..CONFIG_SMALL.vocab], logits[logits.len() - CONFIG_SMALL.vocab..]);
+    }
+    assert_eq!(compute(&tokens, ALL.piece(true)), compute(&tokens, ALL));
 }

@@ -15,7 +15,7 @@ const ESM2_8M: Config =
     Config { layers: 6, width: 320, heads: 20, ffn: 1280, lm_head: false, ..CONFIG_SMALL };
 const ESM2_650M: Config = Config { layers: 33, width: 1280, heads: 20, ffn: 5120, ..CONFIG_SMALL };
 
-const CONTACTS: Request = Request { contacts: true, logits: false, hidden: HiddenLayers::None };
+const CONTACTS: Request = Request { contacts: true, logits: false, hidden: HiddenLayers::None, piece: false };
 
 fn planned(config: &Config, code_bytes: usize, tokens: usize, workers: usize, request: Request) -> usize {
     let dims = Dims::new(config, code_bytes, tokens, workers, request).unwrap();
@@ -46,7 +46,7 @@ proptest! {
         (heads, eighths, layers, ffn, vocab) in (1..6usize, 1..5usize, 1..4usize, 1..300usize, 1..50usize),
     ) {
         let config = Config { heads, width: heads * 8 * eighths, layers, ffn, vocab, ..CONFIG_SMALL };
-        let dims = Dims::new(&config, code_bytes, tokens, workers, Request { contacts, logits, hidden }).unwrap();
+        let dims = Dims::new(&config, code_bytes, tokens, workers, Request { contacts, logits, hidden, piece: false }).unwrap();
         let bytes = bytes_of(|counter| Memory::take(counter, &dims)).unwrap();
         let mut memory = AlignedBytes::zeroed(bytes);
         let mut arena = Arena::new(memory.bytes_mut()).unwrap();
