@@ -150,6 +150,30 @@ impl<'a> Engine<'a> {
         Ok(Prediction { length: residues.len(), contacts, logits, hidden })
     }
 
+    /// The logits `[tokens, vocabulary]` of `tokens`, which may be a piece of a longer sequence
+    /// ([`esm::Request::piece`]), in `arena`, which grows as needed.
+    ///
+    /// # Errors
+    /// [`TaskError`].
+    pub fn logits<'m>(
+        &self,
+        tokens: &[u8],
+        arena: &'m mut Arena,
+        executor: &dyn Executor,
+        hook: &Hook,
+    ) -> Result<&'m [i32], TaskError> {
+        let request = esm::Request::default().logits(true).piece(true);
+        let runtime = Runtime::new(self.isa, executor);
+        arena.reserve(self.model.arena_bytes(tokens.len(), &request, &runtime)?)?;
+        let work = LanguageModelWork::new(self.model.config(), tokens.len(), &request);
+        let mut progress = |event: Event| match event {
+            Event::Layer { layer } => hook(&Progress { text: "", done: work.layers(layer + 1) }),
+            _ => ControlFlow::Continue(()),
+        };
+        let outputs = self.model.run_with(tokens, &request, arena.bytes(), &runtime, &mut progress)?;
+        Ok(outputs.logits.unwrap_or_default())
+    }
+
     /// How much work `length` residues are.
     pub fn work(&self, length: usize, request: &Request) -> LanguageModelWork {
         LanguageModelWork::new(self.model.config(), length.saturating_add(2), &self.asked(request))

@@ -53,6 +53,7 @@ pub mod output;
 pub mod published;
 pub mod sanity;
 pub mod task;
+pub mod variants;
 #[cfg(feature = "threads")]
 mod wakeup;
 pub mod work;
