@@ -12,6 +12,8 @@ use super::Outcome;
 pub struct Console {
     bar: ProgressBar,
     quiet: bool,
+    /// What is counted.
+    counted: &'static str,
     done: usize,
     failures: usize,
     unreadable: usize,
@@ -22,7 +24,20 @@ pub struct Console {
 impl Console {
     /// A console without a bar yet.
     pub fn new(quiet: bool) -> Self {
-        Self { bar: ProgressBar::hidden(), quiet, done: 0, failures: 0, unreadable: 0, output: Ok(()) }
+        Self {
+            bar: ProgressBar::hidden(),
+            quiet,
+            counted: "sequences",
+            done: 0,
+            failures: 0,
+            unreadable: 0,
+            output: Ok(()),
+        }
+    }
+
+    /// Counts something else than sequences.
+    pub fn counting(self, counted: &'static str) -> Self {
+        Self { counted, ..self }
     }
 
     /// Shows a bar over `residues`, if the standard error is a terminal.
@@ -78,6 +93,12 @@ impl Console {
         self.complain(format_args!("error: {error}"));
     }
 
+    /// Prints one error for so many failures.
+    pub fn failures(&mut self, count: usize, error: impl Display) {
+        self.failures += count;
+        self.complain(format_args!("error: {error}"));
+    }
+
     /// Prints an error about a file of sequences, and counts it.
     pub fn unreadable(&mut self, error: impl Display) {
         self.unreadable += 1;
@@ -90,7 +111,12 @@ impl Console {
 
     /// Counts a sequence that is done.
     pub fn success(&mut self) {
-        self.done += 1;
+        self.successes(1);
+    }
+
+    /// Counts so many that are done.
+    pub fn successes(&mut self, count: usize) {
+        self.done += count;
     }
 
     /// Takes the bar away, says how many sequences failed, and passes on an error of the standard output.
@@ -99,7 +125,7 @@ impl Console {
         self.output?;
         let (done, failures) = (self.done, self.failures);
         if failures > 0 && !self.quiet {
-            complain(format_args!("{failures} of {} sequences failed", done + failures));
+            complain(format_args!("{failures} of {} {} failed", done + failures, self.counted));
         }
         if self.unreadable > 0 && !self.quiet {
             let (noun, verb) = if self.unreadable == 1 { ("file", "was") } else { ("files", "were") };

@@ -14,6 +14,7 @@ mod options;
 mod plan;
 mod predict;
 mod results;
+mod score;
 mod table;
 mod verify;
 
@@ -50,6 +51,8 @@ enum Command {
     Embed(embed::Args),
     /// Write the language model's logits for each residue
     Logits(logits::Args),
+    /// Score variants of a protein: those of a table of a mutational scan, or all substitutions of single residues
+    Score(score::Args),
     /// Say what a model is, can do, how much memory it needs, and the time where it was measured
     Info(info::Args),
     /// List the models that `--model NAME` takes, and the one that is built in
@@ -98,6 +101,7 @@ fn run(cli: &Cli) -> anyhow::Result<Outcome> {
         Command::Contacts(args) => contacts::run(options, args),
         Command::Embed(args) => embed::run(options, args),
         Command::Logits(args) => logits::run(options, args),
+        Command::Score(args) => score::run(options, args),
         Command::Info(args) => info::run(options, args),
         Command::Models(args) => models::run(options, args),
         Command::Plan(args) => plan::run(options, args),

@@ -2,9 +2,8 @@
 
 use std::io::{self, Write};
 
-/// Palette entries 0 to `LAST_SHADE` are shades; the one after is for axes.
-const LAST_SHADE: u8 = 254;
-const INK: u8 = 255;
+use super::picture::{INK, LAST_SHADE, Picture, text_width};
+
 /// Anchor colours at equal distances (ColorBrewer "Blues", beginning with white).
 const BLUES: [[u8; 3]; 6] =
     [[255, 255, 255], [198, 219, 239], [107, 174, 214], [33, 113, 181], [8, 69, 148], [3, 30, 80]];
@@ -18,20 +17,6 @@ const MARGIN_TOP: usize = 18;
 const MARGIN_END: usize = 8;
 const TICK: usize = 4;
 
-/// Rows of the digits 0 to 9, three bits each, the leftmost bit highest.
-const DIGITS: [[u8; 5]; 10] = [
-    [7, 5, 5, 5, 7],
-    [2, 6, 2, 2, 7],
-    [7, 1, 7, 4, 7],
-    [7, 1, 7, 1, 7],
-    [5, 5, 7, 1, 1],
-    [7, 4, 7, 1, 7],
-    [7, 4, 7, 5, 7],
-    [7, 1, 2, 2, 2],
-    [7, 5, 7, 5, 7],
-    [7, 5, 7, 1, 7],
-];
-
 /// Writes probabilities `[L, L]` (0 to 1, row-major) as a PNG; L is the sum of the chains' lengths. Residue 1
 /// is at the top left; a residue takes at least 4 pixels up to 320 residues, then one or two. Lines part the
 /// chains, each of which is numbered from 1.
@@ -43,34 +28,7 @@ pub fn contact_png(out: &mut dyn Write, probabilities: &[f32], chains: &[usize])
     if length == 0 || probabilities.len() != length * length {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the contact map is not square"));
     }
-    let picture = Picture::draw(probabilities, chains);
-    let too_large =
-        |_| io::Error::new(io::ErrorKind::InvalidInput, "the contact map is too large for a picture");
-    let width = u32::try_from(picture.width).map_err(too_large)?;
-    let height = u32::try_from(picture.pixels.len() / picture.width).map_err(too_large)?;
-    let mut encoder = png::Encoder::new(out, width, height);
-    encoder.set_color(png::ColorType::Indexed);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_palette(palette());
-    let mut writer = encoder.write_header()?;
-    writer.write_image_data(&picture.pixels)?;
-    writer.finish()?;
-    Ok(())
-}
-
-fn palette() -> Vec<u8> {
-    let mut colours = Vec::with_capacity(256 * 3);
-    for shade in 0..=LAST_SHADE {
-        let place = f32::from(shade) / f32::from(LAST_SHADE) * (BLUES.len() - 1) as f32;
-        let low = (place as usize).min(BLUES.len() - 2);
-        let part = place - low as f32;
-        for (a, b) in BLUES[low].into_iter().zip(BLUES[low + 1]) {
-            let (a, b) = (f32::from(a), f32::from(b));
-            colours.push((a + (b - a) * part).round() as u8);
-        }
-    }
-    colours.extend([60, 60, 60]);
-    colours
+    draw(probabilities, chains).png(out, &BLUES)
 }
 
 /// Pixels for one residue.
@@ -82,86 +40,61 @@ fn scale(length: usize) -> usize {
     }
 }
 
-struct Picture {
-    width: usize,
-    pixels: Vec<u8>,
+fn draw(probabilities: &[f32], chains: &[usize]) -> Picture {
+    let length = chains.iter().sum();
+    let scale = scale(length);
+    // The residue of each row and column of pixels; none where a line parts two chains.
+    let mut places: Vec<Option<usize>> = Vec::new();
+    let mut residues = 0..length;
+    for (number, &chain) in chains.iter().enumerate() {
+        places.extend((number > 0).then_some(None));
+        places.extend(residues.by_ref().take(chain).flat_map(|i| std::iter::repeat_n(Some(i), scale)));
+    }
+    let side = places.len();
+    let width = MARGIN_LEFT + side + MARGIN_END;
+    let height = MARGIN_TOP + side + MARGIN_END;
+    let mut picture = Picture::new(width, height);
+    for (y, row) in places.iter().enumerate() {
+        for (x, column) in places.iter().enumerate() {
+            let value = match (row, column) {
+                (Some(i), Some(j)) => {
+                    let p = probabilities[i * length + j].clamp(0.0, 1.0);
+                    (p * f32::from(LAST_SHADE)).round() as u8
+                }
+                _ => INK,
+            };
+            picture.set(MARGIN_LEFT + x, MARGIN_TOP + y, value);
+        }
+    }
+    for i in 0..side + 2 {
+        for edge in [MARGIN_LEFT - 1, MARGIN_LEFT + side] {
+            picture.set(edge, MARGIN_TOP - 1 + i, INK);
+        }
+        for edge in [MARGIN_TOP - 1, MARGIN_TOP + side] {
+            picture.set(MARGIN_LEFT - 1 + i, edge, INK);
+        }
+    }
+    let step = tick_step(scale);
+    let mut start = 0;
+    for &chain in chains {
+        for number in (step..=chain).step_by(step) {
+            tick(&mut picture, number, start + (number - 1) * scale + scale / 2);
+        }
+        start += chain * scale + 1;
+    }
+    picture
 }
 
-impl Picture {
-    fn draw(probabilities: &[f32], chains: &[usize]) -> Self {
-        let length = chains.iter().sum();
-        let scale = scale(length);
-        // The residue of each row and column of pixels; none where a line parts two chains.
-        let mut places: Vec<Option<usize>> = Vec::new();
-        let mut residues = 0..length;
-        for (number, &chain) in chains.iter().enumerate() {
-            places.extend((number > 0).then_some(None));
-            places.extend(residues.by_ref().take(chain).flat_map(|i| std::iter::repeat_n(Some(i), scale)));
-        }
-        let side = places.len();
-        let width = MARGIN_LEFT + side + MARGIN_END;
-        let height = MARGIN_TOP + side + MARGIN_END;
-        let mut picture = Self { width, pixels: vec![0; width * height] };
-        for (y, row) in places.iter().enumerate() {
-            for (x, column) in places.iter().enumerate() {
-                let value = match (row, column) {
-                    (Some(i), Some(j)) => {
-                        let p = probabilities[i * length + j].clamp(0.0, 1.0);
-                        (p * f32::from(LAST_SHADE)).round() as u8
-                    }
-                    _ => INK,
-                };
-                picture.set(MARGIN_LEFT + x, MARGIN_TOP + y, value);
-            }
-        }
-        for i in 0..side + 2 {
-            for edge in [MARGIN_LEFT - 1, MARGIN_LEFT + side] {
-                picture.set(edge, MARGIN_TOP - 1 + i, INK);
-            }
-            for edge in [MARGIN_TOP - 1, MARGIN_TOP + side] {
-                picture.set(MARGIN_LEFT - 1 + i, edge, INK);
-            }
-        }
-        let step = tick_step(scale);
-        let mut start = 0;
-        for &chain in chains {
-            for number in (step..=chain).step_by(step) {
-                picture.tick(number, start + (number - 1) * scale + scale / 2);
-            }
-            start += chain * scale + 1;
-        }
-        picture
+/// Marks a place of both axes with a number.
+fn tick(picture: &mut Picture, number: usize, middle: usize) {
+    for i in 2..=TICK {
+        picture.set(MARGIN_LEFT - i, MARGIN_TOP + middle, INK);
+        picture.set(MARGIN_LEFT + middle, MARGIN_TOP - i, INK);
     }
-
-    /// Marks a place of both axes with a number.
-    fn tick(&mut self, number: usize, middle: usize) {
-        for i in 2..=TICK {
-            self.set(MARGIN_LEFT - i, MARGIN_TOP + middle, INK);
-            self.set(MARGIN_LEFT + middle, MARGIN_TOP - i, INK);
-        }
-        let text = number.to_string();
-        let text_width = 4 * text.len() - 1;
-        self.write(&text, MARGIN_LEFT - TICK - 3 - text_width, (MARGIN_TOP + middle).saturating_sub(2));
-        self.write(&text, (MARGIN_LEFT + middle).saturating_sub(text_width / 2), MARGIN_TOP - TICK - 8);
-    }
-
-    fn set(&mut self, x: usize, y: usize, value: u8) {
-        if x < self.width
-            && let Some(pixel) = self.pixels.get_mut(y * self.width + x)
-        {
-            *pixel = value;
-        }
-    }
-
-    fn write(&mut self, digits: &str, x: usize, y: usize) {
-        for (place, digit) in digits.bytes().enumerate() {
-            for (row, bits) in DIGITS[usize::from(digit - b'0')].iter().enumerate() {
-                for column in (0..3).filter(|c| bits >> (2 - c) & 1 == 1) {
-                    self.set(x + 4 * place + column, y + row, INK);
-                }
-            }
-        }
-    }
+    let text = number.to_string();
+    let text_width = text_width(&text);
+    picture.write(&text, MARGIN_LEFT - TICK - 3 - text_width, (MARGIN_TOP + middle).saturating_sub(2));
+    picture.write(&text, (MARGIN_LEFT + middle).saturating_sub(text_width / 2), MARGIN_TOP - TICK - 8);
 }
 
 /// Residues from one axis number to the next, at least 40 pixels apart.

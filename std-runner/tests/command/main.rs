@@ -16,4 +16,5 @@ mod model_file;
 mod models;
 mod plan;
 mod results;
+mod score;
 mod sequences;
