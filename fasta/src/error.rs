@@ -152,7 +152,7 @@ pub enum RecordProblem {
     },
     /// Anything else.
     #[error(
-        "found {0}; expected one of the amino-acid letters ACDEFGHIKLMNPQRSTVWY or X (B, Z, U, O, J are read as X), \
+        "found {0}; expected one of the amino-acid letters ACDEFGHIKLMNPQRSTVWY or X (or B, Z, U, O, J), \
          `:` or `/` between chains, or (not to fold) a mask `_`"
     )]
     BadCharacter(Found),
@@ -209,8 +209,8 @@ impl fmt::Display for Found {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Warning {
-    /// Letters of a record were read as X.
-    #[error("{place}: {count} {} ({letters}) {} read as X", if *count == 1 { "residue" } else { "residues" }, if *count == 1 { "is" } else { "are" })]
+    /// Rare letters of a record were read as others.
+    #[error("{place}: {count} {} ({letters}) {} read as {read_as}", if *count == 1 { "residue" } else { "residues" }, if *count == 1 { "is" } else { "are" })]
     Replaced {
         /// Where the record's header is.
         place: Box<Place>,
@@ -218,6 +218,8 @@ pub enum Warning {
         count: usize,
         /// The different letters, in order of appearance.
         letters: String,
+        /// What each of them is read as, or all of them.
+        read_as: String,
     },
     /// A chain looks like DNA or RNA.
     #[error(

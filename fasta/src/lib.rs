@@ -3,7 +3,7 @@
 //! | in the file | becomes |
 //! |---|---|
 //! | the 20 amino acids, X | themselves; lower case is raised |
-//! | B, Z, U, O, J | X, with one warning for the record |
+//! | B, Z, U, O, J | X, with one warning for the record; [`Batch::read_rare`] reads them otherwise |
 //! | `_` or `<mask>` | [`MASK`] |
 //! | `:` or `/` | the end of a chain and the beginning of the next one |
 //! | `*` at the end of a chain | dropped |
@@ -57,6 +57,9 @@ pub struct Sequence {
     /// Upper-case letters, the 20 amino acids and X, or [`MASK`]; those of all chains, one chain after
     /// another.
     pub residues: Vec<u8>,
+    /// Places in `residues` of rare letters, which are X there unless [`Batch::read_rare`] says otherwise, and
+    /// the letters.
+    pub rare: Vec<(usize, u8)>,
     /// How many residues each chain has, at least 1.
     pub chain_lengths: Vec<usize>,
     /// Where the first mask is, if there is one.
@@ -73,7 +76,8 @@ impl Sequence {
         let place = Place { file: "<memory>".into(), line: 1, column: None, record: 1, id: id.into() };
         let chain_lengths = vec![residues.len()];
         let stem = ascii_name(id);
-        Self { id: id.into(), header: id.into(), stem, residues, chain_lengths, mask: None, place, index: 0 }
+        let (id, header) = (id.into(), id.into());
+        Self { id, header, stem, residues, rare: vec![], chain_lengths, mask: None, place, index: 0 }
     }
 
     /// The residues of each chain.
@@ -121,6 +125,19 @@ impl Batch {
         self.reject(|sequence| Some((Place::clone(sequence.mask.as_ref()?), RecordProblem::Masked)))
     }
 
+    /// The batch for a model that reads B, Z, U, O and J in its own way: as the letter that `read` gives for
+    /// each, which may be the same. The warnings are about those that aren't.
+    pub fn read_rare(mut self, read: impl Fn(u8) -> u8) -> Self {
+        self.warnings.retain(|warning| !matches!(warning, Warning::Replaced { .. }));
+        for sequence in &mut self.sequences {
+            for &(place, letter) in &sequence.rare {
+                sequence.residues[place] = read(letter);
+            }
+            self.warnings.extend(replaced(&sequence.place, &sequence.rare, &read));
+        }
+        self
+    }
+
     fn reject(mut self, problem: impl Fn(&Sequence) -> Option<(Place, RecordProblem)>) -> Self {
         let (mut accepted, rejected) = (Vec::new(), &mut self.rejected);
         for sequence in self.sequences {
@@ -150,20 +167,18 @@ impl Batch {
         let names::Name { id, stem } = name;
         match body {
             Ok(cleaned) => {
-                if cleaned.replaced > 0 {
-                    let (count, letters) = (cleaned.replaced, cleaned.replaced_letters);
-                    self.warnings.push(Warning::Replaced { place: Box::new(place.clone()), count, letters });
-                }
+                self.warnings.extend(replaced(&place, &cleaned.rare, |_| b'X'));
                 if let Some(chain) = cleaned.nucleotides {
                     self.warnings.push(Warning::Nucleotides { place: Box::new(place.clone()), chain });
                 }
                 let mask = cleaned.mask.map(|spot| Box::new(place.at(spot)));
-                let (residues, chain_lengths) = (cleaned.residues, cleaned.chains);
+                let (residues, rare, chain_lengths) = (cleaned.residues, cleaned.rare, cleaned.chains);
                 self.sequences.push(Sequence {
                     id,
                     header,
                     stem,
                     residues,
+                    rare,
                     chain_lengths,
                     mask,
                     place,
@@ -177,6 +192,25 @@ impl Batch {
             }
         }
     }
+}
+
+/// A warning, if some letters of a record are read as others.
+fn replaced(place: &Place, rare: &[(usize, u8)], read: impl Fn(u8) -> u8) -> Option<Warning> {
+    let changed =
+        rare.iter().map(|&(_, letter)| (letter, read(letter))).filter(|(letter, read)| letter != read);
+    let count = changed.clone().count();
+    let (mut letters, mut read_as): (String, Vec<String>) = Default::default();
+    for (letter, read) in changed.map(|(letter, read)| (char::from(letter), char::from(read))) {
+        if !letters.contains(letter) {
+            letters.push(letter);
+            read_as.push(read.to_string());
+        }
+    }
+    if read_as.iter().all(|read| *read == read_as[0]) {
+        read_as.truncate(1);
+    }
+    let place = Box::new(place.clone());
+    (count > 0).then(|| Warning::Replaced { place, count, letters, read_as: read_as.join(", ") })
 }
 
 /// Reads files, folders of files (`*.fa`, `*.fas`, `*.fasta`, `*.faa`, and the same with `.gz`) and, as `-`,

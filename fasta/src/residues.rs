@@ -27,10 +27,8 @@ pub(crate) struct CleanSequence {
     pub residues: Vec<u8>,
     /// How many residues each chain has; at least one chain, and none of them empty.
     pub chains: Vec<usize>,
-    /// How many letters were read as X.
-    pub replaced: usize,
-    /// The different ones of them, in order of appearance.
-    pub replaced_letters: String,
+    /// Places in `residues` and letters of those that were read as X.
+    pub rare: Vec<(usize, u8)>,
     /// Where the first mask is.
     pub mask: Option<Spot>,
     /// The first chain, from 1, that looks like DNA or RNA.
@@ -159,16 +157,13 @@ impl Cleaner {
         self.codes.add(letter);
         let cleaned = &mut self.cleaned;
         let rare = matches!(letter, b'B' | b'Z' | b'U' | b'O' | b'J');
-        if rare {
-            cleaned.replaced += 1;
-            if !cleaned.replaced_letters.contains(char::from(letter)) {
-                cleaned.replaced_letters.push(char::from(letter));
-            }
-        }
         if letter == MASK {
             cleaned.mask.get_or_insert(spot);
         }
         if self.length <= self.max_len {
+            if rare {
+                cleaned.rare.push((cleaned.residues.len(), letter));
+            }
             cleaned.residues.push(if rare { b'X' } else { letter });
         }
     }

@@ -57,6 +57,28 @@ fn rare_letters_become_x_with_one_warning() {
 }
 
 #[test]
+fn rare_letters_are_what_a_model_reads_them_as() {
+    let read = |letter| {
+        if letter == b'B' {
+            b'D'
+        } else if letter == b'Z' {
+            b'E'
+        } else {
+            letter
+        }
+    };
+    let batch = parse(">a\nMBZ\nUX\n>b\nMBB\n>c\nMO\n").read_rare(read);
+    let residues: Vec<&[u8]> = batch.sequences.iter().map(|s| &s.residues[..]).collect();
+    assert_eq!(residues, [&b"MDEUX"[..], b"MDD", b"MO"]);
+    let warnings: Vec<String> = batch.warnings.iter().map(ToString::to_string).collect();
+    let expected = [
+        "t.fasta: line 1: record 1 (`a`): 2 residues (BZ) are read as D, E",
+        "t.fasta: line 4: record 2 (`b`): 2 residues (B) are read as D",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
 fn bad_characters_are_placed() {
     let error = only_error(">ok\nMK\n>bad id\nMKV\n\nM1K\n>also\nMK\n");
     assert!(error.starts_with("t.fasta: line 6, column 2: record 2 (`bad`): found `1`; expected"), "{error}");
