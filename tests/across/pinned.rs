@@ -3,6 +3,7 @@
 use foldpoint_bare_metal::{Checksums, EMPTY, model, run};
 use foldpoint_core::Isa;
 use foldpoint_tests::random_fold::TINY_FOLD;
+use foldpoint_tests::random_omegafold::TINY_OMEGAFOLD;
 
 /// What the bare-metal example prints on every machine.
 const TINY_CHECKSUMS: Checksums =
@@ -23,5 +24,14 @@ fn the_bare_metal_model_is_what_its_generator_writes() {
     assert!(
         model() == written,
         "run: cargo run -p foldpoint-tests --bin random-model tiny examples/bare-metal/tiny.fpm"
+    );
+}
+
+#[test]
+fn the_omegafold_of_the_commands_tests_is_what_its_generator_writes() {
+    let committed = include_bytes!("../../std-runner/tests/omegafold.fpm");
+    assert!(
+        committed[..] == TINY_OMEGAFOLD.model(0).unwrap(),
+        "run: cargo run -p foldpoint-tests --bin random-model tiny-omegafold std-runner/tests/omegafold.fpm"
     );
 }

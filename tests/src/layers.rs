@@ -3,9 +3,14 @@
 use quantizer::writer::{ModelWriter, WriteError};
 
 use crate::random::Random;
+use crate::random_model::multiplier;
+use foldpoint_core::esmfold::StructureConfig;
 use foldpoint_core::kernels::linear::{GROUP, PANEL, panel_groups};
 use foldpoint_core::kernels::packing::{packed, row_sums};
 use foldpoint_core::quant::Codec;
+
+/// Fractional bits of activations, and of logits in units of log2.
+pub const ACT: u32 = 16;
 
 /// Fractional bits of every stored stream.
 pub const STREAM_FRAC: u32 = 12;
@@ -91,4 +96,86 @@ fn outlier_channels(random: &mut Random, inputs: Inputs) -> Vec<u16> {
     }
     channels.sort_unstable();
     channels
+}
+
+/// A model file in the making: what its operations are made of, drawn from one stream.
+pub struct Tensors {
+    pub writer: ModelWriter,
+    pub random: Random,
+    /// Outlier channels of most Linears.
+    pub outliers: usize,
+}
+
+impl Tensors {
+    /// A Linear with as many outliers as most.
+    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize, frac: u32) -> Result<(), WriteError> {
+        let inputs = Inputs { channels: inputs, outliers: self.outliers.min(inputs) };
+        add_linear(&mut self.writer, &mut self.random, name, inputs, outputs, frac)
+    }
+
+    /// A Linear as many of whose channels have two limbs as its sums can hold.
+    pub fn precise(
+        &mut self,
+        name: &str,
+        inputs: usize,
+        outputs: usize,
+        frac: u32,
+    ) -> Result<(), WriteError> {
+        let inputs = Inputs { channels: inputs, outliers: inputs.min((131_071 - inputs) / 128) };
+        add_linear(&mut self.writer, &mut self.random, name, inputs, outputs, frac)
+    }
+
+    /// Two Linears that read the same rows: with the same outliers, none.
+    pub fn pair(&mut self, names: [(String, usize); 2], inputs: usize) -> Result<(), WriteError> {
+        let inputs = Inputs { channels: inputs, outliers: 0 };
+        names.into_iter().try_for_each(|(name, outputs)| {
+            add_linear(&mut self.writer, &mut self.random, &name, inputs, outputs, ACT)
+        })
+    }
+
+    /// A LayerNorm.
+    pub fn norm(&mut self, name: &str, width: usize) -> Result<(), WriteError> {
+        add_norm(&mut self.writer, &mut self.random, name, width)
+    }
+
+    /// A structure module over representations of these widths.
+    pub fn structure(&mut self, s: &StructureConfig, sequence: usize, pair: usize) -> Result<(), WriteError> {
+        self.precise("fold.structure.sequence_input", sequence, s.width, ACT)?;
+        if s.pair_input {
+            self.precise("fold.structure.pair_input", pair, s.pair_width, ACT)?;
+        }
+        self.norm("fold.structure.sequence_norm", s.width)?;
+        self.norm("fold.structure.pair_norm", s.pair_width)?;
+        self.precise("fold.structure.initial", s.width, s.width, ACT)?;
+        if s.own_weights {
+            (0..s.iterations).try_for_each(|i| self.iteration(s, &format!("fold.structure.{i}")))?;
+        } else {
+            self.iteration(s, "fold.structure")?;
+        }
+        let resnet = "fold.structure.angle_resnet";
+        self.precise(&format!("{resnet}.input"), s.width, s.resnet_width, ACT)?;
+        self.precise(&format!("{resnet}.initial"), s.width, s.resnet_width, ACT)?;
+        self.precise(&format!("{resnet}.0.first"), s.resnet_width, s.resnet_width, ACT)?;
+        self.precise(&format!("{resnet}.0.second"), s.resnet_width, s.resnet_width, ACT)?;
+        self.precise(&format!("{resnet}.output"), s.resnet_width, 14, ACT)
+    }
+
+    fn iteration(&mut self, s: &StructureConfig, name: &str) -> Result<(), WriteError> {
+        let name = |part: &str| format!("{name}.{part}");
+        self.precise(&name("attention.projections"), s.width, s.projections(), ACT)?;
+        self.precise(&name("attention.pair_bias"), s.pair_width, s.heads, ACT)?;
+        // A tenth of a unit of log2 per squared unit of length.
+        let weight = multiplier(0.1).scaled(-16);
+        let weights = [weight.mantissa, weight.shift].repeat(s.heads);
+        self.writer.add_i32(&name("attention.point_weights"), &[s.heads, 2], weights)?;
+        for part in 0..=s.pair_parts() {
+            self.precise(&name(&format!("attention.output.{part}")), s.output_part(part), s.width, ACT)?;
+        }
+        self.norm(&name("attention_norm"), s.width)?;
+        for part in ["first", "second", "third"] {
+            self.precise(&name(&format!("transition.0.{part}")), s.width, s.width, ACT)?;
+        }
+        self.norm(&name("transition.norm"), s.width)?;
+        self.precise(&name("backbone_update.linear"), s.width, 6, 20)
+    }
 }

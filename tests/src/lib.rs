@@ -6,3 +6,4 @@ mod layers;
 pub mod random;
 pub mod random_fold;
 pub mod random_model;
+pub mod random_omegafold;

@@ -4,7 +4,7 @@ use foldpoint_core::esmfold::{Config, DISTANCE_BINS, PAIR_SITES, RESIDUES, Struc
 use foldpoint_core::heads::{ATOM_TYPES, PAIR_BINS, PLDDT_BINS};
 use quantizer::writer::{ModelWriter, WriteError};
 
-use crate::layers::{Inputs, STREAM_FRAC, add_linear, add_norm, add_site};
+use crate::layers::{ACT, STREAM_FRAC, Tensors, add_site};
 use crate::random::Random;
 use crate::random_model::{ESM2_8M, Shape, TINY, multiplier, temperature};
 
@@ -50,6 +50,31 @@ pub struct StructureShape {
     pub points: usize,
     /// Channels of the angle resnet.
     pub resnet_width: usize,
+}
+
+impl StructureShape {
+    /// ESMFold's, of this shape.
+    pub(crate) fn config(&self) -> StructureConfig {
+        let mut structure = StructureConfig::default();
+        structure.iterations = self.iterations;
+        structure.pair_input = true;
+        structure.width = self.width;
+        structure.pair_width = self.pair_width;
+        structure.heads = self.heads;
+        structure.head_width = self.head_width;
+        structure.query_points = self.points;
+        structure.value_points = self.points + 1;
+        structure.transition_layers = 1;
+        structure.resnet_blocks = 1;
+        structure.resnet_width = self.resnet_width;
+        structure.pair_frac = 11;
+        structure.point_epsilon = 43;
+        structure.torsion_epsilon = 43;
+        structure.scalar_weight =
+            multiplier(std::f64::consts::LOG2_E / libm::sqrt(3.0 * self.head_width as f64)).scaled(-16);
+        structure.translation_scale = multiplier(10.0).scaled(-4);
+        structure
+    }
 }
 
 /// A small one.
@@ -125,26 +150,7 @@ impl FoldShape {
         config.sequence_frac = STREAM_FRAC;
         config.pair_frac = STREAM_FRAC;
         config.mix_frac = STREAM_FRAC;
-        let mut structure = StructureConfig::default();
-        structure.iterations = self.structure.iterations;
-        structure.pair_input = true;
-        structure.width = self.structure.width;
-        structure.pair_width = self.structure.pair_width;
-        structure.heads = self.structure.heads;
-        structure.head_width = self.structure.head_width;
-        structure.query_points = self.structure.points;
-        structure.value_points = self.structure.points + 1;
-        structure.transition_layers = 1;
-        structure.resnet_blocks = 1;
-        structure.resnet_width = self.structure.resnet_width;
-        structure.pair_frac = 11;
-        structure.point_epsilon = 43;
-        structure.torsion_epsilon = 43;
-        structure.scalar_weight =
-            multiplier(std::f64::consts::LOG2_E / libm::sqrt(3.0 * self.structure.head_width as f64))
-                .scaled(-16);
-        structure.translation_scale = multiplier(10.0).scaled(-4);
-        config.structure = structure;
+        config.structure = self.structure.config();
         config.epsilon_mix = 168;
         config.epsilon_sequence = 168;
         config.epsilon_pair = 168;
@@ -163,56 +169,29 @@ impl FoldShape {
         let mut writer = ModelWriter::new();
         let mut random = Random::new(seed);
         self.language_model.add_to(&mut writer, &mut random)?;
-        let mut adding = Adding { shape: self, config: self.config(), writer, random };
+        let tensors = Tensors { writer, random, outliers: self.outliers };
+        let mut adding = Adding { shape: self, config: self.config(), tensors };
         adding.ends()?;
         (0..self.blocks).try_for_each(|block| adding.block(block))?;
-        adding.structure()?;
-        adding.writer.to_bytes()
+        adding.tensors.structure(&adding.config.structure, self.sequence_width(), self.pair_width())?;
+        adding.tensors.writer.to_bytes()
     }
 }
 
 struct Adding<'s> {
     shape: &'s FoldShape,
     config: Config,
-    writer: ModelWriter,
-    random: Random,
+    tensors: Tensors,
 }
 
-/// Fractional bits of activations, and of logits in units of log2.
-const ACT: u32 = 16;
-
 impl Adding<'_> {
-    /// A Linear with the shape's outliers.
-    fn linear(&mut self, name: &str, inputs: usize, outputs: usize, frac: u32) -> Result<(), WriteError> {
-        let inputs = Inputs { channels: inputs, outliers: self.shape.outliers.min(inputs) };
-        add_linear(&mut self.writer, &mut self.random, name, inputs, outputs, frac)
-    }
-
-    /// A Linear as many of whose channels have two limbs as its sums can hold.
-    fn precise(&mut self, name: &str, inputs: usize, outputs: usize, frac: u32) -> Result<(), WriteError> {
-        let inputs = Inputs { channels: inputs, outliers: inputs.min((131_071 - inputs) / 128) };
-        add_linear(&mut self.writer, &mut self.random, name, inputs, outputs, frac)
-    }
-
-    /// Two Linears that read the same rows: with the same outliers, none.
-    fn pair(&mut self, names: [(String, usize); 2], inputs: usize) -> Result<(), WriteError> {
-        let inputs = Inputs { channels: inputs, outliers: 0 };
-        names.into_iter().try_for_each(|(name, outputs)| {
-            add_linear(&mut self.writer, &mut self.random, &name, inputs, outputs, ACT)
-        })
-    }
-
-    fn norm(&mut self, name: &str, width: usize) -> Result<(), WriteError> {
-        add_norm(&mut self.writer, &mut self.random, name, width)
-    }
-
     fn site(&mut self, kind: &str, index: usize) -> Result<(), WriteError> {
         let (width, bits) = match kind {
             "pair" => (self.shape.pair_width(), self.shape.pair_bits),
             _ => (self.shape.sequence_width(), self.shape.sequence_bits),
         };
         let name = format!("fold.residual.{kind}.{index}");
-        add_site(&mut self.writer, &mut self.random, &name, width, bits)
+        add_site(&mut self.tensors.writer, &mut self.tensors.random, &name, width, bits)
     }
 
     /// What comes before the first block and after the last.
@@ -220,94 +199,69 @@ impl Adding<'_> {
         let (sequence, pair) = (self.shape.sequence_width(), self.shape.pair_width());
         let lm = self.shape.language_model;
         let record = self.config.to_record();
-        self.writer.add_u32("fold.config", &[record.len()], record.to_vec())?;
+        self.tensors.writer.add_u32("fold.config", &[record.len()], record.to_vec())?;
         let states = lm.layers + 1;
         let share = (1 << 30) / states as i32;
-        self.writer.add_i32("fold.embedding.mix", &[states], vec![share; states])?;
-        self.norm("fold.embedding.norm", lm.width())?;
-        self.linear("fold.embedding.up", lm.width(), sequence, ACT)?;
-        self.linear("fold.embedding.down", sequence, sequence, STREAM_FRAC)?;
+        self.tensors.writer.add_i32("fold.embedding.mix", &[states], vec![share; states])?;
+        self.tensors.norm("fold.embedding.norm", lm.width())?;
+        self.tensors.linear("fold.embedding.up", lm.width(), sequence, ACT)?;
+        self.tensors.linear("fold.embedding.down", sequence, sequence, STREAM_FRAC)?;
         let mut table = |name: &str, rows: usize, width: usize| {
-            let values = self.random.values(rows * width, 1 << STREAM_FRAC);
-            self.writer.add_i32(name, &[rows, width], values)
+            let values = self.tensors.random.values(rows * width, 1 << STREAM_FRAC);
+            self.tensors.writer.add_i32(name, &[rows, width], values)
         };
         table("fold.embedding.residue", RESIDUES, sequence)?;
         table("fold.recycling.distance", DISTANCE_BINS, pair)?;
         table("fold.recycling.position", self.config.positions(), pair)?;
-        self.norm("fold.recycling.sequence_norm", sequence)?;
-        self.norm("fold.recycling.pair_norm", pair)?;
+        self.tensors.norm("fold.recycling.sequence_norm", sequence)?;
+        self.tensors.norm("fold.recycling.pair_norm", pair)?;
         self.site("sequence", 0)?;
         self.site("pair", 0)?;
-        self.norm("fold.heads.plddt.norm", self.shape.structure.width)?;
-        self.precise("fold.heads.plddt.linear", self.shape.structure.width, ATOM_TYPES * PLDDT_BINS, ACT)?;
-        self.precise("fold.heads.aligned_error", pair, PAIR_BINS, ACT)?;
-        self.precise("fold.heads.distogram", pair, PAIR_BINS, ACT)
+        self.tensors.norm("fold.heads.plddt.norm", self.shape.structure.width)?;
+        self.tensors.precise(
+            "fold.heads.plddt.linear",
+            self.shape.structure.width,
+            ATOM_TYPES * PLDDT_BINS,
+            ACT,
+        )?;
+        self.tensors.precise("fold.heads.aligned_error", pair, PAIR_BINS, ACT)?;
+        self.tensors.precise("fold.heads.distogram", pair, PAIR_BINS, ACT)
     }
 
     fn block(&mut self, block: usize) -> Result<(), WriteError> {
         let (sequence, pair) = (self.shape.sequence_width(), self.shape.pair_width());
         let name = |part: &str| format!("fold.trunk.{block}.{part}");
-        self.norm(&name("pair_bias.norm"), pair)?;
-        self.linear(&name("pair_bias.linear"), pair, self.shape.sequence_heads, ACT)?;
-        self.norm(&name("sequence_attention.norm"), sequence)?;
-        self.linear(&name("sequence_attention.projections"), sequence, 4 * sequence, ACT)?;
-        self.linear(&name("sequence_attention.output"), sequence, sequence, STREAM_FRAC)?;
+        self.tensors.norm(&name("pair_bias.norm"), pair)?;
+        self.tensors.linear(&name("pair_bias.linear"), pair, self.shape.sequence_heads, ACT)?;
+        self.tensors.norm(&name("sequence_attention.norm"), sequence)?;
+        self.tensors.linear(&name("sequence_attention.projections"), sequence, 4 * sequence, ACT)?;
+        self.tensors.linear(&name("sequence_attention.output"), sequence, sequence, STREAM_FRAC)?;
         for (kind, width) in [("sequence", sequence), ("pair", pair)] {
             let name = name(&format!("{kind}_transition"));
-            self.norm(&format!("{name}.norm"), width)?;
-            self.linear(&format!("{name}.up"), width, 4 * width, ACT)?;
-            self.linear(&format!("{name}.down"), 4 * width, width, STREAM_FRAC)?;
+            self.tensors.norm(&format!("{name}.norm"), width)?;
+            self.tensors.linear(&format!("{name}.up"), width, 4 * width, ACT)?;
+            self.tensors.linear(&format!("{name}.down"), 4 * width, width, STREAM_FRAC)?;
         }
-        self.norm(&name("sequence_to_pair.norm"), sequence)?;
-        self.linear(&name("sequence_to_pair.projection"), sequence, pair, ACT)?;
-        self.linear(&name("sequence_to_pair.output"), pair, pair, STREAM_FRAC)?;
+        self.tensors.norm(&name("sequence_to_pair.norm"), sequence)?;
+        self.tensors.linear(&name("sequence_to_pair.projection"), sequence, pair, ACT)?;
+        self.tensors.linear(&name("sequence_to_pair.output"), pair, pair, STREAM_FRAC)?;
         for part in ["out", "in"] {
             let name = name(&format!("triangle_multiplication_{part}"));
-            self.norm(&format!("{name}.norm_in"), pair)?;
-            self.norm(&format!("{name}.norm_out"), pair)?;
-            self.pair([(format!("{name}.projections"), 4 * pair), (format!("{name}.gate"), pair)], pair)?;
-            self.linear(&format!("{name}.output"), pair, pair, STREAM_FRAC)?;
+            self.tensors.norm(&format!("{name}.norm_in"), pair)?;
+            self.tensors.norm(&format!("{name}.norm_out"), pair)?;
+            self.tensors
+                .pair([(format!("{name}.projections"), 4 * pair), (format!("{name}.gate"), pair)], pair)?;
+            self.tensors.linear(&format!("{name}.output"), pair, pair, STREAM_FRAC)?;
         }
         for part in ["start", "end"] {
             let name = name(&format!("triangle_attention_{part}"));
             let heads = self.shape.pair_heads;
-            self.norm(&format!("{name}.norm"), pair)?;
-            self.pair([(format!("{name}.projections"), 4 * pair), (format!("{name}.bias"), heads)], pair)?;
-            self.linear(&format!("{name}.output"), pair, pair, STREAM_FRAC)?;
+            self.tensors.norm(&format!("{name}.norm"), pair)?;
+            self.tensors
+                .pair([(format!("{name}.projections"), 4 * pair), (format!("{name}.bias"), heads)], pair)?;
+            self.tensors.linear(&format!("{name}.output"), pair, pair, STREAM_FRAC)?;
         }
         self.site("sequence", block + 1)?;
         (1..=PAIR_SITES).try_for_each(|after| self.site("pair", PAIR_SITES * block + after))
-    }
-
-    fn structure(&mut self) -> Result<(), WriteError> {
-        let (sequence, pair) = (self.shape.sequence_width(), self.shape.pair_width());
-        let s = self.config.structure;
-        self.precise("fold.structure.sequence_input", sequence, s.width, ACT)?;
-        self.precise("fold.structure.pair_input", pair, s.pair_width, ACT)?;
-        self.norm("fold.structure.sequence_norm", s.width)?;
-        self.norm("fold.structure.pair_norm", s.pair_width)?;
-        self.precise("fold.structure.initial", s.width, s.width, ACT)?;
-        self.precise("fold.structure.attention.projections", s.width, s.projections(), ACT)?;
-        self.precise("fold.structure.attention.pair_bias", s.pair_width, s.heads, ACT)?;
-        // A tenth of a unit of log2 per squared unit of length.
-        let weight = multiplier(0.1).scaled(-16);
-        let weights = [weight.mantissa, weight.shift].repeat(s.heads);
-        self.writer.add_i32("fold.structure.attention.point_weights", &[s.heads, 2], weights)?;
-        for part in 0..=s.pair_parts() {
-            let name = format!("fold.structure.attention.output.{part}");
-            self.precise(&name, s.output_part(part), s.width, ACT)?;
-        }
-        self.norm("fold.structure.attention_norm", s.width)?;
-        for part in ["first", "second", "third"] {
-            self.precise(&format!("fold.structure.transition.0.{part}"), s.width, s.width, ACT)?;
-        }
-        self.norm("fold.structure.transition.norm", s.width)?;
-        self.precise("fold.structure.backbone_update.linear", s.width, 6, 20)?;
-        let resnet = "fold.structure.angle_resnet";
-        self.precise(&format!("{resnet}.input"), s.width, s.resnet_width, ACT)?;
-        self.precise(&format!("{resnet}.initial"), s.width, s.resnet_width, ACT)?;
-        self.precise(&format!("{resnet}.0.first"), s.resnet_width, s.resnet_width, ACT)?;
-        self.precise(&format!("{resnet}.0.second"), s.resnet_width, s.resnet_width, ACT)?;
-        self.precise(&format!("{resnet}.output"), s.resnet_width, 14, ACT)
     }
 }

@@ -129,7 +129,7 @@ impl Shape {
         writer.add_u32("lm.config", &[config.to_record().len()], config.to_record().to_vec())?;
         let embedding = random.values(VOCAB * width, 1 << STREAM_FRAC);
         writer.add_i32("lm.embedding", &[VOCAB, width], embedding)?;
-        writer.add_u32("lm.rotary", &[self.head_width / 2], self.phases())?;
+        writer.add_u32("lm.rotary", &[self.head_width / 2], phases(self.head_width))?;
         self.add_site(writer, random, 0)?;
         for layer in 0..self.layers {
             self.add_layer(writer, random, layer)?;
@@ -181,11 +181,11 @@ impl Shape {
     ) -> Result<(), WriteError> {
         add_site(writer, random, &format!("lm.residual.{index}"), self.width(), self.residual_bits)
     }
+}
 
-    /// Rotary frequencies 10000^(-2i / head width) in 2^32nds of a turn.
-    fn phases(&self) -> Vec<u32> {
-        let turn = libm::ldexp(1.0, 32) / std::f64::consts::TAU;
-        let frequency = |pair: usize| libm::pow(10_000.0, -2.0 * pair as f64 / self.head_width as f64);
-        (0..self.head_width / 2).map(|pair| libm::round(turn * frequency(pair)) as u32).collect()
-    }
+/// Rotary frequencies 10000^(-2i / head width) in 2^32nds of a turn.
+pub(crate) fn phases(head_width: usize) -> Vec<u32> {
+    let turn = libm::ldexp(1.0, 32) / std::f64::consts::TAU;
+    let frequency = |pair: usize| libm::pow(10_000.0, -2.0 * pair as f64 / head_width as f64);
+    (0..head_width / 2).map(|pair| libm::round(turn * frequency(pair)) as u32).collect()
 }

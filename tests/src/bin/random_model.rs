@@ -1,4 +1,5 @@
-//! Writes a model of random weights to a file: the bare-metal example's, or one of a published shape. Speed
+//! Writes a model of random weights to a file: the bare-metal example's, that of the command's tests, or
+//! one of a published shape. Speed
 //! and memory depend on the shape alone.
 
 use std::path::PathBuf;
@@ -6,6 +7,7 @@ use std::process::ExitCode;
 
 use foldpoint_tests::random_fold::{ESMFOLD_V1_TRUNK, ESMFOLD_V1_WIDTHS, TINY_FOLD};
 use foldpoint_tests::random_model::{ESM2_8M, ESM2_35M, ESM2_150M, ESM2_650M};
+use foldpoint_tests::random_omegafold::{RELEASE_1_WIDTHS, TINY_OMEGAFOLD};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
@@ -14,6 +16,8 @@ fn main() -> ExitCode {
         Some("tiny") => TINY_FOLD.model(0),
         Some("esmfold-v1-widths") => ESMFOLD_V1_WIDTHS.model(0),
         Some("esmfold-v1-trunk") => ESMFOLD_V1_TRUNK.model(0),
+        Some("tiny-omegafold") => TINY_OMEGAFOLD.model(0),
+        Some("omegafold-1-widths") => RELEASE_1_WIDTHS.model(0),
         Some("esm2-8m") => ESM2_8M.model(0),
         Some("esm2-35m") => ESM2_35M.model(0),
         Some("esm2-150m") => ESM2_150M.model(0),
@@ -33,7 +37,7 @@ fn main() -> ExitCode {
 
 fn usage() -> ExitCode {
     eprintln!(
-        "usage: random-model (tiny | esmfold-v1-widths | esmfold-v1-trunk | esm2-(8m | 35m | 150m | 650m)) FILE"
+        "usage: random-model (tiny | tiny-omegafold | esmfold-v1-widths | esmfold-v1-trunk | omegafold-1-widths | esm2-(8m | 35m | 150m | 650m)) FILE"
     );
     ExitCode::from(2)
 }
