@@ -30,83 +30,107 @@ const INTERFACE: f64 = 8.0;
 const INTERFACE_WEIGHT: f64 = 10.0;
 
 /// Scores of a fold, 0 to 1, as in Boltz's `confidence_*.json`. What ESMFold has no head for (`complex_pde`,
-/// `complex_ipde`) and what needs a ligand (`ligand_iptm`) is left out.
+/// `complex_ipde`) and what needs a ligand (`ligand_iptm`) is left out; for OmegaFold, which has no pTM, so is
+/// all that is made of it, and its own two scores are added.
 ///
 /// Chains are numbered from 0. Scores are rounded to four decimals: their unit is 2^-16.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Confidence {
     /// `0.8 complex_plddt + 0.2 iptm`, with `ptm` instead of `iptm` for one chain.
-    pub confidence_score: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence_score: Option<f64>,
     /// Predicted TM-score of the whole.
-    pub ptm: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ptm: Option<f64>,
     /// Predicted TM-score over pairs of residues of different chains; 0 for one chain.
-    pub iptm: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iptm: Option<f64>,
     /// The same: all chains are proteins.
-    pub protein_iptm: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protein_iptm: Option<f64>,
     /// Mean pLDDT over CA atoms.
     pub complex_plddt: f64,
     /// The same, residues at an interface counting ten times.
     pub complex_iplddt: f64,
     /// Predicted TM-score of each chain, with the whole's length in it.
-    pub chains_ptm: BTreeMap<usize, f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chains_ptm: Option<BTreeMap<usize, f64>>,
     /// `[a][b]`: predicted TM-score over the residues of chain a, the structures aligned at the best residue
     /// of chain b.
-    pub pair_chains_iptm: BTreeMap<usize, BTreeMap<usize, f64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pair_chains_iptm: Option<BTreeMap<usize, BTreeMap<usize, f64>>>,
+    /// OmegaFold's confidence in the cycle that is its result: see [`BestCycle`](crate::fold::BestCycle).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overall_confidence: Option<f64>,
+    /// Which cycle that is, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cycle: Option<usize>,
 }
 
 impl Confidence {
     /// The scores of `folded`, which `model` was made of.
     pub fn of(folded: &FoldPrediction, model: &Model) -> Self {
         let score = |score: u16| f64::from(decode_probability(score));
-        let (ptm, iptm) = (score(folded.ptm), folded.iptm.map(score));
         let complex_plddt = model.mean_plddt() / 100.0;
+        let common = Self {
+            complex_plddt: four(complex_plddt),
+            complex_iplddt: four(interface_plddt(model) / 100.0),
+            overall_confidence: folded.best_cycle.map(|best| four(best.confidence())),
+            cycle: folded.best_cycle.map(|best| best.number),
+            ..Self::default()
+        };
+        let Some(ptm) = folded.ptm.map(score) else { return common };
+        let iptm = folded.iptm.map(score);
         let chains = model.chains.len();
         let pair = |scored: usize, aligned: usize| {
             four(score(folded.chain_scores.get(aligned * chains + scored).copied().unwrap_or_default()))
         };
+        let pairs = |a| (a, (0..chains).map(|b| (b, pair(a, b))).collect());
         Self {
-            confidence_score: four(0.8 * complex_plddt + 0.2 * iptm.unwrap_or(ptm)),
-            ptm: four(ptm),
-            iptm: four(iptm.unwrap_or_default()),
-            protein_iptm: four(iptm.unwrap_or_default()),
-            complex_plddt: four(complex_plddt),
-            complex_iplddt: four(interface_plddt(model) / 100.0),
-            chains_ptm: (0..chains).map(|chain| (chain, pair(chain, chain))).collect(),
-            pair_chains_iptm: (0..chains)
-                .map(|a| (a, (0..chains).map(|b| (b, pair(a, b))).collect()))
-                .collect(),
+            confidence_score: Some(four(0.8 * complex_plddt + 0.2 * iptm.unwrap_or(ptm))),
+            ptm: Some(four(ptm)),
+            iptm: Some(four(iptm.unwrap_or_default())),
+            protein_iptm: Some(four(iptm.unwrap_or_default())),
+            chains_ptm: Some((0..chains).map(|chain| (chain, pair(chain, chain))).collect()),
+            pair_chains_iptm: Some((0..chains).map(pairs).collect()),
+            ..common
         }
     }
 
     /// One sentence about what is low, if anything is. `residues` are those of all chains, `errors` says
     /// whether the predicted aligned errors are written.
     pub fn warning(&self, residues: usize, errors: bool) -> Option<String> {
-        let (plddt, several) = (100.0 * self.complex_plddt, self.chains_ptm.len() > 1);
+        let plddt = 100.0 * self.complex_plddt;
+        // Of a peptide pTM says nothing.
+        let ptm = self.ptm.filter(|_| residues >= SHORT);
+        let several = self.chains_ptm.as_ref().is_some_and(|chains| chains.len() > 1);
+        let iptm = self.iptm.filter(|_| several);
         let mut doubts = Vec::new();
         let very_low = plddt < VERY_LOW_PLDDT;
         if very_low {
             doubts.push("the structure is probably wrong, or the protein disordered");
         } else if plddt < LOW_PLDDT {
             doubts.push("the fold may be wrong: look at the pLDDT of each residue");
-        } else if self.ptm < LOW_PTM && residues >= SHORT {
+        } else if ptm.is_some_and(|ptm| ptm < LOW_PTM) {
             doubts.push(if errors {
                 "how its parts lie to each other is uncertain: look at the predicted aligned errors"
             } else {
                 "how its parts lie to each other is uncertain: look at the predicted aligned errors (--pae json)"
             });
         }
-        if several && self.iptm < LOW_IPTM {
-            doubts.push("how the chains lie to each other is probably wrong");
-        } else if several && self.iptm < HIGH_IPTM {
-            doubts.push("how the chains lie to each other is uncertain");
+        match iptm {
+            Some(..LOW_IPTM) => doubts.push("how the chains lie to each other is probably wrong"),
+            Some(..HIGH_IPTM) => doubts.push("how the chains lie to each other is uncertain"),
+            _ => {}
         }
         if doubts.is_empty() {
             return None;
         }
-        let iptm = if several { format!(", ipTM {:.3}", self.iptm) } else { String::new() };
         let (level, doubts) = (if very_low { "very low" } else { "low" }, doubts.join("; "));
-        // Of a peptide it says nothing.
-        let ptm = if residues < SHORT { String::new() } else { format!(", pTM {:.3}", self.ptm) };
+        let told = |name: &str, score: Option<f64>| {
+            score.map_or_else(String::new, |score| format!(", {name} {score:.3}"))
+        };
+        let (ptm, iptm) = (told("pTM", ptm), told("ipTM", iptm));
         Some(format!("{level} confidence (mean CA pLDDT {plddt:.1}{ptm}{iptm}): {doubts}"))
     }
 }
@@ -139,7 +163,7 @@ fn four(score: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fold::kind;
+    use crate::fold::{BestCycle, kind};
     use crate::output::structure::{Atom, Chain};
 
     /// Chains of glycines with CA atoms at (x, y), and their pLDDT.
@@ -155,7 +179,8 @@ mod tests {
 
     #[test]
     fn one_chain_has_its_own_score_and_no_interface() {
-        let folded = FoldPrediction { ptm: 0x8000, chain_scores: vec![0x8000], ..FoldPrediction::default() };
+        let folded =
+            FoldPrediction { ptm: Some(0x8000), chain_scores: vec![0x8000], ..FoldPrediction::default() };
         let confidence = Confidence::of(&folded, &model(&[&[(0.0, 0.0, 60.0), (3.8, 0.0, 80.0)]]));
         assert_eq!(
             serde_json::to_value(&confidence).expect("JSON"),
@@ -176,7 +201,7 @@ mod tests {
     fn pairs_of_chains_are_turned_as_boltz_turns_them() {
         let quarter = 1 << 14;
         let folded = FoldPrediction {
-            ptm: 2 * quarter,
+            ptm: Some(2 * quarter),
             iptm: Some(3 * quarter),
             // Aligned at the first chain: 0.25 over itself, 0.5 over the second one.
             chain_scores: vec![quarter, 2 * quarter, 3 * quarter, 0],
@@ -185,27 +210,45 @@ mod tests {
         // The second residue of A is 7.9 from B's only one, the first 11.7.
         let two = model(&[&[(0.0, 0.0, 20.0), (3.8, 0.0, 40.0)], &[(11.7, 0.0, 90.0)]]);
         let confidence = Confidence::of(&folded, &two);
-        assert_eq!(confidence.chains_ptm, BTreeMap::from([(0, 0.25), (1, 0.0)]));
-        assert_eq!(confidence.pair_chains_iptm[&0], BTreeMap::from([(0, 0.25), (1, 0.75)]));
-        assert_eq!(confidence.pair_chains_iptm[&1], BTreeMap::from([(0, 0.5), (1, 0.0)]));
-        assert_eq!((confidence.iptm, confidence.protein_iptm), (0.75, 0.75));
+        assert_eq!(confidence.chains_ptm, Some(BTreeMap::from([(0, 0.25), (1, 0.0)])));
+        let pairs = confidence.pair_chains_iptm.expect("a score of each pair");
+        assert_eq!(pairs[&0], BTreeMap::from([(0, 0.25), (1, 0.75)]));
+        assert_eq!(pairs[&1], BTreeMap::from([(0, 0.5), (1, 0.0)]));
+        assert_eq!((confidence.iptm, confidence.protein_iptm), (Some(0.75), Some(0.75)));
         assert_eq!(confidence.complex_plddt, 0.5);
-        assert_eq!(confidence.confidence_score, 0.55);
+        assert_eq!(confidence.confidence_score, Some(0.55));
         // (20 + 10 * 40 + 10 * 90) / 21
         assert_eq!(confidence.complex_iplddt, 0.6286);
+    }
+
+    #[test]
+    fn without_a_ptm_there_is_no_score_that_needs_it() {
+        let best = BestCycle { number: 3, confidence: 0x1_4000 };
+        let folded = FoldPrediction { best_cycle: Some(best), ..FoldPrediction::default() };
+        let confidence = Confidence::of(&folded, &model(&[&[(0.0, 0.0, 60.0), (3.8, 0.0, 70.0)]]));
+        assert_eq!(
+            serde_json::to_value(&confidence).expect("JSON"),
+            serde_json::json!({
+                "complex_plddt": 0.65,
+                "complex_iplddt": 0.65,
+                "overall_confidence": 1.25,
+                "cycle": 3,
+            })
+        );
+        assert_eq!(
+            confidence.warning(100, false).expect("a warning"),
+            "low confidence (mean CA pLDDT 65.0): the fold may be wrong: look at the pLDDT of each residue"
+        );
     }
 
     fn warning(plddt: f64, ptm: f64, iptm: Option<f64>, residues: usize) -> Option<String> {
         let chains = if iptm.is_some() { 2 } else { 1 };
         let confidence = Confidence {
-            confidence_score: 0.0,
-            ptm,
-            iptm: iptm.unwrap_or_default(),
-            protein_iptm: 0.0,
+            ptm: Some(ptm),
+            iptm: Some(iptm.unwrap_or_default()),
             complex_plddt: plddt / 100.0,
-            complex_iplddt: 0.0,
-            chains_ptm: (0..chains).map(|chain| (chain, 0.0)).collect(),
-            pair_chains_iptm: BTreeMap::new(),
+            chains_ptm: Some((0..chains).map(|chain| (chain, 0.0)).collect()),
+            ..Confidence::default()
         };
         confidence.warning(residues, false)
     }

@@ -31,7 +31,8 @@ pub fn of_prediction(prediction: &Prediction) -> Digest {
     Digest(hash.finalize().into())
 }
 
-/// Of all integers of a structure, little-endian: atoms, pLDDT, predicted aligned errors, pTM, ipTM.
+/// Of all integers of a structure, little-endian: atoms, pLDDT, predicted aligned errors, pTM, ipTM; of
+/// OmegaFold also the cycle that is the result, and the confidence in it.
 pub fn of_fold(folded: &FoldPrediction) -> Digest {
     let mut hash = Sha256::new();
     hash.update((folded.atoms.len() as u64).to_le_bytes());
@@ -40,9 +41,13 @@ pub fn of_fold(folded: &FoldPrediction) -> Digest {
     let errors = folded.aligned_error.as_deref().unwrap_or_default();
     hash.update((errors.len() as u64).to_le_bytes());
     errors.iter().for_each(|x| hash.update(x.to_le_bytes()));
-    hash.update(folded.ptm.to_le_bytes());
+    hash.update(folded.ptm.unwrap_or_default().to_le_bytes());
     // A score has 16 bits, so this is no score.
     hash.update(folded.iptm.map_or(u32::MAX, u32::from).to_le_bytes());
+    if let Some(best) = folded.best_cycle {
+        hash.update((best.number as u64).to_le_bytes());
+        hash.update(best.confidence.to_le_bytes());
+    }
     Digest(hash.finalize().into())
 }
 
@@ -70,6 +75,7 @@ impl fmt::Debug for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fold::BestCycle;
 
     #[test]
     fn every_bit_counts() {
@@ -93,12 +99,14 @@ mod tests {
     fn every_bit_of_a_structure_counts() {
         let a =
             FoldPrediction { atoms: vec![[[1; 3]; 14]], plddt: vec![[2; 37]], ..FoldPrediction::default() };
-        let changed: [fn(&mut FoldPrediction); 5] = [
+        let changed: [fn(&mut FoldPrediction); 7] = [
             |f| f.atoms[0][13][2] ^= 1,
             |f| f.plddt[0][36] ^= 1,
             |f| f.aligned_error = Some(vec![0]),
-            |f| f.ptm = 1,
+            |f| f.ptm = Some(1),
             |f| f.iptm = Some(u16::MAX),
+            |f| f.best_cycle = Some(BestCycle { number: 1, confidence: 0 }),
+            |f| f.best_cycle = Some(BestCycle { number: 1, confidence: 1 }),
         ];
         let digests = changed.map(|change| {
             let mut b = a.clone();
@@ -107,7 +115,7 @@ mod tests {
         });
         let all: std::collections::HashSet<_> =
             digests.into_iter().chain([of_fold(&a).to_string()]).collect();
-        assert_eq!(all.len(), 6);
+        assert_eq!(all.len(), 8);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! use fasta::Sequence;
 //! use foldpoint_core::{Isa, Serial};
 //! use std_runner::arena::Arena;
-//! use std_runner::fold::FoldEngine;
+//! use std_runner::fold::EsmFold;
 //! use std_runner::model::Model;
 //! use std_runner::output::structure;
 //! use std_runner::task::Task;
@@ -15,7 +15,7 @@
 //! # const MODEL: &[u8] = include_bytes!("../../examples/bare-metal/tiny.fpm");
 //! let model = Model::from_bytes("model.fpm", MODEL)?;
 //! model.verify()?;
-//! let engine = FoldEngine { model: model.folding_model()?, isa: Isa::best(), passes: 1, aligned_error: false };
+//! let engine = EsmFold { model: model.folding_model()?, isa: Isa::best(), passes: 1, aligned_error: false };
 //! let sequence = Sequence::from_residues("peptide", b"MKVLAAGIVG".to_vec());
 //! let prediction = engine.run(&sequence, &mut Arena::default(), &Serial, &|_| {})?;
 //! let mut pdb = Vec::new();

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use foldpoint_core::executor::Executor;
-use foldpoint_core::{esm, esmfold};
+use foldpoint_core::{esm, esmfold, omegafold};
 
 use crate::arena::{AllocationError, Arena};
 use crate::work::Work;
@@ -34,6 +34,14 @@ pub trait Task: Sync {
     /// Residues that the model sees for this sequence. They are what memory depends on.
     fn length(&self, sequence: &Sequence) -> usize {
         sequence.residues.len()
+    }
+
+    /// Whether the model can do anything with a sequence, however much memory there is.
+    ///
+    /// # Errors
+    /// [`TaskError`], as a run would give it.
+    fn check(&self, _sequence: &Sequence) -> Result<(), TaskError> {
+        Ok(())
     }
 
     /// Most residues that the model's configuration is for. What it was trained on may be less: the file
@@ -120,9 +128,31 @@ pub enum TaskError {
         /// The last layer.
         last: usize,
     },
-    /// The folding model's refusal.
+    /// ESMFold's refusal.
     #[error(transparent)]
-    Folding(#[from] esmfold::RunError),
+    EsmFold(#[from] esmfold::RunError),
+    /// OmegaFold's refusal.
+    #[error(transparent)]
+    OmegaFold(#[from] omegafold::RunError),
+    /// OmegaFold is given a complex.
+    #[error(
+        "OmegaFold folds one chain at a time, and this record has {chains}; give each as a record, or the complex to an \
+         ESMFold"
+    )]
+    SeveralChains {
+        /// How many.
+        chains: usize,
+    },
+    /// OmegaFold is given a letter that it does not read.
+    #[error(
+        "residue {position} is {letter}, which OmegaFold does not read; expected one of the 20 amino acids, X, or B, Z or U"
+    )]
+    UnknownLetter {
+        /// The letter.
+        letter: char,
+        /// Its place, from 1.
+        position: usize,
+    },
     /// The system's refusal of the memory.
     #[error(transparent)]
     Allocation(#[from] AllocationError),
@@ -133,7 +163,9 @@ impl TaskError {
     pub fn is_stop(&self) -> bool {
         matches!(
             self,
-            Self::LanguageModel(esm::RunError::Stopped) | Self::Folding(esmfold::RunError::Stopped)
+            Self::LanguageModel(esm::RunError::Stopped)
+                | Self::EsmFold(esmfold::RunError::Stopped)
+                | Self::OmegaFold(omegafold::RunError::Stopped)
         )
     }
 }

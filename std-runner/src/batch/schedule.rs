@@ -27,7 +27,8 @@ impl Runner {
             let length = task.length(sequence);
             let alone = self.threads > 1 && (length > K::SHORT || few);
             let need = |workers| task.bytes_needed(length, workers);
-            let needs_of = need(1).and_then(|one| Ok((one, if alone { need(self.threads)? } else { one })));
+            let needs_of = task.check(sequence).and_then(|()| need(1));
+            let needs_of = needs_of.and_then(|one| Ok((one, if alone { need(self.threads)? } else { one })));
             match needs_of {
                 Err(error) => schedule.refused.push((index, error.into())),
                 Ok((needed, _)) if needed > self.limit.bytes => {

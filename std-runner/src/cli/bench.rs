@@ -2,16 +2,19 @@
 
 use std::time::Instant;
 
+use anyhow::ensure;
 use fasta::Sequence;
 use foldpoint_core::alphabet::{RESIDUES, STANDARD};
 use foldpoint_core::executor::{Executor, Serial};
 use std_runner::arena::{Arena, display_bytes};
 use std_runner::engine::{Request, Requests};
 use std_runner::executor::RayonExecutor;
+use std_runner::model::Kind;
 use std_runner::task::Task;
 
 use super::Outcome;
 use super::console::Console;
+use super::fold_args::FoldArgs;
 use super::options::{Options, require};
 
 #[derive(clap::Args)]
@@ -34,8 +37,13 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let model = options.open(None)?;
     if args.fold {
         options.verify(&model)?;
-        return table(options, args, model.name(), &options.fold_engine(&model, None, false)?);
+        return table(options, args, model.name(), &FoldArgs::default().engine(options, &model, false)?);
     }
+    let name = model.name();
+    ensure!(
+        model.kind() != Kind::OmegaFold,
+        "{name}: this model is an OmegaFold, which only folds; expected --fold"
+    );
     let engine = options.engine(&model)?;
     let request =
         Request { contacts: args.contacts, layers: vec![engine.model().config().layers], logits: false };

@@ -1,5 +1,6 @@
 //! `foldpoint digest`
 
+use anyhow::ensure;
 use fasta::Sequence;
 use foldpoint_core::chains::joined_length;
 use foldpoint_core::executor::Executor;
@@ -9,11 +10,13 @@ use std_runner::complex::Complex;
 use std_runner::digest::{Digest, of_all, of_fold, of_prediction};
 use std_runner::engine::{Engine, Request, Requests};
 use std_runner::fold::FoldEngine;
+use std_runner::model::Kind;
 use std_runner::task::{Hook, Progress, Task, TaskError};
 use std_runner::work::Work;
 
 use super::Outcome;
 use super::console::Console;
+use super::fold_args::FoldArgs;
 use super::input::Input;
 use super::options::Options;
 use super::results::{Done, Report, Run};
@@ -36,15 +39,9 @@ pub struct Args {
 
 /// Everything that a model computes.
 struct Everything<'e, 'a> {
-    engine: &'e Engine<'a>,
-    request: &'e Request,
+    /// What the language model gives by itself, if it does.
+    outputs: Option<Requests<'e, 'a>>,
     fold_engine: Option<FoldEngine<'a>>,
-}
-
-impl<'e, 'a> Everything<'e, 'a> {
-    fn requests(&self) -> Requests<'e, 'a> {
-        Requests { engine: self.engine, request: self.request }
-    }
 }
 
 impl Task for Everything<'_, '_> {
@@ -55,19 +52,24 @@ impl Task for Everything<'_, '_> {
         joined_length(&sequence.chain_lengths)
     }
 
+    fn check(&self, sequence: &Sequence) -> Result<(), TaskError> {
+        self.fold_engine.as_ref().map_or(Ok(()), |fold| fold.check(sequence))
+    }
+
     fn configured_for(&self) -> usize {
-        self.requests().configured_for()
+        let folding = self.fold_engine.as_ref().map(Task::configured_for);
+        self.outputs.as_ref().map(Task::configured_for).or(folding).unwrap_or(usize::MAX)
     }
 
     fn arena_bytes(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
-        let outputs = self.requests().arena_bytes(length, workers)?;
+        let outputs = self.outputs.as_ref().map_or(Ok(0), |outputs| outputs.arena_bytes(length, workers))?;
         // Both use the same arena.
         let folding = self.fold_engine.as_ref().map_or(Ok(0), |fold| fold.arena_bytes(length, workers))?;
         Ok(outputs.max(folding))
     }
 
     fn bytes_needed(&self, length: usize, workers: usize) -> Result<u64, TaskError> {
-        let outputs = self.requests().bytes_needed(length, workers)?;
+        let outputs = self.outputs.as_ref().map_or(Ok(0), |outputs| outputs.bytes_needed(length, workers))?;
         let folding = self.fold_engine.as_ref().map_or(Ok(0), |fold| fold.bytes_needed(length, workers))?;
         // An upper bound: both use the same arena.
         Ok(outputs.saturating_add(folding))
@@ -75,7 +77,7 @@ impl Task for Everything<'_, '_> {
 
     fn work(&self, length: usize) -> Work {
         let folding = self.fold_engine.as_ref().map(|fold| fold.work(length)).unwrap_or_default();
-        self.requests().work(length) + folding
+        self.outputs.as_ref().map(|outputs| outputs.work(length)).unwrap_or_default() + folding
     }
 
     fn run_with(
@@ -85,34 +87,60 @@ impl Task for Everything<'_, '_> {
         executor: &dyn Executor,
         hook: &Hook,
     ) -> Result<Digest, TaskError> {
-        let residues = Complex::new(sequence.chains()).residues;
-        let outputs = of_prediction(&self.engine.run_with(&residues, self.request, arena, executor, hook)?);
-        let Some(fold_engine) = &self.fold_engine else { return Ok(outputs) };
-        let before = self.requests().work(self.length(sequence));
-        let folded = fold_engine.run_with(sequence, arena, executor, &|Progress { text, done }| {
-            hook(&Progress { text, done: before + *done })
-        })?;
-        Ok(of_all([outputs, of_fold(&folded)]))
+        let mut digests = Vec::new();
+        let mut before = Work::default();
+        if let Some(Requests { engine, request }) = self.outputs {
+            let residues = Complex::new(sequence.chains()).residues;
+            digests.push(of_prediction(&engine.run_with(&residues, request, arena, executor, hook)?));
+            before = engine.work(residues.len(), request).all();
+        }
+        if let Some(fold_engine) = &self.fold_engine {
+            let folded = fold_engine.run_with(sequence, arena, executor, &|Progress { text, done }| {
+                hook(&Progress { text, done: before + *done })
+            })?;
+            digests.push(of_fold(&folded));
+        }
+        Ok(match digests.as_slice() {
+            &[one] => one,
+            _ => of_all(digests),
+        })
     }
 }
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
     let model = options.open(None)?;
-    let engine = options.engine(&model)?;
-    let language_model = engine.model();
-    let request = Request {
-        contacts: language_model.has_contact_head(),
-        logits: language_model.has_lm_head(),
-        layers: vec![language_model.config().layers],
-    };
+    options.verify(&model)?;
     let folds = !args.no_fold && model.folds();
-    let fold_engine = if folds { Some(options.fold_engine(&model, None, true)?) } else { None };
-    let batch = if folds { args.input.read_complexes(&mut console) } else { args.input.read(&mut console) };
+    let name = model.name();
+    ensure!(
+        folds || model.kind() != Kind::OmegaFold,
+        "{name}: this model is an OmegaFold, which only folds; expected no --no-fold"
+    );
+    let mut engine = None;
+    let mut request = Request::default();
+    if model.kind() != Kind::OmegaFold {
+        let language_model = model.language_model()?;
+        request = Request {
+            contacts: language_model.has_contact_head(),
+            logits: language_model.has_lm_head(),
+            layers: vec![language_model.config().layers],
+        };
+        engine = Some(Engine::new(language_model, options.isa));
+    }
+    let outputs = engine.as_ref().map(|engine| Requests { engine, request: &request });
+    let aligned_error = model.kind() == Kind::EsmFold;
+    let fold_engine =
+        if folds { Some(FoldArgs::default().engine(options, &model, aligned_error)?) } else { None };
+    let batch = if folds {
+        args.input.read_to_fold(model.kind(), &mut console)
+    } else {
+        args.input.read(&mut console)
+    };
     let run = Run {
         options,
         model: &model,
-        task: &Everything { engine: &engine, request: &request, fold_engine },
+        task: &Everything { outputs, fold_engine },
         out: None,
         report: &Report { json: args.json },
         columns: &[],

@@ -2,20 +2,22 @@
 
 use std::path::PathBuf;
 
-use foldpoint_core::esmfold::StructureConfig;
+use foldpoint_core::esm::{self, LanguageModel};
+use foldpoint_core::esmfold::{self, StructureConfig};
 use foldpoint_core::format::ModelFile;
 use foldpoint_core::{Detection, Isa};
 use serde_json::Value;
 use std_runner::arena::display_bytes;
 use std_runner::batch::Place;
 use std_runner::engine::{Engine, Request, Requests};
-use std_runner::fold::FoldEngine;
-use std_runner::model::Model;
+use std_runner::fold::{FoldEngine, OmegaFold};
+use std_runner::model::{Kind, Model};
 use std_runner::published;
 use std_runner::task::Task;
 
 use super::Outcome;
 use super::console::Console;
+use super::fold_args::FoldArgs;
 use super::options::Options;
 use super::plan::display_seconds;
 use crate::rates::Rates;
@@ -34,27 +36,40 @@ pub struct Args {
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let mut console = Console::new(options.quiet);
     let model = options.open(args.file.as_ref())?;
-    let engine = Engine::new(model.language_model()?, options.isa);
-    let fold_engine = if model.folds() { Some(options.fold_engine(&model, None, false)?) } else { None };
-    let file = model.file()?;
-    describe(&mut console, &model, &file, &engine, fold_engine.as_ref());
-    instructions(&mut console, options.isa);
-    let language_model = engine.model();
-    let request = Request {
-        contacts: language_model.has_contact_head(),
-        logits: language_model.has_lm_head(),
-        layers: vec![language_model.config().layers],
+    let language_model = match model.kind() {
+        Kind::OmegaFold => None,
+        Kind::LanguageModel | Kind::EsmFold => Some(Engine::new(model.language_model()?, options.isa)),
     };
-    let what = if fold_engine.is_some() { "for the language model alone" } else { "" };
-    let requests = Requests { engine: &engine, request: &request };
-    memory(&mut console, &requests, options.threads(), what)?;
-    if let Some(fold_engine) = &fold_engine {
-        memory(&mut console, fold_engine, options.threads(), "to fold")?;
+    let fold_engine =
+        if model.folds() { Some(FoldArgs::default().engine(options, &model, false)?) } else { None };
+    let file = model.file()?;
+    let (size, count) = (display_bytes(model.bytes().len() as u64), file.tensor_count());
+    console.line(format_args!("model           {} ({size}, {count} tensors)", model.name()));
+    console.line(format_args!("kind            {}", model.kind()));
+    if let Some(engine) = &language_model {
+        describe_language_model(&mut console, engine.model().config());
     }
+    match &fold_engine {
+        Some(FoldEngine::EsmFold(engine)) => describe_esmfold(&mut console, engine.model.config()),
+        Some(FoldEngine::OmegaFold(engine)) => describe_omegafold(&mut console, engine),
+        None => {}
+    }
+    can(&mut console, language_model.as_ref().map(Engine::model), fold_engine.is_some());
+    instructions(&mut console, options.isa);
     let rates = Rates::of(&model, options.isa, |note| console.warning(note));
-    time(&mut console, &requests, options.threads(), &rates, what);
+    let threads = options.threads();
+    if let Some(engine) = &language_model {
+        let model = engine.model();
+        let request = Request {
+            contacts: model.has_contact_head(),
+            logits: model.has_lm_head(),
+            layers: vec![model.config().layers],
+        };
+        let what = if fold_engine.is_some() { "for the language model alone" } else { "" };
+        needs(&mut console, &Requests { engine, request: &request }, threads, &rates, what)?;
+    }
     if let Some(fold_engine) = &fold_engine {
-        time(&mut console, fold_engine, options.threads(), &rates, "to fold");
+        needs(&mut console, fold_engine, threads, &rates, "to fold")?;
     }
     provenance(&mut console, &model, options.verbose > 0)?;
     if options.verbose > 0 {
@@ -63,17 +78,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     console.finish()
 }
 
-fn describe(
-    console: &mut Console,
-    model: &Model,
-    file: &ModelFile,
-    engine: &Engine,
-    fold_engine: Option<&FoldEngine>,
-) {
-    let language_model = engine.model();
-    let config = language_model.config();
-    let (size, count) = (display_bytes(model.bytes().len() as u64), file.tensor_count());
-    console.line(format_args!("model           {} ({size}, {count} tensors)", model.name()));
+fn describe_language_model(console: &mut Console, config: &esm::Config) {
     let (layers, width, heads) = (config.layers, config.width, config.heads);
     let head_width = width.checked_div(heads).unwrap_or(0);
     console.line(format_args!(
@@ -82,22 +87,44 @@ fn describe(
     ));
     console.line(format_args!("alphabet        {} tokens", config.vocab));
     console.line(format_args!("configured for  up to {} tokens (longer inputs run)", config.max_positions));
-    if let Some(fold_engine) = fold_engine {
-        let config = fold_engine.model.config();
-        let StructureConfig { iterations, width, heads, .. } = config.structure;
-        let (blocks, sequence, pair) = (config.blocks, config.sequence_width, config.pair_width);
-        console.line(format_args!(
-            "folding trunk   {blocks} blocks, sequence width {sequence}, pair width {pair}"
-        ));
-        console.line(format_args!("structure       {iterations} iterations, width {width}, {heads} heads"));
-        console.line(format_args!("passes          {} ({} recycles)", config.passes, config.passes - 1));
-    }
-    let contacts = if fold_engine.is_some() { "contacts (contacts)" } else { "contacts (predict, contacts)" };
+}
+
+fn describe_esmfold(console: &mut Console, config: &esmfold::Config) {
+    let (blocks, sequence, pair) = (config.blocks, config.sequence_width, config.pair_width);
+    console
+        .line(format_args!("folding trunk   {blocks} blocks, sequence width {sequence}, pair width {pair}"));
+    describe_structure(console, &config.structure);
+    console.line(format_args!("passes          {} ({} recycles)", config.passes, config.passes - 1));
+}
+
+fn describe_omegafold(console: &mut Console, engine: &OmegaFold) {
+    let config = engine.model.config();
+    let (layers, width, value, query) = (config.layers, config.width, config.value_width, config.query_width);
+    console.line(format_args!(
+        "language model  {layers} layers, width {width}, values {value}, queries {query}"
+    ));
+    let (blocks, node, pair) = (config.blocks, config.node_width, config.pair_width);
+    console.line(format_args!("folding trunk   {blocks} blocks, node width {node}, pair width {pair}"));
+    describe_structure(console, &config.structure);
+    let (cycles, rows) = (engine.request.cycles, engine.request.rows);
+    console.line(format_args!(
+        "cycles          {cycles}, with {rows} rows of the pseudo-MSA, unless --cycles or --rows say otherwise"
+    ));
+}
+
+fn describe_structure(console: &mut Console, config: &StructureConfig) {
+    let StructureConfig { iterations, width, heads, .. } = config;
+    console.line(format_args!("structure       {iterations} iterations, width {width}, {heads} heads"));
+}
+
+/// What the model can, and by which commands.
+fn can(console: &mut Console, language_model: Option<&LanguageModel>, folds: bool) {
+    let contacts = if folds { "contacts (contacts)" } else { "contacts (predict, contacts)" };
     let can = [
-        (fold_engine.is_some(), "structures (predict)"),
-        (true, "embeddings (embed)"),
-        (language_model.has_contact_head(), contacts),
-        (language_model.has_lm_head(), "logits (logits)"),
+        (folds, "structures (predict)"),
+        (language_model.is_some(), "embeddings (embed)"),
+        (language_model.is_some_and(LanguageModel::has_contact_head), contacts),
+        (language_model.is_some_and(LanguageModel::has_lm_head), "logits (logits)"),
     ];
     let can: Vec<&str> = can.into_iter().filter(|c| c.0).map(|c| c.1).collect();
     console.line(format_args!("can predict     {}", can.join(", ")));
@@ -111,6 +138,19 @@ fn instructions(console: &mut Console, chosen: Isa) {
         Detection::Build => "this program was built for",
     };
     console.line(format_args!("instructions    {} ({from} {})", chosen.name(), names.join(", ")));
+}
+
+/// Memory and, where it is known, time.
+fn needs(
+    console: &mut Console,
+    task: &impl Task,
+    threads: usize,
+    rates: &Rates,
+    what: &str,
+) -> anyhow::Result<()> {
+    memory(console, task, threads, what)?;
+    time(console, task, threads, rates, what);
+    Ok(())
 }
 
 fn memory(console: &mut Console, task: &impl Task, threads: usize, what: &str) -> anyhow::Result<()> {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fasta::{Batch, Sequence};
+use foldpoint_core::omegafold;
 use std_runner::batch::{BatchError, Ran};
-use std_runner::model::Model;
+use std_runner::model::{Kind, Model};
 use std_runner::task::Task;
 
 use super::console::{Console, printable};
@@ -38,10 +39,21 @@ impl Input {
         complain(fasta::read_paths(&self.fasta, self.max_len), console)
     }
 
-    /// Reads records of any number of chains, to fold: none with a mask.
-    pub fn read_complexes(&self, console: &mut Console) -> Batch {
-        complain(fasta::read_paths(&self.fasta, self.max_len).without_masks(), console)
+    /// Reads records of any number of chains, to be folded by such a model.
+    pub fn read_to_fold(&self, kind: Kind, console: &mut Console) -> Batch {
+        complain(to_fold(fasta::read_paths(&self.fasta, self.max_len), kind), console)
     }
+}
+
+/// A batch as a folding model reads it: no record with a mask, and rare letters as this model reads them; those
+/// that it doesn't stay as they are.
+pub fn to_fold(batch: Batch, kind: Kind) -> Batch {
+    let batch = batch.without_masks();
+    if kind != Kind::OmegaFold {
+        return batch;
+    }
+    let read = |letter| omegafold::residue(letter).and_then(|residue| u8::try_from(residue.letter()).ok());
+    batch.read_rare(|letter| read(letter).unwrap_or(letter))
 }
 
 /// Says what is wrong with files and records, and returns the sequences that can be run.

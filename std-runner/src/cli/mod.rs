@@ -6,6 +6,7 @@ mod contacts;
 mod digest;
 mod embed;
 mod evaluate;
+mod fold_args;
 mod info;
 mod input;
 mod logits;

@@ -8,7 +8,6 @@ use foldpoint_core::Isa;
 use std_runner::arena::parse_bytes;
 use std_runner::batch::Runner;
 use std_runner::engine::{Engine, Request};
-use std_runner::fold::FoldEngine;
 use std_runner::memory_limit::MemoryLimit;
 use std_runner::model::Model;
 use store::Store;
@@ -98,18 +97,6 @@ impl Options {
     pub fn engine<'a>(&self, model: &'a Model) -> anyhow::Result<Engine<'a>> {
         self.verify(model)?;
         Ok(Engine::new(model.language_model()?, self.isa))
-    }
-
-    /// The folding model of `model`, for so many passes, or as many as it was trained for.
-    pub fn fold_engine<'a>(
-        &self,
-        model: &'a Model,
-        passes: Option<usize>,
-        aligned_error: bool,
-    ) -> anyhow::Result<FoldEngine<'a>> {
-        let model = model.folding_model()?;
-        let passes = passes.unwrap_or(model.config().passes);
-        Ok(FoldEngine { model, isa: self.isa, passes, aligned_error })
     }
 
     /// How much memory may be used; a limit that is not understood is a warning.

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::ensure;
 use foldpoint_core::alphabet::TOKENS;
+use foldpoint_core::omegafold::Config;
 use std_runner::arena::display_bytes;
+use std_runner::model::{Kind, Model};
 
 use super::Outcome;
 use super::console::Console;
@@ -18,12 +20,20 @@ pub struct Args {
 }
 
 pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
-    let mut console = Console::new(options.quiet);
+    let console = Console::new(options.quiet);
     let model = options.open(args.file.as_ref())?;
     let name = model.name();
     let file = model.file()?;
     model.verify()?;
 
+    if model.kind() == Kind::OmegaFold {
+        let omegafold = model.omegafold()?;
+        let Config { layers, blocks, .. } = *omegafold.config();
+        let checked = format!(
+            "OmegaFold: language model ({layers} layers), folding trunk ({blocks} blocks), structure module and confidence head"
+        );
+        return told(console, &model, &[checked]);
+    }
     let language_model = model.language_model()?;
     let config = language_model.config();
     // The tokens that sequences become.
@@ -49,6 +59,12 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
         );
     }
 
+    told(console, &model, &checked)
+}
+
+/// Says what was checked.
+fn told(mut console: Console, model: &Model, checked: &[String]) -> anyhow::Result<Outcome> {
+    let (name, file) = (model.name(), model.file()?);
     let (tensors, size) = (file.tensor_count(), display_bytes(model.bytes().len() as u64));
     console.line(format_args!("{name}: ok, {tensors} tensors, {size}"));
     console.line(format_args!("checked: all checksums; {}", checked.join(", ")));

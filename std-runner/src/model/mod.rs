@@ -11,6 +11,7 @@ use foldpoint_core::ALIGN;
 use foldpoint_core::esm::LanguageModel;
 use foldpoint_core::esmfold::FoldingModel;
 use foldpoint_core::format::{FormatError, ModelFile};
+use foldpoint_core::omegafold;
 use serde_json::{Map, Value};
 
 use crate::arena::{AllocationError, Arena};
@@ -32,7 +33,41 @@ pub struct Model<'b> {
     bytes: Box<dyn AsRef<[u8]> + Send + Sync + 'b>,
     name: String,
     embedded: bool,
-    folds: bool,
+    kind: Kind,
+}
+
+/// What a model file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A language model alone.
+    LanguageModel,
+    /// An ESMFold, with its language model.
+    EsmFold,
+    /// An OmegaFold, whose language model gives nothing by itself.
+    OmegaFold,
+}
+
+impl Kind {
+    fn of(file: &ModelFile) -> Self {
+        if omegafold::FoldingModel::is_in(file) {
+            Self::OmegaFold
+        } else if FoldingModel::is_in(file) {
+            Self::EsmFold
+        } else {
+            Self::LanguageModel
+        }
+    }
+}
+
+/// As people call it.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LanguageModel => "language model",
+            Self::EsmFold => "ESMFold",
+            Self::OmegaFold => "OmegaFold",
+        })
+    }
 }
 
 /// A model that cannot be used.
@@ -62,6 +97,12 @@ pub enum ModelError {
         name: String,
         /// How much was asked for.
         reason: AllocationError,
+    },
+    /// The model is an OmegaFold, and its language model was asked for.
+    #[error("{name}: this model is an OmegaFold: it has structures alone, no contacts, embeddings or logits")]
+    StructuresAlone {
+        /// What the model is called.
+        name: String,
     },
     /// No file was given, and none is built in.
     #[error("no model: this binary was built without the embedded one; expected --model FILE")]
@@ -97,8 +138,8 @@ impl<'b> Model<'b> {
 
     /// Reads header and directory.
     fn new(bytes: impl AsRef<[u8]> + Send + Sync + 'b, name: String) -> Result<Self, ModelError> {
-        let mut model = Self { bytes: Box::new(bytes), name, embedded: false, folds: false };
-        model.folds = FoldingModel::is_in(&model.file()?);
+        let mut model = Self { bytes: Box::new(bytes), name, embedded: false, kind: Kind::LanguageModel };
+        model.kind = Kind::of(&model.file()?);
         Ok(model)
     }
 
@@ -122,9 +163,14 @@ impl<'b> Model<'b> {
         self.embedded
     }
 
+    /// What is in the file.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     /// Whether there is a folding model in the file, besides the language model.
     pub fn folds(&self) -> bool {
-        self.folds
+        self.kind != Kind::LanguageModel
     }
 
     /// The header and the directory.
@@ -146,17 +192,28 @@ impl<'b> Model<'b> {
     /// The language model.
     ///
     /// # Errors
-    /// [`ModelError::Format`], with the file's name.
+    /// [`ModelError::Format`], with the file's name; [`ModelError::StructuresAlone`].
     pub fn language_model(&self) -> Result<LanguageModel<'_>, ModelError> {
+        if self.kind == Kind::OmegaFold {
+            return Err(ModelError::StructuresAlone { name: self.name.clone() });
+        }
         self.named(LanguageModel::load(&self.file()?))
     }
 
-    /// The folding model.
+    /// The ESMFold.
     ///
     /// # Errors
     /// [`ModelError::Format`], with the file's name; also if there is none.
     pub fn folding_model(&self) -> Result<FoldingModel<'_>, ModelError> {
         self.named(FoldingModel::load(&self.file()?))
+    }
+
+    /// The OmegaFold.
+    ///
+    /// # Errors
+    /// [`ModelError::Format`], with the file's name; also if there is none.
+    pub fn omegafold(&self) -> Result<omegafold::FoldingModel<'_>, ModelError> {
+        self.named(omegafold::FoldingModel::load(&self.file()?))
     }
 
     /// What `meta.json` says about the file, if it is there.

@@ -67,6 +67,9 @@ const VARIABLES: [&str; 5] =
 /// The bare-metal example's model, which `foldpoint-tests` makes: random weights that fold.
 pub const FOLDING: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/bare-metal/tiny.fpm");
 
+/// A small OmegaFold of random weights, which `foldpoint-tests` makes, too.
+pub const OMEGAFOLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/omegafold.fpm");
+
 /// JSON, one value a line.
 pub fn json_lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()

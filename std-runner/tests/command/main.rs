@@ -14,6 +14,7 @@ mod fold_scores;
 mod masks;
 mod model_file;
 mod models;
+mod omegafold;
 mod plan;
 mod results;
 mod score;

@@ -10,12 +10,14 @@ use crate::accuracy::target::{Alignment, Needs};
 use crate::accuracy::tm_align::TmAlign;
 use anyhow::{Context, ensure};
 use fasta::Sequence;
+use std_runner::output::structure::Method;
 
 use super::references;
 use super::structures_report::{self, Agreement, Row, Scores};
 use super::targets::{Rule, Source, Structures, Target, Targets};
 use crate::cli::Outcome;
 use crate::cli::console::Console;
+use crate::cli::fold_args::FoldArgs;
 use crate::cli::input;
 use crate::cli::options::Options;
 
@@ -25,11 +27,10 @@ pub struct Args {
     structures: Structures,
     /// Folder of ready predictions, ID.pdb or ID.cif, also gzipped, with the pLDDT (0 to 100) as B-factor,
     /// instead of folding the sequences
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["recycles", "cycles", "rows"])]
     predictions: Option<PathBuf>,
-    /// How often the model's output goes through it again [default: as often as it was trained for]
-    #[arg(long, value_name = "N", conflicts_with = "predictions")]
-    recycles: Option<usize>,
+    #[command(flatten)]
+    fold: FoldArgs,
     /// Folder of float reference outputs, ID.safetensors with ID.atom37, ID.atom37_mask and ID.plddt; their
     /// accuracy is printed beside
     #[arg(long, value_name = "DIR")]
@@ -167,8 +168,12 @@ impl Args {
             "{}: this model does not fold; give another as --model, or --predictions",
             model.name()
         );
-        let fold_engine = options.fold_engine(&model, self.recycles.map(|n| n.saturating_add(1)), false)?;
-        let origin = Origin::of(model.metadata()?.as_ref(), Some(fold_engine.passes.saturating_sub(1)));
+        let fold_engine = self.fold.engine(options, &model, false)?;
+        let recycles = match fold_engine.method() {
+            Method::EsmFold { passes } => Some(passes.saturating_sub(1)),
+            Method::OmegaFold { .. } => None,
+        };
+        let origin = Origin::of(model.metadata()?.as_ref(), recycles);
         self.check_references(targets, &origin, console);
         let (mut rows, mut failed) = (Vec::new(), Vec::new());
         input::run(

@@ -73,9 +73,11 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Reckons `task`. What was never measured is, unless there is no `measure`, which is told before.
+    /// Reckons `task`. What was never measured is, unless there is no `measure`, which is told before: on runs of
+    /// `probed`, the same task or a smaller one with work of all the same kinds.
     pub fn new(
         task: &impl Task,
+        probed: &impl Task,
         items: &Items,
         runner: &Runner,
         rates: &mut Rates,
@@ -92,7 +94,7 @@ impl Estimate {
             }
         };
         if let Some(tell) = measure {
-            measure_missing(task, &rows, runner, rates, tell)?;
+            measure_missing(task, probed, &rows, runner, rates, tell)?;
         }
         for row in &mut rows {
             if let Ok(need) = &mut row.need {
@@ -131,7 +133,8 @@ fn scheduled(task: &impl Task, records: &[Sequence], schedule: &Schedule<Infalli
         .zip(places)
         .map(|(record, place)| {
             let residues = task.length(record);
-            let need = need(task, residues, place, u64::MAX).map_err(|error| error.to_string());
+            let need = task.check(record).and_then(|()| need(task, residues, place, u64::MAX));
+            let need = need.map_err(|error| error.to_string());
             Row { id: Some(record.id.clone()), residues, need }
         })
         .collect();
@@ -147,6 +150,7 @@ fn scheduled(task: &impl Task, records: &[Sequence], schedule: &Schedule<Infalli
 /// Measures the task on every place that a row runs on and of which too little is known.
 fn measure_missing(
     task: &impl Task,
+    probed: &impl Task,
     rows: &[Row],
     runner: &Runner,
     rates: &mut Rates,
@@ -168,7 +172,7 @@ fn measure_missing(
         tell(&format!(
             "measuring this model on this machine, {threads} of its threads, for some seconds (--no-probe: don't)"
         ));
-        let runs = probe(task, place, most, runner.limit.bytes)?;
+        let runs = probe(probed, place, most, runner.limit.bytes)?;
         if let Err(error) = rates.add(&runs) {
             tell(&format!("{error}; so it is measured each time"));
         }

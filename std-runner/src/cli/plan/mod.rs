@@ -11,10 +11,11 @@ use std::time::Instant;
 use anyhow::ensure;
 use clap::ValueEnum;
 use clap::error::ErrorKind;
-use std_runner::engine::{Request, Requests};
-use std_runner::model::Model;
+use std_runner::engine::{Engine, Request, Requests};
+use std_runner::model::{self, Model};
 
 use super::console::Console;
+use super::fold_args::FoldArgs;
 use super::input;
 use super::options::{Options, require};
 use super::{Outcome, usage_error};
@@ -38,9 +39,8 @@ pub struct Args {
     /// without, and contacts; of what the model can]
     #[arg(long = "task", value_name = "TASK", value_enum)]
     tasks: Vec<Kind>,
-    /// Times that a structure goes through the model again, as `predict` takes it
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=10_000))]
-    recycles: Option<u16>,
+    #[command(flatten)]
+    fold: FoldArgs,
     /// Refuse longer records (in residues), as `predict` does
     #[arg(long, value_name = "N", default_value_t = 4096)]
     max_len: usize,
@@ -100,6 +100,9 @@ impl Kind {
 
     /// Those of a model, if nobody says which.
     fn of(model: &Model) -> anyhow::Result<Vec<Self>> {
+        if model.kind() == model::Kind::OmegaFold {
+            return Ok(vec![Self::Structures]);
+        }
         let contacts = model.language_model()?.has_contact_head();
         let language_model = if contacts { Self::Contacts } else { Self::Embeddings };
         let folding: &[Self] = if model.folds() { &[Self::Structures, Self::AlignedErrors] } else { &[] };
@@ -112,10 +115,10 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let runner = options.runner(&console);
     let start = Instant::now();
     let model = options.open(None)?;
-    let engine = options.engine(&model)?;
-    let opening = start.elapsed().as_secs_f64();
+    options.verify(&model)?;
     let kinds = if args.tasks.is_empty() { Kind::of(&model)? } else { args.tasks.clone() };
-    let items = args.items(&kinds, &mut console);
+    let opening = start.elapsed().as_secs_f64();
+    let items = args.items(&kinds, &model, &mut console);
     let mut rates = Rates::of(&model, options.isa, |note| console.warning(note));
     let mut estimates = Vec::new();
     for &kind in &kinds {
@@ -125,20 +128,22 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
             Kind::Structures | Kind::AlignedErrors => {
                 let name = model.name();
                 ensure!(model.folds(), "{name}: this model does not fold; expected another --task");
-                let passes = args.recycles.map(|n| usize::from(n) + 1);
-                let task = options.fold_engine(&model, passes, kind == Kind::AlignedErrors)?;
-                estimates.push((kind, Estimate::new(&task, &items, &runner, &mut rates, measure)?));
+                let task = args.fold.engine(options, &model, kind == Kind::AlignedErrors)?;
+                let probed = args.fold.probed(&model).engine(options, &model, kind == Kind::AlignedErrors)?;
+                let estimate = Estimate::new(&task, &probed, &items, &runner, &mut rates, measure)?;
+                estimates.push((kind, estimate));
                 continue;
             }
             Kind::Contacts => Request { contacts: true, ..Request::default() },
             Kind::Embeddings => {
-                Request { layers: vec![engine.model().config().layers], ..Request::default() }
+                Request { layers: vec![model.language_model()?.config().layers], ..Request::default() }
             }
             Kind::Logits => Request { logits: true, ..Request::default() },
         };
+        let engine = Engine::new(model.language_model()?, options.isa);
         require(&engine, &request, model.name())?;
         let task = Requests { engine: &engine, request: &request };
-        estimates.push((kind, Estimate::new(&task, &items, &runner, &mut rates, measure)?));
+        estimates.push((kind, Estimate::new(&task, &task, &items, &runner, &mut rates, measure)?));
     }
     let told = Told { model: &model, runner: &runner, isa: options.isa.name(), opening, rates: &rates };
     if args.json {
@@ -151,7 +156,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
 
 impl Args {
     /// What is planned; files are read, and what is wrong with them goes to the console.
-    fn items(&self, kinds: &[Kind], console: &mut Console) -> Items {
+    fn items(&self, kinds: &[Kind], model: &Model, console: &mut Console) -> Items {
         let lengths: Vec<usize> = self
             .items
             .iter()
@@ -168,7 +173,8 @@ impl Args {
             (true, false) => {
                 let batch = fasta::read_paths(&files, self.max_len);
                 let folds = kinds.iter().any(|kind| matches!(kind, Kind::Structures | Kind::AlignedErrors));
-                Items::Records(input::report(if folds { batch.without_masks() } else { batch }, console))
+                let batch = if folds { input::to_fold(batch, model.kind()) } else { batch };
+                Items::Records(input::report(batch, console))
             }
             (false, false) => usage_error(
                 ErrorKind::ArgumentConflict,

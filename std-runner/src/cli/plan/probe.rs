@@ -150,14 +150,14 @@ mod tests {
     use super::*;
     use foldpoint_core::Isa;
     use std_runner::engine::{Engine, Request, Requests};
-    use std_runner::fold::FoldEngine;
+    use std_runner::fold::EsmFold;
     use std_runner::model::Model;
 
     #[test]
     fn both_parts_of_a_fold_are_measured_on_every_place() {
         let model = Model::from_bytes("tiny", include_bytes!("../../../../examples/bare-metal/tiny.fpm"));
         let model = model.expect("a model");
-        let fold = FoldEngine {
+        let fold = EsmFold {
             model: model.folding_model().expect("it folds"),
             isa: Isa::best(),
             passes: 2,

@@ -11,6 +11,7 @@ use clap::ValueEnum;
 use clap::error::ErrorKind;
 
 use super::console::Console;
+use super::fold_args::FoldArgs;
 use super::input::Input;
 use super::options::Options;
 use super::results::Report;
@@ -30,13 +31,11 @@ pub struct Args {
     format: Option<Format>,
     /// Write predicted aligned errors in angstrom too: json (ID.pae.json, as the AlphaFold database), npy
     /// (ID.pae.npy, f32 [N, N]) or cif (in ID.cif; means --format cif); of the residues that have atoms, the
-    /// aligned one first
+    /// aligned one first. Not with an OmegaFold, which predicts none
     #[arg(long, value_enum)]
     pae: Option<Pae>,
-    /// Times that a structure goes through the model again [default: as the model was trained; `info` says
-    /// it]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(..=10_000))]
-    recycles: Option<u16>,
+    #[command(flatten)]
+    fold: FoldArgs,
     #[command(flatten)]
     report: Report,
 }
@@ -79,12 +78,8 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     if model.folds() {
         return structures::run(options, args, format, &model, &out, console);
     }
-    let given = [
-        ("--format", args.format.is_some()),
-        ("--pae", args.pae.is_some()),
-        ("--recycles", args.recycles.is_some()),
-    ];
-    for (option, given) in given {
+    let given = [("--format", args.format.is_some()), ("--pae", args.pae.is_some())];
+    for (option, given) in given.into_iter().chain(args.fold.given()) {
         ensure!(!given, "{}: {option} is for models that fold, and this one does not", model.name());
     }
     contacts::run(options, args, &model, &out, console)

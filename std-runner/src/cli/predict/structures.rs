@@ -9,11 +9,12 @@ use fasta::Sequence;
 use serde_json::{Map, Value, json};
 use std_runner::arena::display_bytes;
 use std_runner::confidence::Confidence;
-use std_runner::fold::{FoldEngine, FoldPrediction, kind};
+use std_runner::fold::{FoldEngine, FoldPrediction};
 use std_runner::model::Model;
 use std_runner::output::residue_table;
 use std_runner::output::structure::{self, Provenance, fits_pdb};
 use std_runner::sanity::{Oddity, oddities};
+use std_runner::task::Task;
 
 use super::{Args, Format, Pae};
 use crate::cli::Outcome;
@@ -36,8 +37,11 @@ const RESIDUES: &str = ".residues.tsv";
 /// another record.
 const ENDINGS: [&str; 6] = [PDB, CIF, PAE_JSON, PAE_NPY, CONFIDENCE, RESIDUES];
 
+/// Columns of ESMFold, and of OmegaFold, which has no pTM.
 const COLUMNS: &[Column] =
     &[("residues", 8), ("CA pLDDT", 8), ("pTM", 5), ("ipTM", 5), ("time", 11), ("arena", 10)];
+const OMEGAFOLD_COLUMNS: &[Column] =
+    &[("residues", 8), ("CA pLDDT", 8), ("overall", 7), ("cycle", 5), ("time", 11), ("arena", 10)];
 
 pub fn run(
     options: &Options,
@@ -47,12 +51,11 @@ pub fn run(
     out: &OutputDir,
     mut console: Console,
 ) -> anyhow::Result<Outcome> {
-    let recycles = args.recycles.map(|n| usize::from(n) + 1);
-    let fold_engine = options.fold_engine(model, recycles, args.pae.is_some())?;
+    let fold_engine = args.fold.engine(options, model, args.pae.is_some())?;
     if model.is_embedded() {
         console.note(DEMONSTRATION);
     }
-    let batch = args.input.read_complexes(&mut console);
+    let batch = args.input.read_to_fold(model.kind(), &mut console);
     let provenance = provenance(model, &fold_engine)?;
     let run = Run {
         options,
@@ -60,8 +63,11 @@ pub fn run(
         task: &fold_engine,
         out: Some(out),
         report: &args.report,
-        columns: COLUMNS,
-        refuse: &|sequence| refusal(sequence, format),
+        columns: match fold_engine {
+            FoldEngine::EsmFold(_) => COLUMNS,
+            FoldEngine::OmegaFold(_) => OMEGAFOLD_COLUMNS,
+        },
+        refuse: &|sequence| refusal(&fold_engine, sequence, format),
     };
     let make = |sequence: &Sequence, folded: FoldPrediction, time: Duration| {
         let mut model = folded.model(sequence);
@@ -70,14 +76,19 @@ pub fn run(
         let confidence = Confidence::of(&folded, &model);
         let files = Files { out, stem: &sequence.stem, format, pae: args.pae };
         let files = files.write(&model, &folded, &confidence)?;
-        let mut warnings = chains_without_atoms(sequence);
+        let mut warnings = chains_without_atoms(&model);
         warnings.extend(confidence.warning(sequence.residues.len(), args.pae.is_some()));
         warnings.extend(oddities(&model).iter().map(Oddity::to_string));
+        let score = |score: Option<f32>| score.map_or_else(|| "-".into(), |score| format!("{score:.3}"));
+        let [score, detail] = match folded.best_cycle {
+            Some(best) => [format!("{:.3}", best.confidence()), best.number.to_string()],
+            None => [score(folded.ptm()), score(folded.iptm())],
+        };
         let cells = vec![
             sequence.residues.len().to_string(),
             format!("{plddt:.1}"),
-            format!("{:.3}", folded.ptm()),
-            folded.iptm().map_or_else(|| "-".into(), |iptm| format!("{iptm:.3}")),
+            score,
+            detail,
             format!("{:.3} s", time.as_secs_f64()),
             display_bytes(folded.arena as u64),
         ];
@@ -89,8 +100,13 @@ pub fn run(
 }
 
 /// Why nothing could be written for a sequence, so that folding it would be in vain.
-fn refusal(sequence: &Sequence, format: Format) -> Option<String> {
-    let atoms = |letters: &[u8]| letters.iter().map(|&letter| kind(letter).atoms().len()).sum::<usize>();
+fn refusal(fold_engine: &FoldEngine, sequence: &Sequence, format: Format) -> Option<String> {
+    if let Err(error) = fold_engine.check(sequence) {
+        return Some(error.to_string());
+    }
+    let atoms = |letters: &[u8]| {
+        letters.iter().map(|&letter| fold_engine.residue(letter).atoms().len()).sum::<usize>()
+    };
     // Each chain that ends in an amino acid ends in OXT.
     let ends = sequence.chains().filter(|chain| atoms(&chain[chain.len() - 1..]) > 0).count();
     let atoms = atoms(&sequence.residues) + ends;
@@ -107,9 +123,9 @@ fn refusal(sequence: &Sequence, format: Format) -> Option<String> {
 }
 
 /// A warning for each chain that a structure has nothing of.
-fn chains_without_atoms(sequence: &Sequence) -> Vec<String> {
-    let all_x = |chain: &[u8]| chain.iter().all(|&letter| kind(letter).atoms().is_empty());
-    let numbered = (1..).zip(sequence.chains()).filter(|(_, chain)| all_x(chain));
+fn chains_without_atoms(model: &structure::Model) -> Vec<String> {
+    let all_x = |chain: &structure::Chain| chain.residues.iter().all(|residue| residue.atoms.is_empty());
+    let numbered = (1..).zip(&model.chains).filter(|(_, chain)| all_x(chain));
     let warning = |(number, _)| {
         format!(
             "chain {number} is only X, which has no atoms: it is folded with the others, and written as a sequence alone"
@@ -123,14 +139,14 @@ fn provenance(model: &Model, fold_engine: &FoldEngine) -> anyhow::Result<Provena
     let meta = model.metadata()?.unwrap_or_default();
     let text = |key: &str| meta.get(key).and_then(|value| value.as_str()).unwrap_or("UNKNOWN").to_owned();
     Ok(Provenance {
-        passes: fold_engine.passes,
+        method: fold_engine.method(),
         model: model.file_name().to_string(),
         checkpoint: text("checkpoint"),
         quantizer: text("quantizer"),
     })
 }
 
-/// Scores for `results.jsonl`.
+/// Scores for `results.jsonl`: those that a model hasn't are null.
 fn scores(
     plddt: f64,
     folded: &FoldPrediction,
@@ -139,11 +155,13 @@ fn scores(
     let scores = json!({
         "mean_plddt_ca": (plddt * 100.0).round() / 100.0,
         "ptm": confidence.ptm,
-        "iptm": folded.iptm.map(|_| confidence.iptm),
+        "iptm": folded.iptm.and(confidence.iptm),
         "confidence_score": confidence.confidence_score,
         "complex_iplddt": confidence.complex_iplddt,
         "chains_ptm": confidence.chains_ptm,
         "pair_chains_iptm": confidence.pair_chains_iptm,
+        "overall_confidence": confidence.overall_confidence,
+        "cycle": confidence.cycle,
     });
     Ok(serde_json::from_value(scores)?)
 }
@@ -208,11 +226,17 @@ impl Files<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use foldpoint_core::Isa;
+    use std_runner::fold::EsmFold;
 
     fn refusal_of(residues: &str, format: Format) -> Option<String> {
         let text = format!(">a\n{residues}\n");
         let batch = fasta::read(text.as_bytes(), "t", usize::MAX);
-        refusal(&batch.sequences[0], format)
+        let model = Model::from_bytes("tiny", include_bytes!("../../../../examples/bare-metal/tiny.fpm"));
+        let model = model.expect("a model");
+        let folding = model.folding_model().expect("it folds");
+        let engine = EsmFold { model: folding, isa: Isa::scalar(), passes: 1, aligned_error: false };
+        refusal(&FoldEngine::EsmFold(engine), &batch.sequences[0], format)
     }
 
     #[test]

@@ -11,5 +11,5 @@ mod pdb;
 mod tests;
 
 pub use mmcif::mmcif;
-pub use model::{Atom, Chain, ChainResidue, Model, Provenance, Residue, Scores, chain_name};
+pub use model::{Atom, Chain, ChainResidue, Method, Model, Provenance, Residue, Scores, chain_name};
 pub use pdb::{PdbLimit, fits_pdb, pdb};

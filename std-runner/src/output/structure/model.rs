@@ -2,6 +2,8 @@
 
 use foldpoint_core::geometry;
 
+use crate::fold::BestCycle;
+
 /// A predicted structure.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Model {
@@ -20,8 +22,8 @@ pub struct Model {
 /// What made a structure. No path and no date: the same prediction is the same file everywhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
-    /// Passes through the trunk: recycles + 1.
-    pub passes: usize,
+    /// Which model folded, and how.
+    pub method: Method,
     /// Name of the model's file.
     pub model: String,
     /// The checkpoint that the model was made of.
@@ -30,13 +32,38 @@ pub struct Provenance {
     pub quantizer: String,
 }
 
-/// What a prediction says of itself as a whole.
+/// A folding model and what it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// ESMFold.
+    EsmFold {
+        /// Passes through the trunk: recycles + 1.
+        passes: usize,
+    },
+    /// OmegaFold.
+    OmegaFold {
+        /// Passes through the whole model, of which the best one is the result.
+        cycles: usize,
+        /// Rows of the pseudo-MSA below the sequence.
+        rows: usize,
+    },
+}
+
+impl Default for Method {
+    fn default() -> Self {
+        Self::EsmFold { passes: 1 }
+    }
+}
+
+/// What a prediction says of itself as a whole; what the model has no head for is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Scores {
     /// Predicted TM-score, 0 to 1.
-    pub ptm: f32,
+    pub ptm: Option<f32>,
     /// Predicted TM-score of the interfaces, 0 to 1, if there are several chains.
     pub iptm: Option<f32>,
+    /// OmegaFold's best cycle.
+    pub best_cycle: Option<BestCycle>,
 }
 
 /// One chain.

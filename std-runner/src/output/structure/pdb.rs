@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::entity::Entities;
-use super::model::{Atom, DATE, Model, NAMES, ascii, chain_name, title};
+use super::model::{Atom, DATE, Method, Model, NAMES, ascii, chain_name, title};
 
 /// Largest serial number of an atom or TER record.
 const MAX_SERIAL: usize = 99_999;
@@ -109,14 +109,24 @@ fn compounds(out: &mut dyn Write, model: &Model) -> io::Result<()> {
 /// What made the structure and how good it says it is; then which residues have no atoms.
 fn remarks(out: &mut dyn Write, model: &Model) -> io::Result<()> {
     let (made, scores) = (&model.provenance, &model.scores);
+    let ptm = scores.ptm.map_or_else(String::new, |ptm| format!(" PTM {ptm:.3}"));
     let iptm = scores.iptm.map_or_else(String::new, |iptm| format!(" IPTM {iptm:.3}"));
+    let cycle = scores.best_cycle.map_or_else(String::new, |best| {
+        format!(" CONFIDENCE {:.3} OF CYCLE {}", best.confidence(), best.number)
+    });
+    let method = match made.method {
+        Method::EsmFold { passes } => format!("PASSES {passes}"),
+        Method::OmegaFold { cycles, rows } => {
+            format!("OMEGAFOLD, CYCLES {cycles}, PSEUDO-MSA ROWS {rows}")
+        }
+    };
     let lines = [
-        format!("FOLDPOINT {}, INTEGER ARITHMETIC, PASSES {}", env!("CARGO_PKG_VERSION"), made.passes),
+        format!("FOLDPOINT {}, INTEGER ARITHMETIC, {method}", env!("CARGO_PKG_VERSION")),
         format!("MODEL {}", made.model),
         format!("CHECKPOINT {}", made.checkpoint),
         format!("QUANTIZER {}", made.quantizer),
         "B-FACTORS ARE PLDDT, 0 (NO CONFIDENCE) TO 100".into(),
-        format!("MEAN PLDDT OF CA {:.2} PTM {:.3}{iptm}", model.mean_plddt(), scores.ptm),
+        format!("MEAN PLDDT OF CA {:.2}{ptm}{iptm}{cycle}", model.mean_plddt()),
     ];
     record(out, &format!("REMARK {FREE_TEXT:3}"))?;
     for line in &lines {

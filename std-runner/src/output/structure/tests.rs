@@ -24,12 +24,12 @@ fn model(chains: &[&str]) -> Model {
     let chains = chains.iter().map(|chain| Chain { residues: chain.chars().map(&mut residue).collect() });
     let chains = chains.collect();
     let provenance = Provenance {
-        passes: 4,
+        method: Method::EsmFold { passes: 4 },
         model: "tiny.fpm".into(),
         checkpoint: "x".repeat(100),
         quantizer: "0.1.0".into(),
     };
-    let scores = Scores { ptm: 0.5, iptm: Some(0.25) };
+    let scores = Scores { ptm: Some(0.5), iptm: Some(0.25), best_cycle: None };
     let header = "sp|P1|TEST_é a protein\tOS=Nobody".into();
     Model { id: "sp|P1|TEST_é".into(), header, provenance, scores, chains }
 }

@@ -5,22 +5,23 @@ use std::io::{self, Write};
 use super::cif::{row, table};
 use super::protocol::SOFTWARE_GROUP;
 use crate::output::AlignedErrors;
-use crate::output::structure::model::{Model, chain_name};
+use crate::output::structure::model::{Model, Scores, chain_name};
 
 const GLOBAL_PLDDT: usize = 1;
 const LOCAL_PLDDT: usize = 2;
 const PTM: usize = 3;
 const IPTM: usize = 4;
 const PAE: usize = 5;
+const CYCLE: usize = 6;
 
 /// All scores of a model, and with `errors` those of the pairs of its residues.
 pub fn metrics(out: &mut dyn Write, model: &Model, errors: Option<&AlignedErrors>) -> io::Result<()> {
     table(out, "ma_qa_metric", &["id", "name", "description", "mode", "type", "software_group_id"])?;
-    let iptm = model.scores.iptm;
+    let Scores { ptm, iptm, best_cycle } = model.scores;
     for (id, name, description, mode, there) in [
         (GLOBAL_PLDDT, "pLDDT", "Mean predicted lDDT of the CA atoms, 0 to 100", "global", true),
         (LOCAL_PLDDT, "pLDDT", "Predicted lDDT of the residue's CA atom, 0 to 100", "local", true),
-        (PTM, "pTM", "Predicted TM-score, 0 to 1", "global", true),
+        (PTM, "pTM", "Predicted TM-score, 0 to 1", "global", ptm.is_some()),
         (IPTM, "ipTM", "Predicted TM-score of the interfaces, 0 to 1", "global", iptm.is_some()),
         (
             PAE,
@@ -34,11 +35,21 @@ pub fn metrics(out: &mut dyn Write, model: &Model, errors: Option<&AlignedErrors
             row(out, &[&id.to_string(), name, description, mode, name, SOFTWARE_GROUP])?;
         }
     }
+    if best_cycle.is_some() {
+        let description = "Mean confidence in which residues count by their neighbours; the best cycle's";
+        let cells = [&CYCLE.to_string(), "confidence", description, "global", "other", SOFTWARE_GROUP];
+        row(out, &cells)?;
+    }
     table(out, "ma_qa_metric_global", &["ordinal_id", "model_id", "metric_id", "metric_value"])?;
     writeln!(out, "1 1 {GLOBAL_PLDDT} {:.2}", model.mean_plddt())?;
-    writeln!(out, "2 1 {PTM} {:.3}", model.scores.ptm)?;
-    if let Some(iptm) = iptm {
-        writeln!(out, "3 1 {IPTM} {iptm:.3}")?;
+    let others = [
+        (PTM, ptm.map(f64::from)),
+        (IPTM, iptm.map(f64::from)),
+        (CYCLE, best_cycle.map(|best| best.confidence())),
+    ];
+    let others = others.into_iter().filter_map(|(id, value)| Some((id, value?)));
+    for (ordinal, (id, value)) in (2..).zip(others) {
+        writeln!(out, "{ordinal} 1 {id} {value:.3}")?;
     }
     local(out, model)?;
     errors.map_or(Ok(()), |errors| pairwise(out, model, errors))

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::cif::{items, row, table};
 use crate::output::structure::entity::Entities;
-use crate::output::structure::model::Model;
+use crate::output::structure::model::{Method, Model};
 
 /// The group of software that made everything in the file.
 pub const SOFTWARE_GROUP: &str = "1";
@@ -29,6 +29,10 @@ pub fn protocol(out: &mut dyn Write, model: &Model, entities: &Entities) -> io::
         writeln!(out, "{entity} 1 {}", target_data(entity))?;
     }
     writeln!(out, "{} 2 {COORDINATES}", entities.first.len() + 1)?;
+    let details = format!(
+        "{}; atoms are at ideal bond lengths and angles, not relaxed",
+        described(model.provenance.method)
+    );
     items(
         out,
         "ma_protocol_step",
@@ -38,10 +42,7 @@ pub fn protocol(out: &mut dyn Write, model: &Model, entities: &Entities) -> io::
             ("step_id", "1"),
             ("method_type", "modeling"),
             ("step_name", "Structure prediction from the sequence alone"),
-            (
-                "details",
-                "ESMFold in integer arithmetic; atoms are at ideal bond lengths and angles, not relaxed",
-            ),
+            ("details", &details),
             ("software_group_id", SOFTWARE_GROUP),
             ("input_data_group_id", "1"),
             ("output_data_group_id", "2"),
@@ -60,11 +61,18 @@ pub fn protocol(out: &mut dyn Write, model: &Model, entities: &Entities) -> io::
     )
 }
 
-fn software(out: &mut dyn Write, model: &Model) -> io::Result<()> {
-    items(
-        out,
-        "citation",
-        &[
+/// What the program is.
+fn described(method: Method) -> &'static str {
+    match method {
+        Method::EsmFold { .. } => "ESMFold in integer arithmetic",
+        Method::OmegaFold { .. } => "OmegaFold in integer arithmetic",
+    }
+}
+
+/// The article about the model.
+fn citation(method: Method) -> &'static [(&'static str, &'static str)] {
+    match method {
+        Method::EsmFold { .. } => &[
             ("id", "1"),
             (
                 "title",
@@ -77,7 +85,19 @@ fn software(out: &mut dyn Write, model: &Model) -> io::Result<()> {
             ("year", "2023"),
             ("pdbx_database_id_DOI", "10.1126/science.ade2574"),
         ],
-    )?;
+        Method::OmegaFold { .. } => &[
+            ("id", "1"),
+            ("title", "High-resolution de novo structure prediction from primary sequence"),
+            ("journal_abbrev", "bioRxiv"),
+            ("year", "2022"),
+            ("pdbx_database_id_DOI", "10.1101/2022.07.21.500999"),
+        ],
+    }
+}
+
+fn software(out: &mut dyn Write, model: &Model) -> io::Result<()> {
+    let made = &model.provenance;
+    items(out, "citation", citation(made.method))?;
     items(
         out,
         "software",
@@ -86,19 +106,28 @@ fn software(out: &mut dyn Write, model: &Model) -> io::Result<()> {
             ("name", "Foldpoint"),
             ("version", env!("CARGO_PKG_VERSION")),
             ("classification", "model building"),
-            ("description", "ESMFold in integer arithmetic"),
+            ("description", described(made.method)),
             ("type", "program"),
             ("location", env!("CARGO_PKG_REPOSITORY")),
             ("citation_id", "1"),
         ],
     )?;
-    let made = &model.provenance;
-    let parameters = [
-        ("passes", "integer", "Passes through the trunk, recycles + 1", made.passes.to_string()),
-        ("model", "string", "Name of the model file", made.model.clone()),
-        ("checkpoint", "string", "Checkpoint that the model file was made of", made.checkpoint.clone()),
-        ("quantizer", "string", "Program that made the model file", made.quantizer.clone()),
-    ];
+    let number = |name, description, value: usize| (name, "integer", description, value.to_string());
+    let text = |name, description, value: &String| (name, "string", description, value.clone());
+    let mut parameters = match made.method {
+        Method::EsmFold { passes } => {
+            vec![number("passes", "Passes through the trunk, recycles + 1", passes)]
+        }
+        Method::OmegaFold { cycles, rows } => vec![
+            number("cycles", "Passes through the whole model, of which the best is the result", cycles),
+            number("rows", "Rows of the pseudo-MSA below the sequence", rows),
+        ],
+    };
+    parameters.extend([
+        text("model", "Name of the model file", &made.model),
+        text("checkpoint", "Checkpoint that the model file was made of", &made.checkpoint),
+        text("quantizer", "Program that made the model file", &made.quantizer),
+    ]);
     let columns = ["parameter_id", "group_id", "data_type", "name", "value", "description"];
     table(out, "ma_software_parameter", &columns)?;
     for (id, (name, kind, description, value)) in (1..).zip(&parameters) {

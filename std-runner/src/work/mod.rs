@@ -5,11 +5,16 @@
 //! enough that one measured run says something about all others. What a unit takes on a machine is measured,
 //! for each [part](Work) by itself where there are runs of several lengths.
 
+mod omegafold;
+
 use std::ops::{Add, Mul, Sub};
 
 use foldpoint_core::esm;
 use foldpoint_core::esmfold;
+use foldpoint_core::esmfold::StructureConfig;
 use serde::{Deserialize, Serialize};
+
+pub use omegafold::OmegaFoldWork;
 
 /// A value of a row that is normalised, quantized, gated or stored.
 const VALUE: f64 = 40.0;
@@ -114,7 +119,7 @@ impl LanguageModelWork {
     }
 }
 
-/// A fold of some residues.
+/// A fold of some residues by ESMFold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FoldWork {
     /// The language model, and what is made of its hidden states.
@@ -141,7 +146,6 @@ impl FoldWork {
         let (sequence_heads, pair_heads) = (config.sequence_heads as f64, config.pair_heads as f64);
         language_model.end = language_model.end + part(3, rows * 3.0 * sequence * sequence);
 
-        let attended = |heads: f64, width: f64| heads * (ATTENDED * width / heads + SCORE);
         let biases = pair * (sequence_heads + 2.0 * pair_heads);
         let pair_row = NARROW * (31.0 * pair * pair + biases) + VALUE * 80.0 * pair;
         let block =
@@ -149,16 +153,9 @@ impl FoldWork {
                 + part(4, pairs * (pair_row + attended(sequence_heads, sequence)))
                 + part(5, 2.0 * pairs * length * (pair + attended(pair_heads, pair)));
 
-        let s = &config.structure;
-        let (heads, width) = (s.heads as f64, s.width as f64);
-        let points = (s.query_points + s.value_points) as f64;
-        let score = heads * (3.0 * s.head_width as f64 + 9.0 * points + 2.0 * s.pair_width as f64 + SCORE);
-        let projections = s.projections() as f64 + 6.0 * width;
-        let structure = part(3, s.iterations as f64 * rows * width * projections)
-            + part(
-                4,
-                pairs * (s.iterations as f64 * score + 2.0 * VALUE * pair + pair * s.pair_width as f64),
-            );
+        let structure = structure(&config.structure, length)
+            // The Linear before it.
+            + part(4, pairs * pair * config.structure.pair_width as f64);
         Self {
             language_model,
             recycling: part(4, pairs * VALUE * 4.0 * pair),
@@ -182,6 +179,22 @@ impl FoldWork {
     }
 }
 
+/// Attention of one query over one key, in all heads.
+fn attended(heads: f64, width: f64) -> f64 {
+    heads * (ATTENDED * width / heads + SCORE)
+}
+
+/// A structure module over so many residues, without a Linear before it.
+fn structure(s: &StructureConfig, length: f64) -> Work {
+    let (heads, width, pair) = (s.heads as f64, s.width as f64, s.pair_width as f64);
+    let points = (s.query_points + s.value_points) as f64;
+    let score = heads * (3.0 * s.head_width as f64 + 9.0 * points + 2.0 * pair + SCORE);
+    let projections = s.projections() as f64 + 6.0 * width;
+    let iterations = s.iterations as f64;
+    part(3, iterations * length * width * projections)
+        + part(4, length * length * (iterations * score + 2.0 * VALUE * pair))
+}
+
 fn part(index: usize, count: f64) -> Work {
     let mut work = Work::default();
     work.0[index] = count;
@@ -195,7 +208,7 @@ mod tests {
 
     #[test]
     fn parts_grow_with_their_power_of_the_length() {
-        let model = Model::from_bytes("tiny", include_bytes!("../../examples/bare-metal/tiny.fpm"));
+        let model = Model::from_bytes("tiny", include_bytes!("../../../examples/bare-metal/tiny.fpm"));
         let model = model.expect("a model");
         let folding = model.folding_model().expect("a folding model");
         let (config, fold) = (folding.language_model().config(), folding.config());
@@ -215,7 +228,7 @@ mod tests {
 
     #[test]
     fn steps_add_up_to_the_whole() {
-        let model = Model::from_bytes("tiny", include_bytes!("../../examples/bare-metal/tiny.fpm"));
+        let model = Model::from_bytes("tiny", include_bytes!("../../../examples/bare-metal/tiny.fpm"));
         let model = model.expect("a model");
         let folding = model.folding_model().expect("a folding model");
         let work = FoldWork::new(folding.language_model().config(), folding.config(), 50);
