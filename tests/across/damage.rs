@@ -3,15 +3,18 @@
 
 use foldpoint_core::AlignedBytes;
 use foldpoint_core::format::ModelFile;
+use foldpoint_core::omegafold;
 use foldpoint_core::{Isa, Serial};
 use foldpoint_tests::fixture::Backwards;
 use foldpoint_tests::random::Random;
 use foldpoint_tests::random_fold::{FoldShape, TINY_FOLD};
 use foldpoint_tests::random_model::{Shape, TINY};
+use foldpoint_tests::random_omegafold::{OmegaFoldShape, TINY_OMEGAFOLD};
 use proptest::prelude::*;
 use quantizer::writer::ModelWriter;
 
 use crate::folding::{Fold, fold};
+use crate::omegafold::{OmegaFold, fold as omegafold_of};
 use crate::outputs::{Outputs, everything, tokens};
 
 /// How to damage a tensor.
@@ -79,6 +82,17 @@ fn run_fold(file: &AlignedBytes, residues: &[u8]) -> Option<Fold> {
     Some(expected)
 }
 
+/// As [`run`], for an OmegaFold.
+fn run_omegafold(file: &AlignedBytes, residues: &[usize]) -> Option<OmegaFold> {
+    let request = omegafold::Request::default().cycles(2).rows(2);
+    let expected = omegafold_of(file, residues, &request, Isa::scalar(), &Serial, 0).ok()?;
+    for isa in Isa::all() {
+        let outputs = omegafold_of(file, residues, &request, isa, &Backwards { workers: 2 }, 0xff).unwrap();
+        assert!(outputs == expected, "{} differs", isa.name());
+    }
+    Some(expected)
+}
+
 /// A folding model that is quick to run.
 const SMALL_FOLD: FoldShape = FoldShape { blocks: 1, ..TINY_FOLD };
 
@@ -110,6 +124,20 @@ proptest! {
         let shape = if wide { FoldShape { pair_bits: 16, outliers: 8, ..SMALL_FOLD } } else { SMALL_FOLD };
         let file = AlignedBytes::copy_of(&shape.model(0).unwrap());
         run_fold(&damaged(&file, tensor, damage, seed), &residues);
+    }
+
+    #[test]
+    fn damaged_tensors_of_an_omegafold_are_refused_or_run(
+        wide: bool,
+        tensor in proptest::option::of(0..600usize),
+        damage in damages(),
+        seed: u64,
+        residues in proptest::collection::vec(0..21usize, 1..20),
+    ) {
+        let narrow = OmegaFoldShape { stream_bits: 8, node_bits: 6, pair_bits: 8, ..TINY_OMEGAFOLD };
+        let shape = if wide { TINY_OMEGAFOLD } else { narrow };
+        let file = AlignedBytes::copy_of(&shape.model(0).unwrap());
+        run_omegafold(&damaged(&file, tensor, damage, seed), &residues);
     }
 }
 
@@ -150,4 +178,34 @@ fn any_weights_fold() {
         }
     }
     assert!(ran >= 4 * 150, "only {ran} runs");
+}
+
+#[test]
+fn any_weights_fold_as_an_omegafold() {
+    let file = AlignedBytes::copy_of(&TINY_OMEGAFOLD.model(0).unwrap());
+    let parsed = ModelFile::parse(file.bytes()).unwrap();
+    // Tables have limits.
+    let free = ["weight", "bias", "gain", "shift", "rotary", "query_key"];
+    let mut ran = 0;
+    for (index, tensor) in parsed.tensors().enumerate() {
+        let last = tensor.name.rsplit('.').next().unwrap();
+        if free.contains(&last) {
+            for damage in [Damage::All, Damage::Same(0x7f), Damage::Same(0x80), Damage::Same(0)] {
+                let outputs = run_omegafold(&damaged(&file, Some(index), damage, 9), &[4, 5, 20, 9, 0]);
+                assert!(outputs.is_some(), "{} of {damage:?} is refused", tensor.name);
+                ran += 1;
+            }
+        }
+    }
+    assert!(ran >= 4 * 200, "only {ran} runs");
+}
+
+/// A file that breaks off, wherever it does, is refused before anything is read from it.
+#[test]
+fn an_omegafold_that_breaks_off_is_refused() {
+    let bytes = TINY_OMEGAFOLD.model(0).unwrap();
+    for length in (0..bytes.len()).step_by(61).chain([bytes.len() - 1]) {
+        let file = AlignedBytes::copy_of(&bytes[..length]);
+        assert!(ModelFile::parse(file.bytes()).is_err(), "{length} of {} bytes", bytes.len());
+    }
 }

@@ -5,6 +5,7 @@ mod damage;
 mod depth;
 mod folding;
 mod glossary;
+mod omegafold;
 mod outputs;
 mod pinned;
 mod same_bits;
