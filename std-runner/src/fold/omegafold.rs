@@ -118,3 +118,64 @@ impl Task for OmegaFold<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Kind, Model};
+    use foldpoint_core::Serial;
+    use std::cell::RefCell;
+
+    const TINY: &[u8] = include_bytes!("../../tests/omegafold.fpm");
+
+    fn with_engine(request: Request, test: impl FnOnce(&OmegaFold)) {
+        let model = Model::from_bytes("omegafold.fpm", TINY).expect("a model");
+        assert!(model.kind() == Kind::OmegaFold && model.folds());
+        let model = model.omegafold().expect("an OmegaFold");
+        test(&OmegaFold { model, isa: Isa::best(), request });
+    }
+
+    #[test]
+    fn what_is_done_grows_to_the_whole_and_a_hook_ends_it() {
+        for rows in [0, 3] {
+            with_engine(Request::default().cycles(2).rows(rows), |engine| {
+                let sequence = Sequence::from_residues("a", b"MKVLBXG".to_vec());
+                let told = RefCell::new((vec![0.0], Vec::new()));
+                let run = |last: usize| {
+                    engine.run_with(&sequence, &mut Arena::default(), &Serial, &|progress| {
+                        let (done, texts) = &mut *told.borrow_mut();
+                        done.push(progress.done.total());
+                        texts.extend((!progress.text.is_empty()).then(|| progress.text.to_owned()));
+                        if done.len() > last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                    })
+                };
+                let folded = run(usize::MAX).expect("a structure");
+                let (done, texts) = told.take();
+                assert!(done.windows(2).all(|pair| pair[0] < pair[1]), "{done:?}");
+                let (last, all) = (done[done.len() - 1], engine.work(7).total());
+                assert!((last / all - 1.0).abs() < 1e-9, "{last} {all}");
+                assert_eq!(texts.last().map(String::as_str), Some("cycle 2 of 2 done"));
+                assert!(folded.best_cycle.is_some_and(|best| (1..=2).contains(&best.number)));
+                assert_eq!((folded.residues[4].name(), folded.residues[5].name()), ("ASP", "UNK"));
+                assert_eq!((folded.ptm(), folded.iptm(), folded.aligned_error), (None, None, None));
+                assert!(run(2).expect_err("stopped").is_stop());
+            });
+        }
+    }
+
+    #[test]
+    fn complexes_and_letters_that_it_does_not_read_are_refused() {
+        with_engine(Request::default(), |engine| {
+            let refused = |sequence: &Sequence| {
+                let checked = engine.check(sequence).expect_err("refused").to_string();
+                let run = engine.run(sequence, &mut Arena::default(), &Serial, &|_| {});
+                assert_eq!(run.expect_err("refused").to_string(), checked);
+                checked
+            };
+            let batch = fasta::read(&b">a\nMK:V\n"[..], "t", 10);
+            assert!(refused(&batch.sequences[0]).contains("one chain at a time, and this record has 2"));
+            let odd = Sequence::from_residues("a", b"MKJ".to_vec());
+            assert!(refused(&odd).starts_with("residue 3 is J, which OmegaFold does not read"));
+        });
+    }
+}
