@@ -132,7 +132,6 @@ fn options_of_the_other_model_are_refused_before_anything_runs() {
         (FOLDING, &["--rows", "3"], "tiny.fpm: --rows is for an OmegaFold, and this model is none"),
         (OMEGAFOLD, &["--cycles", "0"], "--cycles <N>"),
         (OMEGAFOLD, &["--rows", "256"], "--rows <N>"),
-        (OMEGAFOLD, &["--seed-as-original"], "--seed-as-original"),
     ] {
         let mut command = foldpoint(&folder);
         command.args(["--model", model]).args(predict).args(arguments);
