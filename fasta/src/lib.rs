@@ -57,8 +57,8 @@ pub struct Sequence {
     /// Upper-case letters, the 20 amino acids and X, or [`MASK`]; those of all chains, one chain after
     /// another.
     pub residues: Vec<u8>,
-    /// Places in `residues` of rare letters, which are X there unless [`Batch::read_rare`] says otherwise, and
-    /// the letters.
+    /// Places in `residues` of rare letters, which are X there unless [`Batch::read_rare`] says otherwise,
+    /// and the letters.
     pub rare: Vec<(usize, u8)>,
     /// How many residues each chain has, at least 1.
     pub chain_lengths: Vec<usize>,

@@ -30,8 +30,8 @@ const INTERFACE: f64 = 8.0;
 const INTERFACE_WEIGHT: f64 = 10.0;
 
 /// Scores of a fold, 0 to 1, as in Boltz's `confidence_*.json`. What ESMFold has no head for (`complex_pde`,
-/// `complex_ipde`) and what needs a ligand (`ligand_iptm`) is left out; for OmegaFold, which has no pTM, so is
-/// all that is made of it, and its own two scores are added.
+/// `complex_ipde`) and what needs a ligand (`ligand_iptm`) is left out; for OmegaFold, which has no pTM, so
+/// is all that is made of it, and its own two scores are added.
 ///
 /// Chains are numbered from 0. Scores are rounded to four decimals: their unit is 2^-16.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -8,7 +8,7 @@ use std_runner::model::{Kind, Model};
 use super::options::Options;
 
 /// Rows of the pseudo-MSA in a run that is made to measure it.
-const PROBED_ROWS: u16 = 3;
+const PROBED_ROWS: u16 = 1;
 
 /// How to fold: which of these a model takes depends on what it is.
 #[derive(Default, clap::Args)]
@@ -37,8 +37,8 @@ impl FoldArgs {
         ]
     }
 
-    /// The same for a run that is made to measure it: an OmegaFold with all its rows is too long with its language
-    /// model to come to its trunk within seconds.
+    /// The same for a run that is made to measure it: an OmegaFold with all its rows is too long with its
+    /// language model to come to its trunk within seconds.
     pub fn probed(&self, model: &Model) -> Self {
         let rows = match model.kind() {
             Kind::OmegaFold => Some(self.rows.map_or(PROBED_ROWS, |rows| rows.min(PROBED_ROWS))),

@@ -45,8 +45,8 @@ impl Input {
     }
 }
 
-/// A batch as a folding model reads it: no record with a mask, and rare letters as this model reads them; those
-/// that it doesn't stay as they are.
+/// A batch as a folding model reads it: no record with a mask, and rare letters as this model reads them;
+/// those that it doesn't stay as they are.
 pub fn to_fold(batch: Batch, kind: Kind) -> Batch {
     let batch = batch.without_masks();
     if kind != Kind::OmegaFold {

@@ -149,8 +149,8 @@ mod tests {
         assert_eq!(alone.layer, Work::default());
     }
 
-    /// With the releases' shapes, ten cycles of the one and four passes of the other: in products alone 9.6 and 7.3
-    /// times.
+    /// With the releases' shapes, ten cycles of the one and four passes of the other: in products alone 9.6 and
+    /// 7.3 times.
     #[test]
     fn a_fold_is_several_times_as_much_as_by_esmfold() {
         let mut language_model = esm::Config::default();

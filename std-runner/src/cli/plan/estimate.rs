@@ -73,8 +73,8 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Reckons `task`. What was never measured is, unless there is no `measure`, which is told before: on runs of
-    /// `probed`, the same task or a smaller one with work of all the same kinds.
+    /// Reckons `task`. What was never measured is, unless there is no `measure`, which is told before: on runs
+    /// of `probed`, the same task or a smaller one with work of all the same kinds.
     pub fn new(
         task: &impl Task,
         probed: &impl Task,
