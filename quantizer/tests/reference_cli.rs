@@ -330,12 +330,13 @@ fn weights_that_overflow_are_an_error_and_write_nothing() {
 #[test]
 fn omegafold_is_the_original() {
     let out = tempfile::tempdir().unwrap();
-    let fasta = ">known\nMKWDXGHYC\n>other\nmkwdoghyc\n";
+    // U is C to OmegaFold, and O nothing that it reads.
+    let fasta = ">known\nMKWDXGHYC\n>bad\nMO\n>other\nmkwdxghyu\n";
     let done = reference(&golden("omegafold-tiny"), fasta, out.path(), &["--recycles", "2"]);
-    assert!(done.status.success(), "{done:?}");
-    // What is none of the 20 is X, and that is said.
+    assert!(!done.status.success(), "{done:?}");
     let said = String::from_utf8(done.stderr).unwrap();
     assert!(said.contains("warning") && said.contains("other"), "{said}");
+    assert!(said.contains("(`bad`): it has O or J, which OmegaFold doesn't read"), "{said}");
     assert_eq!(files(&out), ["known.safetensors", "other.safetensors"]);
 
     let bytes = fs::read(golden("omegafold-tiny").join("expected.safetensors")).unwrap();

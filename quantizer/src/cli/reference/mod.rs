@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
-use fasta::{RecordError, RecordProblem, Sequence};
+use fasta::{Batch, RecordError, RecordProblem, Sequence};
 use foldpoint_core::alphabet;
 use indicatif::{ProgressBar, ProgressStyle};
 use quantizer::checkpoint::{Checkpoint, Config, FoldConfig, OmegaFold};
@@ -93,7 +93,8 @@ impl Arguments {
         if fold.is_none() && want == Want::default() {
             bail!("{}: neither head is there; only --hidden can be written", self.checkpoint.display());
         }
-        let (sequences, failed) = self.sequences(fold.is_some())?;
+        let prepare = |batch: Batch| if fold.is_some() { batch.without_masks() } else { batch };
+        let (sequences, failed) = self.sequences(prepare)?;
         std::fs::create_dir_all(&self.out).with_context(|| self.out.display().to_string())?;
         let recycles = self.recycles.or(fold.map(|fold| fold.max_recycles - 1)).unwrap_or(0);
         let mut progress = Progress::new(steps(checkpoint.config(), fold, recycles) * sequences.len());
@@ -133,10 +134,9 @@ impl Arguments {
         Ok(origin)
     }
 
-    /// The sequences to run, and whether others can't be.
-    fn sequences(&self, folding: bool) -> anyhow::Result<(Vec<Input>, bool)> {
-        let batch = fasta::read_paths(&[&self.fasta], self.max_len).single_chains();
-        let batch = if folding { batch.without_masks() } else { batch };
+    /// The sequences to run, of what `prepare` makes of the records, and whether others can't be.
+    fn sequences(&self, prepare: impl FnOnce(Batch) -> Batch) -> anyhow::Result<(Vec<Input>, bool)> {
+        let batch = prepare(fasta::read_paths(&[&self.fasta], self.max_len).single_chains());
         let too_long = |error: &RecordError| matches!(error.problem, RecordProblem::TooLong { .. });
         let (long, wrong): (Vec<_>, Vec<_>) = batch.rejected.into_iter().partition(too_long);
         let total = batch.sequences.len() + long.len() + wrong.len();

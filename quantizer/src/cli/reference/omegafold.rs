@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context, ensure};
 use foldpoint_core::geometry::Residue;
+use foldpoint_core::omegafold::residue;
 use quantizer::checkpoint::OmegaFold;
 use quantizer::reference::esmfold::atoms::atom37_positions;
 use quantizer::reference::omegafold::{OmegaFoldOutputs, OmegaFoldReference, Options};
@@ -19,7 +20,8 @@ pub fn run(arguments: &Arguments, checkpoint: &OmegaFold) -> anyhow::Result<()> 
         "{}: --base, --weights and --hidden are not for OmegaFold",
         arguments.checkpoint.display()
     );
-    let (sequences, failed) = arguments.sequences(true)?;
+    let read = |letter| residue(letter).map_or(letter, |residue| residue.letter() as u8);
+    let (sequences, mut failed) = arguments.sequences(|batch| batch.without_masks().read_rare(read))?;
     std::fs::create_dir_all(&arguments.out).with_context(|| arguments.out.display().to_string())?;
     let defaults = Options::default();
     let options =
@@ -34,16 +36,19 @@ pub fn run(arguments: &Arguments, checkpoint: &OmegaFold) -> anyhow::Result<()> 
     let reference = OmegaFoldReference::new(checkpoint)?;
     for (number, input) in sequences.iter().enumerate() {
         let sequence = &input.sequence;
-        let inside = input.tokens.iter().skip(1).take(sequence.residues.len());
-        let residues: Vec<Residue> = inside.filter_map(|&token| Residue::from_token(token)).collect();
-        ensure!(residues.len() == sequence.residues.len(), "{}: expected residues alone", sequence.id);
+        let residues: Option<Vec<Residue>> = sequence.residues.iter().copied().map(residue).collect();
+        let Some(residues) = residues else {
+            eprintln!("error: {}: it has O or J, which OmegaFold doesn't read", sequence.place);
+            failed = true;
+            continue;
+        };
         let outputs = reference.run(number, &residues, &options, &mut ())?;
         let tensors = tensors(&residues, &outputs);
         require_finite(&sequence.id, &tensors)?;
         let path = write(&arguments.out, sequence, &tensors, &origin)?;
         println!("{}: {} residues: {}", sequence.id, residues.len(), path.display());
     }
-    println!("{} sequences written to {}", sequences.len(), arguments.out.display());
+    println!("results are in {}", arguments.out.display());
     ensure!(!failed, "{}: not all sequences could be run", arguments.fasta.display());
     Ok(())
 }
