@@ -28,9 +28,10 @@
 //! All are on by default. Without any there are no threads, no files and no terminal, so that a Python module
 //! or a web page can use it.
 //! - `mmap`: [`Model::open`](model::Model) maps a model file.
+//! - `store`: `Model::find` takes a name of one of the user's models, too; takes `mmap` with it.
 //! - `threads`: batches of sequences on a pool of threads, within the machine's memory.
 //! - `embedded-model`: `models/default.fpm` is built in.
-//! - `cli`: the `foldpoint` command; takes `mmap` and `threads` with it.
+//! - `cli`: the `foldpoint` command; takes `store` and `threads` with it.
 
 pub mod arena;
 #[cfg(feature = "threads")]

@@ -1,16 +1,15 @@
 //! Options that every command has, and what is made of them.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, ensure};
 use foldpoint_core::Isa;
 use std_runner::arena::parse_bytes;
 use std_runner::batch::Runner;
 use std_runner::engine::{Engine, Request};
 use std_runner::memory_limit::MemoryLimit;
 use std_runner::model::Model;
-use store::Store;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::console::Console;
@@ -79,7 +78,7 @@ impl Options {
     /// The model: of `path`, a file or a name, or of the `--model` option's, or the embedded one.
     pub fn open(&self, path: Option<&PathBuf>) -> anyhow::Result<Model<'static>> {
         match path.or(self.model.as_ref()) {
-            Some(path) => open(path),
+            Some(path) => Ok(Model::find(path)?),
             None => Ok(Model::embedded()?),
         }
     }
@@ -108,22 +107,6 @@ impl Options {
     pub fn runner(&self, console: &Console) -> Runner {
         Runner { threads: self.threads(), limit: self.limit(console) }
     }
-}
-
-/// The model in the file `path`; if there is none, the user's model that is called so.
-fn open(path: &Path) -> anyhow::Result<Model<'static>> {
-    let name = path.to_str().filter(|_| path.symlink_metadata().is_err());
-    let Some((name, store)) = name.zip(Store::of_user().ok()) else { return Ok(Model::open(path)?) };
-    if let Some(file) = store.find(name) {
-        return Ok(Model::open(&file)?);
-    }
-    let folder = store.folder().display();
-    let there: Vec<String> = store.list()?.into_iter().map(|model| model.name).collect();
-    let there = match there.as_slice() {
-        [] => format!("{folder}, which holds none"),
-        names => format!("{folder}, where there are {}", names.join(", ")),
-    };
-    Model::open(path).map_err(|error| anyhow!("{error}; nor is it the name of a model in {there}"))
 }
 
 /// Fails early, and once, if the model lacks a head that every sequence would need.

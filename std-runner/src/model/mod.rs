@@ -3,6 +3,8 @@
 mod embedded;
 #[cfg(feature = "mmap")]
 mod mapped;
+#[cfg(feature = "store")]
+mod named;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -82,6 +84,19 @@ pub enum ModelError {
         /// What the system said.
         reason: std::io::Error,
     },
+    /// There is neither such a file nor a model of the user's that is called so.
+    #[cfg(feature = "store")]
+    #[error("{unreadable}; nor is it the name of a model in {store}")]
+    Nowhere {
+        /// What the system said of the file.
+        unreadable: Box<ModelError>,
+        /// The folder of the user's models, and what it holds.
+        store: String,
+    },
+    /// The folder of the user's models can't be read.
+    #[cfg(feature = "store")]
+    #[error(transparent)]
+    Store(#[from] store::StoreError),
     /// The bytes are not a model that this version can run.
     #[error("{name}: {reason}")]
     Format {
