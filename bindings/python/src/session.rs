@@ -15,8 +15,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fasta::Sequence;
-use foldpoint_core::Serial;
 use foldpoint_core::executor::Executor;
+use foldpoint_core::{Serial, esm};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use std_runner::arena::Arena;
@@ -186,7 +186,7 @@ impl Session {
     }
 }
 
-/// A task that stops between steps once `stop` is set.
+/// A task that stops between steps, and does not begin, once `stop` is set.
 pub struct Stoppable<'s, K> {
     /// The task.
     pub task: &'s K,
@@ -225,6 +225,9 @@ impl<K: Task> Task for Stoppable<'_, K> {
         executor: &dyn Executor,
         hook: &Hook,
     ) -> Result<K::Output, TaskError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(esm::RunError::Stopped.into());
+        }
         self.task.run_with(sequence, arena, executor, &|progress| {
             if self.stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { hook(progress) }
         })

@@ -75,7 +75,7 @@ def test_forms_of_input(model, fasta):
         ("MK_V", "column 3: found a mask"),
         ("MKV::MK", "chain 2 is empty"),
         ("MKV\n>b\nMKV", "found `>` at the beginning of a line; expected one sequence"),
-        ("MetLysVal", "three-letter codes"),
+        ("MetLysValLeuAlaAla", "three-letter codes"),
         ("MK\0V", "."),
         ("MKÄ", "column 3: found"),
         ("\ud800", "surrogates not allowed"),

@@ -40,7 +40,7 @@ def structure(result: Structure) -> str:
         picture = base64.b64encode(_heat_map(errors)).decode()
         image = (
             f'<img width="{SIDE}" height="{SIDE}" style="image-rendering:pixelated" '
-            f'src="data:image/png;base64,{picture}" alt="predicted aligned errors">'
+            f'src="data:image/png;base64,{picture}" alt="predicted aligned errors"/>'
         )
         caption = f"predicted aligned error, 0 &#8491; (dark) to {FURTHEST:.0f} &#8491; (white)"
         parts.append(_figure(image, caption))
