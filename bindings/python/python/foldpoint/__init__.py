@@ -9,6 +9,7 @@
 The same sequence and model give the same result on every machine, bit for bit.
 """
 
+from foldpoint import alphabet
 from foldpoint._foldpoint import (
     AMINO_ACIDS,
     TOKENS,
@@ -18,6 +19,7 @@ from foldpoint._foldpoint import (
     Structure,
     __version__,
 )
+from foldpoint._quantize import quantize
 
 __all__ = [
     "AMINO_ACIDS",
@@ -27,4 +29,6 @@ __all__ = [
     "ModelError",
     "Structure",
     "__version__",
+    "alphabet",
+    "quantize",
 ]
