@@ -18,17 +18,8 @@ ORDER = "GAVLIMFWYPSTCNQHKRDE"
 """Rows of the picture, alike letters together."""
 
 
-def masked_marginals(model: fp.Model, sequence: str) -> NDArray[np.float32]:
-    """Scores [L, 20] of all residues (columns as `AMINO_ACIDS`) at each place; 0 is the wild type."""
-    masked = [f"{sequence[:place]}_{sequence[place + 1:]}" for place in range(len(sequence))]
-    scores = np.array([logits[place] for place, logits in enumerate(model.logits(masked))])
-    wild_type = [fp.AMINO_ACIDS.index(letter) for letter in sequence]
-    # Of a difference the softmax's sum is no part.
-    return scores - np.take_along_axis(scores, np.array(wild_type)[:, None], axis=1)
-
-
-def heat_map(sequence: str, scores: NDArray[np.float32]) -> plt.Figure:
-    """The picture of them."""
+def heat_map(sequence: str, scores: NDArray[np.float64]) -> plt.Figure:
+    """A picture of the scores [L, 20] of all substitutions, columns as `AMINO_ACIDS`."""
     rows = scores[:, [fp.AMINO_ACIDS.index(letter) for letter in ORDER]].T
     figure, axes = plt.subplots(figsize=(max(6, 0.16 * len(sequence)), 4), layout="constrained")
     limit = np.abs(rows).max()
@@ -43,7 +34,7 @@ def heat_map(sequence: str, scores: NDArray[np.float32]) -> plt.Figure:
 
 
 def main(sequence: str, out: str) -> None:
-    scores = masked_marginals(fp.Model(), sequence)
+    scores = fp.Model().score(sequence, strategy="masked-marginals")
     heat_map(sequence, scores).savefig(out, dpi=120)
     mean = scores.mean(axis=1)
     print("the model minds a change most at", [f"{sequence[i]}{i + 1}" for i in np.argsort(mean)[:5]])

@@ -29,6 +29,8 @@ pub enum Use {
     LanguageModel,
     /// Folding, which doesn't.
     Folding,
+    /// Variants of one chain, which has no masks.
+    SingleChain,
 }
 
 impl Use {
@@ -36,6 +38,7 @@ impl Use {
         match self {
             Self::LanguageModel => batch,
             Self::Folding => batch.without_masks(),
+            Self::SingleChain => batch.without_masks().single_chains(),
         }
     }
 }
@@ -52,6 +55,11 @@ impl Input {
             }),
             Err(_) => Self::collection(given, purpose),
         }
+    }
+
+    /// What messages call a sequence.
+    pub fn label(&self, index: usize) -> String {
+        self.labels.get(index).cloned().unwrap_or_default()
     }
 
     /// A file of sequences, whose path may be a string, or an iterable of them.

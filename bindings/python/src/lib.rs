@@ -8,6 +8,7 @@ mod everything;
 mod fold_many;
 mod input;
 mod model;
+mod score;
 mod session;
 mod structure;
 

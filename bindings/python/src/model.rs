@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use foldpoint_core::Isa;
-use foldpoint_core::alphabet::{FIRST_RESIDUE, STANDARD};
+use foldpoint_core::alphabet::{FIRST_RESIDUE, RESIDUES, STANDARD};
 use numpy::IntoPyArray;
-use numpy::ndarray::{Array2, ArrayD};
+use numpy::ndarray::{Array1, Array2, ArrayD};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -17,6 +17,7 @@ use std_runner::digest::of_all;
 use std_runner::embedding::residues;
 use std_runner::engine::{Prediction, Request, Requests, decode};
 use std_runner::model::Model as ModelFile;
+use std_runner::variants::{Mutation, decode as decode_score};
 use store::Store;
 
 use crate::embedding::{Layers, Pool, embedding};
@@ -25,6 +26,7 @@ use crate::error::{self, ModelError};
 use crate::everything::{Everything, outputs};
 use crate::fold_many::{FoldMany, Folding};
 use crate::input::{Input, Use, one};
+use crate::score;
 use crate::session::Session;
 use crate::structure::{Structure, shape};
 
@@ -158,7 +160,7 @@ impl Model {
     ) -> PyResult<Structure> {
         let engine = self.loaded.fold_engine(recycles.map(usize::from), pae).map_err(error::of_model)?;
         let sequence = one(py, sequence, id, Use::Folding)?;
-        let prediction = self.session.one(py, &engine, &sequence)?;
+        let prediction = self.session.one(py, &engine, &sequence, "")?;
         let provenance = self.loaded.provenance(&engine).map_err(error::of_model)?;
         Ok(Structure::new(sequence, prediction, provenance))
     }
@@ -231,7 +233,13 @@ impl Model {
         let request = Request { layers: layers.numbers.clone(), ..Request::default() };
         let task = Requests { engine, request: &request };
         let width = self.width();
-        let made = self.session.all(py, &task, &input, |prediction| embedding(&prediction, width, pool))?;
+        let made = self.session.all(
+            py,
+            &task,
+            &input.sequences,
+            |index| input.label(index),
+            |prediction| embedding(&prediction, width, pool),
+        )?;
         let of_layers: &[usize] = if layers.is_one { &[] } else { &[layers.numbers.len()] };
         if pool.is_some() {
             let of_all: &[usize] = if input.is_one { &[] } else { &[made.len()] };
@@ -252,7 +260,7 @@ impl Model {
         let request = Request { contacts: true, ..Request::default() };
         let task = Requests { engine: &self.loaded.engines().language_model, request: &request };
         let finish = |prediction: Prediction| contact_map::decode(&prediction.contacts.unwrap_or_default());
-        let maps = self.session.all(py, &task, &input, finish)?;
+        let maps = self.session.all(py, &task, &input.sequences, |index| input.label(index), finish)?;
         let shaped = input.sequences.iter().zip(maps).map(|(sequence, values)| {
             let length = sequence.residues.len();
             Ok(Array2::from_shape_vec((length, length), values).map_err(shape)?.into_pyarray(py).into_any())
@@ -278,17 +286,66 @@ impl Model {
         let input = Input::sequences(sequences, Use::LanguageModel)?.all()?;
         let request = Request { logits: true, ..Request::default() };
         let task = Requests { engine, request: &request };
-        let made = self.session.all(py, &task, &input, |prediction: Prediction| -> Vec<f32> {
-            let logits = prediction.logits.unwrap_or_default();
-            let rows = residues(&logits, prediction.length, vocab).chunks_exact(vocab);
-            rows.flat_map(|row| row[columns.clone()].iter().map(|&value| decode(value))).collect()
-        })?;
+        let made = self.session.all(
+            py,
+            &task,
+            &input.sequences,
+            |index| input.label(index),
+            |prediction: Prediction| -> Vec<f32> {
+                let logits = prediction.logits.unwrap_or_default();
+                let rows = residues(&logits, prediction.length, vocab).chunks_exact(vocab);
+                rows.flat_map(|row| row[columns.clone()].iter().map(|&value| decode(value))).collect()
+            },
+        )?;
         let shaped = input
             .sequences
             .iter()
             .zip(made)
             .map(|(sequence, values)| array(py, &[sequence.residues.len(), columns.len()], values));
         one_or_list(py, shaped, input.is_one)
+    }
+
+    /// How the language model judges variants of `wild_type`, one chain: float64, in natural logarithms, below 0
+    /// what it finds less likely than the wild type.
+    ///
+    /// `variants` are such as "A12V", or "A12V:G45D" for one of several mutations, and give [N]; the first
+    /// residue has the number `offset`. Without them all substitutions are scored: [L, 20], columns as
+    /// `AMINO_ACIDS`. `strategy` is "wt-marginals" (one run) or "masked-marginals" (one for each residue, in
+    /// which it is masked; better, and L times as long). `window` is "optimal", or for wt-marginals
+    /// "overlapping": the average of windows, where there are more than 1,022 residues. These are the numbers
+    /// of `foldpoint score`.
+    ///
+    /// Raises ValueError about the sequence or a variant, ModelError if the model has no language-model head.
+    #[pyo3(signature = (wild_type, variants=None, *, strategy="wt-marginals", window="optimal", offset=1))]
+    fn score<'py>(
+        &self,
+        py: Python<'py>,
+        wild_type: &str,
+        variants: Option<Bound<'py, PyAny>>,
+        strategy: &str,
+        window: &str,
+        offset: i64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let engine = &self.loaded.engines().language_model;
+        let strategy = score::strategy(strategy, window)?;
+        let wild_type = one(py, wild_type, "", Use::SingleChain)?;
+        let marginals = |at| score::marginals(py, &self.session, engine, &wild_type, strategy, &at);
+        let value = |score: Option<i64>| score.map_or(f64::NAN, decode_score);
+        if let Some(variants) = variants {
+            let mutations = score::mutations(&variants, offset, &wild_type)?;
+            let marginals = marginals(mutations.iter().flatten().map(|mutation| mutation.at).collect())?;
+            let scores = mutations.iter().map(|mutations| value(marginals.score(mutations)));
+            return Ok(Array1::from_iter(scores).into_pyarray(py).into_any());
+        }
+        let length = wild_type.residues.len();
+        let marginals = marginals((0..length).collect())?;
+        let scores = wild_type.residues.iter().enumerate().flat_map(|(at, &from)| {
+            let marginals = &marginals;
+            let score = move |&to| value(marginals.score(&[Mutation { from, at, to }]));
+            RESIDUES[..STANDARD].iter().map(score)
+        });
+        let scores = Array2::from_shape_vec((length, STANDARD), scores.collect()).map_err(shape)?;
+        Ok(scores.into_pyarray(py).into_any())
     }
 
     /// A SHA-256 of all integers that the model computes of the sequences: that of `foldpoint digest`.
@@ -304,7 +361,14 @@ impl Model {
         let fold =
             if fold { Some(self.loaded.fold_engine(None, true).map_err(error::of_model)?) } else { None };
         let task = Everything { outputs: Requests { engine, request: &request }, fold };
-        Ok(of_all(self.session.all(sequences.py(), &task, &input, |digest| digest)?).to_string())
+        Ok(of_all(self.session.all(
+            sequences.py(),
+            &task,
+            &input.sequences,
+            |index| input.label(index),
+            |digest| digest,
+        )?)
+        .to_string())
     }
 
     fn __repr__(&self) -> String {

@@ -27,7 +27,7 @@ use std_runner::task::{Hook, Progress, Task, TaskError};
 use std_runner::work::Work;
 
 use crate::error;
-use crate::input::{Input, warn};
+use crate::input::warn;
 
 /// How often the interpreter is asked whether somebody pressed Ctrl-C.
 pub const PATIENCE: Duration = Duration::from_millis(50);
@@ -87,7 +87,7 @@ impl Session {
         Ok(Runner { threads: self.threads, limit })
     }
 
-    /// Runs `task` on one sequence.
+    /// Runs `task` on one sequence, which messages call `label`.
     ///
     /// # Errors
     /// The sequence's, or `KeyboardInterrupt`.
@@ -96,10 +96,11 @@ impl Session {
         py: Python<'_>,
         task: &K,
         sequence: &Sequence,
+        label: &str,
     ) -> PyResult<K::Output> {
         let mut schedule = self.runner(py)?.schedule(task, std::slice::from_ref(sequence));
         if let Some((_, error)) = schedule.refused.pop() {
-            return Err(error::of_sequence("", &error));
+            return Err(error::of_sequence(label, &error));
         }
         let workers = schedule.long.first().map_or(1, |&(_, workers)| workers);
         let mut arena = self.kept().arenas.pop().unwrap_or_default();
@@ -114,10 +115,11 @@ impl Session {
         if arena.as_ref().len() <= KEPT_BYTES {
             self.kept().arenas.push(arena);
         }
-        result?.map_err(|error| error::of_sequence("", &BatchError::Task(error)))
+        result?.map_err(|error| error::of_sequence(label, &BatchError::Task(error)))
     }
 
     /// Runs `task` on all sequences, and makes of each output what is wanted, on the thread that computed it.
+    /// `label` is what messages call a sequence.
     ///
     /// # Errors
     /// The first one of a sequence, and the others are not run; or `KeyboardInterrupt`.
@@ -125,28 +127,26 @@ impl Session {
         &self,
         py: Python<'_>,
         task: &K,
-        input: &Input,
+        sequences: &[Sequence],
+        label: impl Fn(usize) -> String,
         finish: impl Fn(K::Output) -> T + Sync,
     ) -> PyResult<Vec<T>> {
-        if let ([sequence], [label]) = (input.sequences.as_slice(), input.labels.as_slice())
-            && label.is_empty()
-        {
-            return Ok(vec![finish(self.one(py, task, sequence)?)]);
+        if let [sequence] = sequences {
+            return Ok(vec![finish(self.one(py, task, sequence, &label(0))?)]);
         }
         let runner = self.runner(py)?;
-        let label = |index: usize| input.labels.get(index).map_or("", String::as_str);
-        if let Some((index, error)) = runner.schedule(task, &input.sequences).refused.first() {
-            return Err(error::of_sequence(label(*index), error));
+        if let Some((index, error)) = runner.schedule(task, sequences).refused.first() {
+            return Err(error::of_sequence(&label(*index), error));
         }
         let stop = AtomicBool::new(false);
         let task = Stoppable { task, stop: &stop };
-        let mut results = Vec::with_capacity(input.sequences.len());
+        let mut results = Vec::with_capacity(sequences.len());
         let mut failure = None;
         let ran = beside(py, &stop, || {
             let finish = |_: &Sequence, output, _| Ok(finish(output));
             runner.run(
                 &task,
-                &input.sequences,
+                sequences,
                 |_, _| {},
                 finish,
                 |_, result| match result {
@@ -161,7 +161,7 @@ impl Session {
         })?;
         ran.map_err(error::of_system)?;
         match failure {
-            Some((index, error)) => Err(error::of_sequence(label(index), &error)),
+            Some((index, error)) => Err(error::of_sequence(&label(index), &error)),
             None => Ok(results),
         }
     }

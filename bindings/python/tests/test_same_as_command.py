@@ -74,3 +74,57 @@ def test_arrays(command, model, fasta, tmp_path):
 
 def test_command_is_of_this_version(command):
     assert command("--version").split()[-1] == fp.__version__
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strategy": "wt-marginals"},
+        {"strategy": "masked-marginals"},
+        {"strategy": "wt-marginals", "window": "overlapping"},
+    ],
+)
+def test_scores(command, model, tmp_path, options):
+    variants = ["N24A", "L25P:Y26W", "S43S", "I27V"]
+    table = tmp_path / "scan.csv"
+    table.write_text("mutant\n" + "\n".join(variants) + "\n")
+    asked = [f"--scoring-{name}={value}" for name, value in options.items()]
+    out = tmp_path / "scored.csv"
+    command(
+        "score", "--sequence", PEPTIDE, "--offset-idx", "24", "--dms-input", table, "--dms-output", out, *asked
+    )  # fmt: skip
+    expected = [float(line.split(",")[1]) for line in out.read_text().splitlines()[1:]]
+    scores = model.score(PEPTIDE, variants, offset=24, **options)
+    assert scores.dtype == np.float64
+    assert np.abs(scores - expected).max() < 1e-6
+    every = model.score(PEPTIDE, **options)
+    assert every.shape == (20, 20)
+    assert every[3, fp.AMINO_ACIDS.index("V")] == scores[3]
+    assert (every[range(20), [fp.AMINO_ACIDS.index(letter) for letter in PEPTIDE]] == 0).all()
+
+
+def test_a_score_is_a_difference_of_logits(model):
+    logits = model.logits(PEPTIDE).astype(np.float64)
+    wild_type = logits[range(20), [fp.AMINO_ACIDS.index(letter) for letter in PEPTIDE]]
+    # Both log probabilities are rounded to 2^-16.
+    assert np.abs(model.score(PEPTIDE) - (logits - wild_type[:, None])).max() <= 2**-15
+
+
+def test_bad_variants(model):
+    for variant, words in [
+        ("A12", r"variants\[1\]: `A12` is no mutation; expected"),
+        ("A1V", "`A1V`: residue 1 of the sequence is N"),
+        ("N99A", "outside the sequence"),
+        ("N1B", "none of the 20 amino acids"),
+    ]:
+        with pytest.raises(ValueError, match=words):
+            model.score(PEPTIDE, ["N1A", variant])
+    with pytest.raises(TypeError, match="expected several"):
+        model.score(PEPTIDE, "N1A")
+    with pytest.raises(ValueError, match="2 chains"):
+        model.score("MKV:MKV")
+    with pytest.raises(ValueError, match="strategy: expected"):
+        model.score(PEPTIDE, strategy="mean")
+    with pytest.raises(ValueError, match="is for strategy"):
+        model.score(PEPTIDE, strategy="masked-marginals", window="overlapping")
+    assert model.score(PEPTIDE, []).shape == (0,)

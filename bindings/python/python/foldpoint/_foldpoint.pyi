@@ -6,7 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 __version__: Final[str]
-__all__: list[str]
+__all__ = [
+    "AMINO_ACIDS",
+    "TOKENS",
+    "FoldMany",
+    "Model",
+    "ModelError",
+    "Structure",
+    "__version__",
+    "_model",
+    "_structure",
+]
 AMINO_ACIDS: Final[str]
 TOKENS: Final[list[str]]
 
@@ -116,6 +126,15 @@ class Model:
     def logits(self, sequences: str, *, all_tokens: bool = False) -> _Floats: ...  # type: ignore[overload-overlap]
     @overload
     def logits(self, sequences: _Sequences, *, all_tokens: bool = False) -> list[_Floats]: ...
+    def score(
+        self,
+        wild_type: str,
+        variants: Iterable[str] | None = None,
+        *,
+        strategy: str = "wt-marginals",
+        window: str = "optimal",
+        offset: int = 1,
+    ) -> NDArray[np.float64]: ...
     def digest(self, sequences: str | _Sequences, *, fold: bool = True) -> str: ...
     def __reduce__(self) -> tuple[Any, ...]: ...
 

@@ -91,8 +91,9 @@ def _backbone(result: Structure) -> str:
             (x1, y1), (x2, y2) = points[a], points[a + 1]
             color = _color(float(min(plddt[a], plddt[a + 1])))
             shape = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-            # A white edge parts what crosses.
-            lines.append(f'<line {shape} stroke="white" stroke-width="{7 + 2 * depth[a]:.1f}"/>')
+            # A white edge parts what crosses; it ends where its line does, so as not to part that from the next.
+            edge = f'stroke="white" stroke-linecap="butt" stroke-width="{8 + 2 * depth[a]:.1f}"'
+            lines.append(f"<line {shape} {edge}/>")
             lines.append(f'<line {shape} stroke="{color}" stroke-width="{4.5 + 2 * depth[a]:.1f}"/>')
     if len(points) == 1:
         lines.append(f'<circle cx="{SIDE / 2}" cy="{SIDE / 2}" r="5" fill="{_color(float(plddt[0]))}"/>')

@@ -1,4 +1,4 @@
-"""Embeddings as a step of scikit-learn's pipelines."""
+"""Embeddings as a step of scikit-learn's pipelines; needs `pip install foldpoint[sklearn]`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    from sklearn.base import BaseEstimator, TransformerMixin
-except ImportError as error:
-    raise ImportError("foldpoint.sklearn needs scikit-learn: pip install foldpoint[sklearn]") from error
+from sklearn.base import BaseEstimator, TransformerMixin  # type: ignore[import-untyped,unused-ignore]
+from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped,unused-ignore]
 
 from foldpoint import Model
 
@@ -48,8 +46,6 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc,unused-ign
 
     def transform(self, sequences: Iterable[str]) -> NDArray[np.float32]:
         """Vectors of the sequences: float32 [N, width]. Errors are those of `Model.embed`."""
-        from sklearn.utils.validation import check_is_fitted
-
         check_is_fitted(self)
         return self.model_.embed(list(sequences), layers=self.layer, pool=self.pool)
 
