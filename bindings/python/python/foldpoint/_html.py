@@ -91,9 +91,12 @@ def _backbone(result: Structure) -> str:
             (x1, y1), (x2, y2) = points[a], points[a + 1]
             color = _color(float(min(plddt[a], plddt[a + 1])))
             shape = f'x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-            # A white edge parts what crosses; it ends where its line does, so as not to part that from the next.
-            edge = f'stroke="white" stroke-linecap="butt" stroke-width="{8 + 2 * depth[a]:.1f}"'
-            lines.append(f"<line {shape} {edge}/>")
+            # A white edge parts what crosses; it is shorter, so as not to part the line from the next.
+            mx, my, dx, dy = (x1 + x2) / 2, (y1 + y2) / 2, 0.3 * (x2 - x1), 0.3 * (y2 - y1)
+            lines.append(
+                f'<line x1="{mx - dx:.1f}" y1="{my - dy:.1f}" x2="{mx + dx:.1f}" y2="{my + dy:.1f}" '
+                f'stroke="white" stroke-linecap="butt" stroke-width="{8 + 2 * depth[a]:.1f}"/>'
+            )
             lines.append(f'<line {shape} stroke="{color}" stroke-width="{4.5 + 2 * depth[a]:.1f}"/>')
     if len(points) == 1:
         lines.append(f'<circle cx="{SIDE / 2}" cy="{SIDE / 2}" r="5" fill="{_color(float(plddt[0]))}"/>')
