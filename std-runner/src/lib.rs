@@ -44,6 +44,7 @@ pub mod contact_map;
 pub mod digest;
 pub mod embedding;
 pub mod engine;
+pub mod everything;
 #[cfg(feature = "threads")]
 pub mod executor;
 pub mod fold;

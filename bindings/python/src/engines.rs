@@ -1,29 +1,63 @@
 //! A model and what is loaded from it once, in one value that can be shared by threads.
 
-use foldpoint_core::Isa;
-use foldpoint_core::esmfold::FoldingModel;
+use foldpoint_core::{Isa, esmfold, omegafold};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
 use self_cell::self_cell;
 use std_runner::engine::Engine;
-use std_runner::fold::FoldEngine;
-use std_runner::model::{Model, ModelError};
-use std_runner::output::structure::Provenance;
+use std_runner::fold::{EsmFold, FoldEngine, OmegaFold};
+use std_runner::model::{Kind, Model, ModelError};
+
+use crate::error;
 
 /// What runs a model.
 pub struct Engines<'a> {
-    /// The language model.
-    pub language_model: Engine<'a>,
-    /// The folding model, if there is one.
-    folding_model: Option<FoldingModel<'a>>,
+    /// The language model, if it gives anything by itself.
+    language_model: Option<Engine<'a>>,
+    folding_model: Folding<'a>,
+}
+
+/// The folding model, if there is one.
+#[expect(clippy::large_enum_variant, reason = "there is one for each model")]
+enum Folding<'a> {
+    None,
+    EsmFold(esmfold::FoldingModel<'a>),
+    OmegaFold(omegafold::FoldingModel<'a>),
+}
+
+/// How to fold.
+#[derive(Clone, Copy)]
+pub struct FoldOptions {
+    /// ESMFold: times that a structure goes through the model again.
+    pub recycles: Option<u16>,
+    /// OmegaFold: passes through the whole model.
+    pub cycles: Option<u16>,
+    /// OmegaFold: rows of the pseudo-MSA.
+    pub rows: Option<u16>,
+    /// Whether predicted aligned errors are wanted of a model that has them.
+    pub aligned_error: bool,
+}
+
+/// As the model was trained, and all that it predicts.
+impl Default for FoldOptions {
+    fn default() -> Self {
+        Self { recycles: None, cycles: None, rows: None, aligned_error: true }
+    }
 }
 
 self_cell!(
-    /// A model and its engines, which borrow its bytes.
-    pub struct Loaded {
+    struct Borrowed {
         owner: Model<'static>,
         #[covariant]
         dependent: Engines,
     }
 );
+
+/// A model and its engines, which borrow its bytes.
+pub struct Loaded {
+    borrowed: Borrowed,
+    isa: Isa,
+}
 
 impl Loaded {
     /// Loads every tensor of `model` once, for `isa`.
@@ -31,54 +65,77 @@ impl Loaded {
     /// # Errors
     /// [`ModelError`], if a tensor is missing or bad.
     pub fn load(model: Model<'static>, isa: Isa) -> Result<Self, ModelError> {
-        Self::try_new(model, |model| {
-            let language_model = Engine::new(model.language_model()?, isa);
-            let folding_model = if model.folds() { Some(model.folding_model()?) } else { None };
-            Ok(Engines { language_model, folding_model })
-        })
+        let borrowed = Borrowed::try_new(model, |model| {
+            let language_model = match model.kind() {
+                Kind::OmegaFold => None,
+                Kind::LanguageModel | Kind::EsmFold => Some(Engine::new(model.language_model()?, isa)),
+            };
+            let folding_model = match model.kind() {
+                Kind::LanguageModel => Folding::None,
+                Kind::EsmFold => Folding::EsmFold(model.folding_model()?),
+                Kind::OmegaFold => Folding::OmegaFold(model.omegafold()?),
+            };
+            Ok::<_, ModelError>(Engines { language_model, folding_model })
+        })?;
+        Ok(Self { borrowed, isa })
     }
 
     /// The model.
     pub fn model(&self) -> &Model<'static> {
-        self.borrow_owner()
+        self.borrowed.borrow_owner()
     }
 
-    /// What runs it.
-    pub fn engines(&self) -> &Engines<'_> {
-        self.borrow_dependent()
+    /// The instruction set.
+    pub fn isa(&self) -> Isa {
+        self.isa
     }
 
-    /// What folds: in so many passes, or as many as it was trained for.
+    /// What runs the language model.
     ///
     /// # Errors
-    /// [`ModelError::Format`] if there is no folding model.
-    pub fn fold_engine(
-        &self,
-        recycles: Option<usize>,
-        aligned_error: bool,
-    ) -> Result<FoldEngine<'_>, ModelError> {
-        let engines = self.engines();
-        let model = match &engines.folding_model {
-            Some(model) => model.clone(),
+    /// [`ModelError::StructuresAlone`].
+    pub fn language_model(&self) -> Result<&Engine<'_>, ModelError> {
+        match &self.borrowed.borrow_dependent().language_model {
+            Some(engine) => Ok(engine),
+            None => Err(ModelError::StructuresAlone { name: self.model().name().to_owned() }),
+        }
+    }
+
+    /// What folds.
+    ///
+    /// # Errors
+    /// `ModelError` if there is no folding model, `ValueError` if it isn't one that folds so.
+    pub fn fold_engine(&self, options: FoldOptions) -> PyResult<FoldEngine<'_>> {
+        let FoldOptions { recycles, cycles, rows, aligned_error } = options;
+        let name = self.model().name();
+        let refuse = |text: &str| Err(PyValueError::new_err(format!("{name}: {text}")));
+        if let Folding::OmegaFold(model) = &self.borrowed.borrow_dependent().folding_model {
+            if recycles.is_some() {
+                return refuse(
+                    "this model is an OmegaFold, which has no recycles; expected cycles: passes, the first one among them",
+                );
+            }
+            let mut request = omegafold::Request::default();
+            if let Some(cycles) = cycles {
+                request = request.cycles(cycles.into());
+            }
+            if let Some(rows) = rows {
+                request = request.rows(rows.into());
+            }
+            return Ok(FoldEngine::OmegaFold(OmegaFold { model: model.clone(), isa: self.isa, request }));
+        }
+        if cycles.is_some() {
+            return refuse("cycles is for an OmegaFold, and this model is none; expected recycles");
+        }
+        if rows.is_some() {
+            return refuse("rows is for an OmegaFold, and this model is none");
+        }
+        let model = match &self.borrowed.borrow_dependent().folding_model {
+            Folding::EsmFold(model) => model.clone(),
             // Says what is missing.
-            None => self.model().folding_model()?,
+            _ => self.model().folding_model().map_err(error::of_model)?,
         };
-        let passes = recycles.map_or(model.config().passes, |recycles| recycles.saturating_add(1));
-        Ok(FoldEngine { model, isa: engines.language_model.isa(), passes, aligned_error })
-    }
-
-    /// What made the structures that `engine` folds.
-    ///
-    /// # Errors
-    /// [`ModelError`].
-    pub fn provenance(&self, engine: &FoldEngine) -> Result<Provenance, ModelError> {
-        let meta = self.model().metadata()?.unwrap_or_default();
-        let text = |key: &str| meta.get(key).and_then(|value| value.as_str()).unwrap_or("UNKNOWN").to_owned();
-        Ok(Provenance {
-            passes: engine.passes,
-            model: self.model().file_name().to_owned(),
-            checkpoint: text("checkpoint"),
-            quantizer: text("quantizer"),
-        })
+        let passes = recycles.map_or(model.config().passes, |recycles| usize::from(recycles) + 1);
+        Ok(FoldEngine::EsmFold(EsmFold { model, isa: self.isa, passes, aligned_error }))
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use fasta::FastaError;
-use foldpoint_core::{esm, esmfold};
+use foldpoint_core::{esm, esmfold, omegafold};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyMemoryError, PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -38,7 +38,8 @@ pub fn of_sequence(label: &str, error: &BatchError<Infallible>) -> PyErr {
             TaskError::LanguageModel(
                 esm::RunError::NoContactHead | esm::RunError::NoLmHead | esm::RunError::Format(_),
             )
-            | TaskError::Folding(esmfold::RunError::Format(_)),
+            | TaskError::EsmFold(esmfold::RunError::Format(_))
+            | TaskError::OmegaFold(omegafold::RunError::Format(_)),
         ) => ModelError::new_err(text),
         _ => PyValueError::new_err(text),
     }

@@ -15,7 +15,7 @@ use std_runner::batch::{BatchError, Runner};
 use std_runner::fold::FoldPrediction;
 use std_runner::output::structure::Provenance;
 
-use crate::engines::Loaded;
+use crate::engines::{FoldOptions, Loaded};
 use crate::error;
 use crate::input::Input;
 use crate::session::{PATIENCE, Stoppable};
@@ -27,10 +27,8 @@ type Folded = Result<FoldPrediction, BatchError<Infallible>>;
 pub struct Folding {
     /// The model.
     pub loaded: Arc<Loaded>,
-    /// Times that a structure goes through it again.
-    pub recycles: Option<usize>,
-    /// Whether predicted aligned errors are wanted.
-    pub aligned_error: bool,
+    /// How it folds.
+    pub options: FoldOptions,
 }
 
 /// Structures in the order of the sequences; those to come are folded meanwhile, a few ahead.
@@ -72,10 +70,10 @@ impl FoldMany {
         raise: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
-        let engine = folding.loaded.fold_engine(folding.recycles, folding.aligned_error);
-        let engine = engine.map_err(error::of_model)?;
-        let provenance = folding.loaded.provenance(&engine).map_err(error::of_model)?;
-        drop(engine);
+        let provenance = {
+            let engine = folding.loaded.fold_engine(folding.options)?;
+            engine.provenance(folding.loaded.model()).map_err(error::of_model)?
+        };
         let total = input.sequences.len() + input.rejected.len();
         let sequences = input.sequences.clone();
         // As many as are folded at the same time wait to be fetched.
@@ -83,9 +81,7 @@ impl FoldMany {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let run = move || {
-            let Ok(engine) = folding.loaded.fold_engine(folding.recycles, folding.aligned_error) else {
-                return;
-            };
+            let Ok(engine) = folding.loaded.fold_engine(folding.options) else { return };
             let task = Stoppable { task: &engine, stop: &stopped };
             let report = |_: &Sequence, result: Folded| {
                 // Without a receiver nobody wants it.

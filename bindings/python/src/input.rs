@@ -7,6 +7,8 @@ use fasta::{Batch, Sequence};
 use pyo3::exceptions::{PyTypeError, PyUserWarning, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
+use std_runner::fold::to_fold;
+use std_runner::model::Kind;
 
 use crate::error;
 
@@ -27,8 +29,8 @@ pub struct Input {
 pub enum Use {
     /// A language model, which takes masks.
     LanguageModel,
-    /// Folding, which doesn't.
-    Folding,
+    /// Folding by a model of that kind, which doesn't.
+    Folding(Kind),
     /// Variants of one chain, which has no masks.
     SingleChain,
 }
@@ -37,7 +39,7 @@ impl Use {
     fn accept(self, batch: Batch) -> Batch {
         match self {
             Self::LanguageModel => batch,
-            Self::Folding => batch.without_masks(),
+            Self::Folding(kind) => to_fold(batch, kind),
             Self::SingleChain => batch.without_masks().single_chains(),
         }
     }

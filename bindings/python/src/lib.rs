@@ -4,7 +4,6 @@
 mod embedding;
 mod engines;
 mod error;
-mod everything;
 mod fold_many;
 mod input;
 mod model;

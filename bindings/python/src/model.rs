@@ -15,15 +15,15 @@ use std_runner::arena::parse_bytes;
 use std_runner::contact_map;
 use std_runner::digest::of_all;
 use std_runner::embedding::residues;
-use std_runner::engine::{Prediction, Request, Requests, decode};
-use std_runner::model::Model as ModelFile;
+use std_runner::engine::{Engine, Prediction, Request, Requests, decode};
+use std_runner::everything::Everything;
+use std_runner::model::{Kind, Model as ModelFile};
 use std_runner::variants::{Mutation, decode as decode_score};
 use store::Store;
 
 use crate::embedding::{Layers, Pool, embedding};
-use crate::engines::Loaded;
+use crate::engines::{FoldOptions, Loaded};
 use crate::error::{self, ModelError};
-use crate::everything::{Everything, outputs};
 use crate::fold_many::{FoldMany, Folding};
 use crate::input::{Input, Use, one};
 use crate::score;
@@ -118,16 +118,23 @@ impl Model {
         self.loaded.model().folds()
     }
 
+    /// What it is: "language model", "ESMFold" (which has a language model, too) or "OmegaFold" (whose language
+    /// model gives nothing by itself).
+    #[getter]
+    fn kind(&self) -> String {
+        self.loaded.model().kind().to_string()
+    }
+
     /// Layers of the language model; hidden states are numbered from 0 (the embedding) to this.
     #[getter]
-    fn layers(&self) -> usize {
-        self.loaded.engines().language_model.model().config().layers
+    fn layers(&self) -> PyResult<usize> {
+        Ok(self.language_model()?.model().config().layers)
     }
 
     /// Values of a hidden state.
     #[getter]
-    fn width(&self) -> usize {
-        self.loaded.engines().language_model.model().config().width
+    fn width(&self) -> PyResult<usize> {
+        Ok(self.language_model()?.model().config().width)
     }
 
     /// Threads.
@@ -139,29 +146,33 @@ impl Model {
     /// The instruction set that it runs on.
     #[getter]
     fn isa(&self) -> &str {
-        self.loaded.engines().language_model.isa().name()
+        self.loaded.isa().name()
     }
 
     /// Folds one sequence; `:` or `/` separates the chains of a complex.
     ///
-    /// `id` is what files of the structure call it. `recycles` is how often the structure goes through the
-    /// model again, by default as the model was trained. `pae=False` leaves the predicted aligned errors out.
+    /// `id` is what files of the structure call it. `recycles` is how often the structure goes through an ESMFold
+    /// again, by default as it was trained. `cycles` and `rows` are an OmegaFold's: passes, of which the best
+    /// is the result, and rows of its pseudo-MSA. `pae=False` leaves the predicted aligned errors out.
     ///
     /// Raises ValueError about a sequence that is none, MemoryError if it is too long for the memory there
     /// is, ModelError if the model does not fold.
-    #[pyo3(signature = (sequence, *, id="", recycles=None, pae=true))]
+    #[pyo3(signature = (sequence, *, id="", recycles=None, cycles=None, rows=None, pae=true))]
+    #[expect(clippy::too_many_arguments, reason = "they are Python's, and have names")]
     fn fold(
         &self,
         py: Python<'_>,
         sequence: &str,
         id: &str,
         recycles: Option<u16>,
+        cycles: Option<u16>,
+        rows: Option<u16>,
         pae: bool,
     ) -> PyResult<Structure> {
-        let engine = self.loaded.fold_engine(recycles.map(usize::from), pae).map_err(error::of_model)?;
-        let sequence = one(py, sequence, id, Use::Folding)?;
+        let engine = self.loaded.fold_engine(FoldOptions { recycles, cycles, rows, aligned_error: pae })?;
+        let sequence = one(py, sequence, id, Use::Folding(self.loaded.model().kind()))?;
         let prediction = self.session.one(py, &engine, &sequence, "")?;
-        let provenance = self.loaded.provenance(&engine).map_err(error::of_model)?;
+        let provenance = engine.provenance(self.loaded.model()).map_err(error::of_model)?;
         Ok(Structure::new(sequence, prediction, provenance))
     }
 
@@ -174,11 +185,16 @@ impl Model {
     /// structure; with "raise" it is raised in its turn.
     ///
     /// Raises as `fold` does, and OSError about a file that can't be read.
-    #[pyo3(signature = (sequences, *, recycles=None, pae=true, progress=None, errors="raise"))]
+    #[pyo3(signature = (
+        sequences, *, recycles=None, cycles=None, rows=None, pae=true, progress=None, errors="raise"
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "they are Python's, and have names")]
     fn fold_many(
         &self,
         sequences: &Bound<'_, PyAny>,
         recycles: Option<u16>,
+        cycles: Option<u16>,
+        rows: Option<u16>,
         pae: bool,
         progress: Option<Bound<'_, PyAny>>,
         errors: &str,
@@ -193,7 +209,7 @@ impl Model {
                 )));
             }
         };
-        let input = Input::records(sequences, Use::Folding)?;
+        let input = Input::records(sequences, Use::Folding(self.loaded.model().kind()))?;
         let progress = match progress {
             Some(given) if given.is_callable() => Some(given.unbind()),
             Some(given) if given.is_truthy()? => {
@@ -201,8 +217,8 @@ impl Model {
             }
             _ => None,
         };
-        let recycles = recycles.map(usize::from);
-        let folding = Folding { loaded: Arc::clone(&self.loaded), recycles, aligned_error: pae };
+        let options = FoldOptions { recycles, cycles, rows, aligned_error: pae };
+        let folding = Folding { loaded: Arc::clone(&self.loaded), options };
         FoldMany::start(folding, self.session.runner(py)?, input, raise, progress)
     }
 
@@ -226,13 +242,13 @@ impl Model {
         pool: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = sequences.py();
-        let engine = &self.loaded.engines().language_model;
-        let layers = Layers::new(layers, self.layers())?;
+        let engine = self.language_model()?;
+        let layers = Layers::new(layers, self.layers()?)?;
         let pool = pool.map(Pool::new).transpose()?;
         let input = Input::sequences(sequences, Use::LanguageModel)?.all()?;
         let request = Request { layers: layers.numbers.clone(), ..Request::default() };
         let task = Requests { engine, request: &request };
-        let width = self.width();
+        let width = self.width()?;
         let made = self.session.all(
             py,
             &task,
@@ -243,7 +259,7 @@ impl Model {
         let of_layers: &[usize] = if layers.is_one { &[] } else { &[layers.numbers.len()] };
         if pool.is_some() {
             let of_all: &[usize] = if input.is_one { &[] } else { &[made.len()] };
-            return Ok(array(py, &[of_all, of_layers, &[width]].concat(), made.concat())?);
+            return array(py, &[of_all, of_layers, &[width]].concat(), made.concat());
         }
         let shaped = input.sequences.iter().zip(made).map(|(sequence, values)| {
             array(py, &[of_layers, &[sequence.residues.len(), width]].concat(), values)
@@ -258,7 +274,7 @@ impl Model {
         let py = sequences.py();
         let input = Input::sequences(sequences, Use::LanguageModel)?.all()?;
         let request = Request { contacts: true, ..Request::default() };
-        let task = Requests { engine: &self.loaded.engines().language_model, request: &request };
+        let task = Requests { engine: self.language_model()?, request: &request };
         let finish = |prediction: Prediction| contact_map::decode(&prediction.contacts.unwrap_or_default());
         let maps = self.session.all(py, &task, &input.sequences, |index| input.label(index), finish)?;
         let shaped = input.sequences.iter().zip(maps).map(|(sequence, values)| {
@@ -275,7 +291,7 @@ impl Model {
     #[pyo3(signature = (sequences, *, all_tokens=false))]
     fn logits<'py>(&self, sequences: &Bound<'py, PyAny>, all_tokens: bool) -> PyResult<Bound<'py, PyAny>> {
         let py = sequences.py();
-        let engine = &self.loaded.engines().language_model;
+        let engine = self.language_model()?;
         let vocab = engine.model().config().vocab;
         let first = usize::from(FIRST_RESIDUE);
         let columns = if all_tokens { 0..vocab } else { first..first + STANDARD };
@@ -326,7 +342,7 @@ impl Model {
         window: &str,
         offset: i64,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let engine = &self.loaded.engines().language_model;
+        let engine = self.language_model()?;
         let strategy = score::strategy(strategy, window)?;
         let wild_type = one(py, wild_type, "", Use::SingleChain)?;
         let marginals = |at| score::marginals(py, &self.session, engine, &wild_type, strategy, &at);
@@ -353,28 +369,30 @@ impl Model {
     /// `sequences` as for `embed`. `fold=False` leaves structures out, which take most of the time.
     #[pyo3(signature = (sequences, *, fold=true))]
     fn digest(&self, sequences: &Bound<'_, PyAny>, fold: bool) -> PyResult<String> {
-        let engine = &self.loaded.engines().language_model;
+        let kind = self.loaded.model().kind();
         let fold = fold && self.folds();
-        let purpose = if fold { Use::Folding } else { Use::LanguageModel };
+        let engine = match kind {
+            // It has nothing else.
+            Kind::OmegaFold if fold => None,
+            _ => Some(self.language_model()?),
+        };
+        let purpose = if fold { Use::Folding(kind) } else { Use::LanguageModel };
         let input = Input::sequences(sequences, purpose)?.all()?;
-        let request = outputs(engine.model());
-        let fold =
-            if fold { Some(self.loaded.fold_engine(None, true).map_err(error::of_model)?) } else { None };
-        let task = Everything { outputs: Requests { engine, request: &request }, fold };
-        Ok(of_all(self.session.all(
-            sequences.py(),
-            &task,
-            &input.sequences,
-            |index| input.label(index),
-            |digest| digest,
-        )?)
-        .to_string())
+        let request = engine.map_or_else(Request::default, |engine| {
+            let model = engine.model();
+            let layers = vec![model.config().layers];
+            Request { contacts: model.has_contact_head(), logits: model.has_lm_head(), layers }
+        });
+        let outputs = engine.map(|engine| Requests { engine, request: &request });
+        let fold_engine = fold.then(|| self.loaded.fold_engine(FoldOptions::default())).transpose()?;
+        let task = Everything { outputs, fold_engine };
+        let label = |index| input.label(index);
+        let digests = self.session.all(sequences.py(), &task, &input.sequences, label, |digest| digest)?;
+        Ok(of_all(digests).to_string())
     }
 
     fn __repr__(&self) -> String {
-        let (layers, width, threads) = (self.layers(), self.width(), self.threads());
-        let folds = if self.folds() { ", folds" } else { "" };
-        format!("<foldpoint.Model {}: {layers} layers, width {width}{folds}; {threads} threads>", self.name())
+        format!("<foldpoint.Model {}: {}, {} threads>", self.name(), self.kind(), self.threads())
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyDict>,))> {
@@ -387,6 +405,12 @@ impl Model {
         // It was checked here, if it was wanted.
         options.set_item("verify", false)?;
         Ok((py.import("foldpoint._foldpoint")?.getattr("_model")?, (options,)))
+    }
+}
+
+impl Model {
+    fn language_model(&self) -> PyResult<&Engine<'_>> {
+        self.loaded.language_model().map_err(error::of_model)
     }
 }
 

@@ -202,6 +202,10 @@ impl<K: Task> Task for Stoppable<'_, K> {
         self.task.length(sequence)
     }
 
+    fn check(&self, sequence: &Sequence) -> Result<(), TaskError> {
+        self.task.check(sequence)
+    }
+
     fn configured_for(&self) -> usize {
         self.task.configured_for()
     }

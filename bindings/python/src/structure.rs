@@ -1,14 +1,15 @@
 //! What folding gives.
 
 use fasta::Sequence;
+use foldpoint_core::geometry::Residue;
 use numpy::ndarray::{Array1, Array2, Array3};
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArray3};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std_runner::confidence::Confidence;
-use std_runner::fold::{FoldPrediction, kind};
-use std_runner::output::structure::{self, Provenance};
+use std_runner::fold::{BestCycle, FoldPrediction};
+use std_runner::output::structure::{self, Method, Provenance};
 use std_runner::sanity::{Oddity, oddities};
 
 /// Atoms of a residue in the `atom14` layout, and coordinates of each.
@@ -29,21 +30,23 @@ pub struct Structure {
     provenance: Provenance,
 }
 
-/// What a pickle holds: identifier, header, residues, lengths of chains, provenance (passes, model,
-/// checkpoint, quantizer), atoms, pLDDT, aligned errors (integers, little-endian), pTM, ipTM, scores of pairs
-/// of chains, bytes of working memory.
-type State<'py> = (
-    String,
-    String,
+/// What a pickle holds.
+type State<'py> = (Folded<'py>, Made, Predicted<'py>);
+/// Identifier, header, residues, lengths of chains.
+type Folded<'py> = (String, String, Bound<'py, PyBytes>, Vec<usize>);
+/// Passes of an ESMFold, or cycles and rows of an OmegaFold; model, checkpoint, quantizer.
+type Made = (Option<usize>, Option<(usize, usize)>, String, String, String);
+/// What residues were taken for, atoms, pLDDT, aligned errors (integers, little-endian), pTM, ipTM, scores of
+/// pairs of chains, an OmegaFold's best cycle, bytes of working memory.
+type Predicted<'py> = (
     Bound<'py, PyBytes>,
-    Vec<usize>,
-    (usize, String, String, String),
     Bound<'py, PyBytes>,
     Bound<'py, PyBytes>,
     Option<Bound<'py, PyBytes>>,
-    u16,
+    Option<u16>,
     Option<u16>,
     Vec<u16>,
+    Option<(usize, u32)>,
     usize,
 );
 
@@ -63,7 +66,7 @@ impl Structure {
 
     /// How many atoms each residue has; they are the first ones of its 14.
     fn atom_counts(&self) -> impl Iterator<Item = usize> {
-        self.sequence.residues.iter().map(|&letter| kind(letter).atoms().len())
+        self.prediction.residues.iter().map(|residue| residue.atoms().len())
     }
 }
 
@@ -99,7 +102,7 @@ impl Structure {
     }
 
     /// Predicted aligned errors in angstrom: float32 [L, L], [i, j] the error of residue j if the structures
-    /// are aligned at residue i. None if they were not asked for (`pae=False`).
+    /// are aligned at residue i. None if they were not asked for (`pae=False`), and of an OmegaFold.
     #[getter]
     fn pae<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray2<f32>>>> {
         let Some(errors) = &self.prediction.aligned_error else { return Ok(None) };
@@ -108,9 +111,9 @@ impl Structure {
         Ok(Some(Array2::from_shape_vec(square, errors).map_err(shape)?.into_pyarray(py)))
     }
 
-    /// Predicted TM-score, 0 to 1.
+    /// Predicted TM-score, 0 to 1; None of an OmegaFold, which predicts none.
     #[getter]
-    fn ptm(&self) -> f32 {
+    fn ptm(&self) -> Option<f32> {
         self.prediction.ptm()
     }
 
@@ -187,9 +190,12 @@ impl Structure {
 
     fn __repr__(&self) -> String {
         let id = if self.id().is_empty() { String::new() } else { format!("{:?}, ", self.id()) };
-        let iptm = self.iptm().map_or_else(String::new, |iptm| format!(", ipTM {iptm:.3}"));
-        let (length, plddt, ptm) = (self.length(), self.mean_plddt(), self.ptm());
-        format!("<foldpoint.Structure {id}{length} residues, mean pLDDT {plddt:.1}, pTM {ptm:.3}{iptm}>")
+        let score = |name: &str, score: Option<f32>| {
+            score.map_or_else(String::new, |score| format!(", {name} {score:.3}"))
+        };
+        let (ptm, iptm) = (score("pTM", self.ptm()), score("ipTM", self.iptm()));
+        let (length, plddt) = (self.length(), self.mean_plddt());
+        format!("<foldpoint.Structure {id}{length} residues, mean pLDDT {plddt:.1}{ptm}{iptm}>")
     }
 
     /// A picture of the backbone, coloured by pLDDT, the scores, and the predicted aligned errors.
@@ -204,25 +210,26 @@ impl Structure {
             PyBytes::new(py, &values.flat_map(u16::to_le_bytes).collect::<Vec<u8>>())
         };
         let atoms = prediction.atoms.iter().flatten().flatten().flat_map(|x| x.to_le_bytes());
-        let state = (
-            sequence.id.clone(),
-            sequence.header.clone(),
-            PyBytes::new(py, &sequence.residues),
-            sequence.chain_lengths.clone(),
-            (
-                provenance.passes,
-                provenance.model.clone(),
-                provenance.checkpoint.clone(),
-                provenance.quantizer.clone(),
-            ),
+        let kinds = prediction.residues.iter().map(|residue| residue.index() as u8);
+        let (passes, cycles) = match provenance.method {
+            Method::EsmFold { passes } => (Some(passes), None),
+            Method::OmegaFold { cycles, rows } => (None, Some((cycles, rows))),
+        };
+        let Provenance { model, checkpoint, quantizer, .. } = provenance.clone();
+        let residues = PyBytes::new(py, &sequence.residues);
+        let folded = (sequence.id.clone(), sequence.header.clone(), residues, sequence.chain_lengths.clone());
+        let predicted = (
+            PyBytes::new(py, &kinds.collect::<Vec<u8>>()),
             PyBytes::new(py, &atoms.collect::<Vec<u8>>()),
             shorts(&mut prediction.plddt.iter().flatten().copied()),
             prediction.aligned_error.as_ref().map(|errors| shorts(&mut errors.iter().copied())),
             prediction.ptm,
             prediction.iptm,
             prediction.chain_scores.clone(),
+            prediction.best_cycle.map(|best| (best.number, best.confidence)),
             prediction.arena,
         );
+        let state = (folded, (passes, cycles, model, checkpoint, quantizer), predicted);
         Ok((py.import("foldpoint._foldpoint")?.getattr("_structure")?, (state,)))
     }
 }
@@ -234,44 +241,50 @@ impl Structure {
 #[pyfunction]
 #[pyo3(name = "_structure")]
 pub fn unpickle(state: State<'_>) -> PyResult<Structure> {
-    let (
-        id,
-        header,
-        residues,
-        chain_lengths,
-        provenance,
-        atoms,
-        plddt,
-        errors,
-        ptm,
-        iptm,
-        chain_scores,
-        arena,
-    ) = state;
-    let (passes, model, checkpoint, quantizer) = provenance;
-    let residues = residues.as_bytes().to_vec();
-    let length = residues.len();
+    restore(state).ok_or_else(|| PyValueError::new_err("this is not the state of a structure"))
+}
+
+/// The structure, if the parts of its state belong together.
+fn restore((folded, made, predicted): State<'_>) -> Option<Structure> {
+    let (id, header, residues, chain_lengths) = folded;
+    let (passes, cycles, model, checkpoint, quantizer) = made;
+    let (kinds, atoms, plddt, errors, ptm, iptm, chain_scores, best_cycle, arena) = predicted;
+    let method = match (passes, cycles) {
+        (Some(passes), None) => Method::EsmFold { passes },
+        (None, Some((cycles, rows))) => Method::OmegaFold { cycles, rows },
+        _ => return None,
+    };
+    let letters = residues.as_bytes().to_vec();
+    let residues = kinds.as_bytes().iter().map(|&kind| Residue::from_index(kind.into()));
+    let residues: Vec<Residue> = residues.collect::<Option<_>>()?;
     let shorts = |bytes: &Bound<'_, PyBytes>| -> Vec<u16> {
         bytes.as_bytes().as_chunks().0.iter().map(|&bytes| u16::from_le_bytes(bytes)).collect()
     };
     let coordinates: Vec<i32> =
         atoms.as_bytes().as_chunks().0.iter().map(|&bytes| i32::from_le_bytes(bytes)).collect();
     let (plddt, aligned_error) = (shorts(&plddt), errors.as_ref().map(shorts));
-    let chains = chain_lengths.len();
+    let (length, chains) = (letters.len(), chain_lengths.len());
     let fits = chain_lengths.iter().try_fold(0usize, |sum, &chain| sum.checked_add(chain)) == Some(length)
+        && residues.len() == length
         && coordinates.len() == length * ATOMS * AXES
         && plddt.len() == length * ATOM_TYPES
         && aligned_error.as_ref().is_none_or(|errors| errors.len() == length * length)
-        && chain_scores.len() == chains * chains;
-    if !fits {
-        return Err(PyValueError::new_err("this is not the state of a structure"));
-    }
-    let atoms = coordinates.as_chunks::<AXES>().0.as_chunks::<ATOMS>().0.to_vec();
-    let plddt = plddt.as_chunks::<ATOM_TYPES>().0.to_vec();
-    Ok(Structure {
-        sequence: Sequence { header, chain_lengths, ..Sequence::from_residues(&id, residues) },
-        prediction: FoldPrediction { atoms, plddt, aligned_error, ptm, iptm, chain_scores, arena },
-        provenance: Provenance { passes, model, checkpoint, quantizer },
+        && (chain_scores.is_empty() || chain_scores.len() == chains * chains);
+    let prediction = FoldPrediction {
+        residues,
+        atoms: coordinates.as_chunks::<AXES>().0.as_chunks::<ATOMS>().0.to_vec(),
+        plddt: plddt.as_chunks::<ATOM_TYPES>().0.to_vec(),
+        aligned_error,
+        ptm,
+        iptm,
+        chain_scores,
+        best_cycle: best_cycle.map(|(number, confidence)| BestCycle { number, confidence }),
+        arena,
+    };
+    fits.then(|| Structure {
+        sequence: Sequence { header, chain_lengths, ..Sequence::from_residues(&id, letters) },
+        prediction,
+        provenance: Provenance { method, model, checkpoint, quantizer },
     })
 }
 

@@ -1,6 +1,7 @@
 """A checkpoint of transformers, quantized from Python, against what PyTorch computed with it."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -91,3 +92,44 @@ def test_tokens_are_those_of_the_fixture(expected, sequences):
     for bad in ["M-", "M1", "M.", "<cls>"]:
         with pytest.raises(ValueError, match="column"):
             fp.alphabet.encode(bad)
+
+
+@pytest.fixture(scope="module")
+def omegafold(tmp_path_factory):
+    """A tiny OmegaFold."""
+    path = tmp_path_factory.mktemp("models") / "omegafold.fpm"
+    options = ["--fold-limit", "2", "--fold-max-len", "40"]
+    fp.quantize(REPOSITORY / "tests/golden/omegafold-tiny", path, options=options)
+    return fp.Model(path, threads=2)
+
+
+def test_an_omegafold_folds_and_has_nothing_else(omegafold, command, fasta, tmp_path):
+    assert omegafold.kind == "OmegaFold" and omegafold.folds
+    structure = omegafold.fold(SHORT, id="a", cycles=2, rows=1)
+    assert structure.ptm is None and structure.pae is None and structure.iptm is None
+    assert structure.confidence["cycle"] in (1, 2)
+    again = pickle.loads(pickle.dumps(structure))
+    assert again.to_pdb() == structure.to_pdb() and again.confidence == structure.confidence
+    assert "pTM" not in structure._repr_html_() and "pTM" not in repr(structure)
+    path = fasta({"a": SHORT})
+    model = ["--model", omegafold.name]
+    command("predict", path, "-o", tmp_path, *model, "--cycles", "2", "--rows", "1")
+    assert structure.to_pdb() == (tmp_path / "a.pdb").read_text()
+    assert omegafold.digest(path) == command("digest", path, *model).split()[0]
+    for call in [lambda: omegafold.embed(SHORT), lambda: omegafold.score(SHORT), lambda: omegafold.layers]:
+        with pytest.raises(fp.ModelError, match="it has structures alone"):
+            call()
+    with pytest.raises(fp.ModelError, match="it has structures alone"):
+        omegafold.digest(SHORT, fold=False)
+    with pytest.raises(ValueError, match="OmegaFold, which has no recycles; expected cycles"):
+        omegafold.fold(SHORT, recycles=1)
+    with pytest.raises(ValueError, match="OmegaFold folds one chain at a time"):
+        omegafold.fold("MKV:MKV")
+
+
+def test_options_of_an_omegafold_are_not_an_esmfolds():
+    esmfold = fp.Model()
+    with pytest.raises(ValueError, match="cycles is for an OmegaFold"):
+        esmfold.fold(SHORT, cycles=1)
+    with pytest.raises(ValueError, match="rows is for an OmegaFold"):
+        esmfold.fold_many([SHORT], rows=1)

@@ -213,7 +213,7 @@ def test_a_batch_that_is_left_ends(model):
 
 
 def test_names(model):
-    assert repr(model) == "<foldpoint.Model embedded model: 10 layers, width 320, folds; 2 threads>"
+    assert repr(model) == "<foldpoint.Model embedded model: ESMFold, 2 threads>"
     assert Path(fp.__file__).with_name("py.typed").exists()
     for name in fp.__all__:
         assert hasattr(fp, name)

@@ -93,7 +93,8 @@ def test_pickles(folded, complex_folded, model):
             assert np.array_equal(again.pae, structure.pae) if structure.pae is not None else again.pae is None
     with pytest.raises(ValueError, match="not the state of a structure"):
         function, (state,) = folded.__reduce__()
-        function((*state[:5], state[5][:-1], *state[6:]))
+        parts, made, predicted = state
+        function((parts, made, (predicted[0][:-1], *predicted[1:])))
 
 
 def test_html(folded, complex_folded, model):

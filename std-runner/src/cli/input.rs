@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fasta::{Batch, Sequence};
-use foldpoint_core::omegafold;
 use std_runner::batch::{BatchError, Ran};
+use std_runner::fold::to_fold;
 use std_runner::model::{Kind, Model};
 use std_runner::task::Task;
 
@@ -43,17 +43,6 @@ impl Input {
     pub fn read_to_fold(&self, kind: Kind, console: &mut Console) -> Batch {
         complain(to_fold(fasta::read_paths(&self.fasta, self.max_len), kind), console)
     }
-}
-
-/// A batch as a folding model reads it: no record with a mask, and rare letters as this model reads them;
-/// those that it doesn't stay as they are.
-pub fn to_fold(batch: Batch, kind: Kind) -> Batch {
-    let batch = batch.without_masks();
-    if kind != Kind::OmegaFold {
-        return batch;
-    }
-    let read = |letter| omegafold::residue(letter).and_then(|residue| u8::try_from(residue.letter()).ok());
-    batch.read_rare(|letter| read(letter).unwrap_or(letter))
 }
 
 /// Says what is wrong with files and records, and returns the sequences that can be run.

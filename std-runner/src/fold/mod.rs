@@ -17,10 +17,11 @@ pub use omegafold::OmegaFold;
 pub use prediction::{BestCycle, FoldPrediction};
 
 use crate::arena::Arena;
-use crate::output::structure::{Atom, Method};
+use crate::model::{Kind, Model, ModelError};
+use crate::output::structure::{Atom, Method, Provenance};
 use crate::task::{Hook, Task, TaskError};
 use crate::work::Work;
-use fasta::Sequence;
+use fasta::{Batch, Sequence};
 
 /// A folding model and how it is to fold.
 #[expect(clippy::large_enum_variant, reason = "there is one of them in a run")]
@@ -40,6 +41,21 @@ impl FoldEngine<'_> {
                 Method::OmegaFold { cycles: engine.request.cycles, rows: engine.request.rows }
             }
         }
+    }
+
+    /// What made its structures: this, of `model`.
+    ///
+    /// # Errors
+    /// As [`Model::metadata`].
+    pub fn provenance(&self, model: &Model) -> Result<Provenance, ModelError> {
+        let meta = model.metadata()?.unwrap_or_default();
+        let text = |key: &str| meta.get(key).and_then(|value| value.as_str()).unwrap_or("UNKNOWN").to_owned();
+        Ok(Provenance {
+            method: self.method(),
+            model: model.file_name().to_owned(),
+            checkpoint: text("checkpoint"),
+            quantizer: text("quantizer"),
+        })
     }
 
     /// What the model takes an upper-case letter for; X if for no amino acid.
@@ -110,6 +126,19 @@ impl Task for FoldEngine<'_> {
             Self::OmegaFold(engine) => engine.run_with(sequence, arena, executor, hook),
         }
     }
+}
+
+/// A batch as a folding model reads it: no record with a mask, and rare letters as this model reads them;
+/// those that it doesn't stay as they are.
+pub fn to_fold(batch: Batch, kind: Kind) -> Batch {
+    let batch = batch.without_masks();
+    if kind != Kind::OmegaFold {
+        return batch;
+    }
+    let read = |letter| {
+        foldpoint_core::omegafold::residue(letter).and_then(|residue| u8::try_from(residue.letter()).ok())
+    };
+    batch.read_rare(|letter| read(letter).unwrap_or(letter))
 }
 
 /// The amino acid of a letter in ESM's alphabet; X if it is none.

@@ -46,7 +46,7 @@ class Structure:
     @property
     def pae(self) -> _Floats | None: ...
     @property
-    def ptm(self) -> float: ...
+    def ptm(self) -> float | None: ...
     @property
     def iptm(self) -> float | None: ...
     @property
@@ -87,6 +87,8 @@ class Model:
     @property
     def folds(self) -> bool: ...
     @property
+    def kind(self) -> str: ...
+    @property
     def layers(self) -> int: ...
     @property
     def width(self) -> int: ...
@@ -95,13 +97,22 @@ class Model:
     @property
     def isa(self) -> str: ...
     def fold(
-        self, sequence: str, *, id: str = "", recycles: int | None = None, pae: bool = True
+        self,
+        sequence: str,
+        *,
+        id: str = "",
+        recycles: int | None = None,
+        cycles: int | None = None,
+        rows: int | None = None,
+        pae: bool = True,
     ) -> Structure: ...
     def fold_many(
         self,
         sequences: str | _Sequences,
         *,
         recycles: int | None = None,
+        cycles: int | None = None,
+        rows: int | None = None,
         pae: bool = True,
         progress: bool | Callable[[int, int], object] | None = None,
         errors: str = "raise",

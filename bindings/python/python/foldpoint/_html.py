@@ -29,10 +29,11 @@ FURTHEST = 31.75
 
 def structure(result: Structure) -> str:
     """HTML of a structure: its backbone, scores, and predicted aligned errors."""
-    iptm = "" if result.iptm is None else f", ipTM {result.iptm:.3f}"
+    scores = {"pTM": result.ptm, "ipTM": result.iptm}
+    told = "".join(f", {name} {score:.3f}" for name, score in scores.items() if score is not None)
     title = f"<b>{escape(result.id)}</b> " if result.id else ""
     parts = [
-        f"<div>{title}{len(result)} residues, mean pLDDT {result.mean_plddt:.1f}, pTM {result.ptm:.3f}{iptm}</div>",
+        f"<div>{title}{len(result)} residues, mean pLDDT {result.mean_plddt:.1f}{told}</div>",
         f'<div style="display:flex;gap:24px;flex-wrap:wrap">{_figure(_backbone(result), _legend())}',
     ]
     errors = result.pae

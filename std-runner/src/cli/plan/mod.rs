@@ -12,6 +12,7 @@ use anyhow::ensure;
 use clap::ValueEnum;
 use clap::error::ErrorKind;
 use std_runner::engine::{Engine, Request, Requests};
+use std_runner::fold::to_fold;
 use std_runner::model::{self, Model};
 
 use super::console::Console;
@@ -173,7 +174,7 @@ impl Args {
             (true, false) => {
                 let batch = fasta::read_paths(&files, self.max_len);
                 let folds = kinds.iter().any(|kind| matches!(kind, Kind::Structures | Kind::AlignedErrors));
-                let batch = if folds { input::to_fold(batch, model.kind()) } else { batch };
+                let batch = if folds { to_fold(batch, model.kind()) } else { batch };
                 Items::Records(input::report(batch, console))
             }
             (false, false) => usage_error(

@@ -12,7 +12,7 @@ use std_runner::confidence::Confidence;
 use std_runner::fold::{FoldEngine, FoldPrediction};
 use std_runner::model::Model;
 use std_runner::output::residue_table;
-use std_runner::output::structure::{self, Provenance, fits_pdb};
+use std_runner::output::structure::{self, fits_pdb};
 use std_runner::sanity::{Oddity, oddities};
 use std_runner::task::Task;
 
@@ -56,7 +56,7 @@ pub fn run(
         console.note(DEMONSTRATION);
     }
     let batch = args.input.read_to_fold(model.kind(), &mut console);
-    let provenance = provenance(model, &fold_engine)?;
+    let provenance = fold_engine.provenance(model)?;
     let run = Run {
         options,
         model,
@@ -132,18 +132,6 @@ fn chains_without_atoms(model: &structure::Model) -> Vec<String> {
         )
     };
     numbered.map(warning).collect()
-}
-
-/// What made the structures.
-fn provenance(model: &Model, fold_engine: &FoldEngine) -> anyhow::Result<Provenance> {
-    let meta = model.metadata()?.unwrap_or_default();
-    let text = |key: &str| meta.get(key).and_then(|value| value.as_str()).unwrap_or("UNKNOWN").to_owned();
-    Ok(Provenance {
-        method: fold_engine.method(),
-        model: model.file_name().to_string(),
-        checkpoint: text("checkpoint"),
-        quantizer: text("quantizer"),
-    })
 }
 
 /// Scores for `results.jsonl`: those that a model hasn't are null.
