@@ -1,6 +1,9 @@
 //! The extension module of the Python package `foldpoint`: Python's objects in, the engine of `std-runner`,
 //! numpy's arrays out.
 
+// Docstrings are Python's: in brackets are shapes.
+#![allow(rustdoc::broken_intra_doc_links, rustdoc::invalid_html_tags)]
+
 mod embedding;
 mod engines;
 mod error;

@@ -118,8 +118,8 @@ impl Model {
         self.loaded.model().folds()
     }
 
-    /// What it is: "language model", "ESMFold" (which has a language model, too) or "OmegaFold" (whose language
-    /// model gives nothing by itself).
+    /// What it is: "language model", "ESMFold" (which has a language model, too) or "OmegaFold" (whose
+    /// language model gives nothing by itself).
     #[getter]
     fn kind(&self) -> String {
         self.loaded.model().kind().to_string()
@@ -151,9 +151,10 @@ impl Model {
 
     /// Folds one sequence; `:` or `/` separates the chains of a complex.
     ///
-    /// `id` is what files of the structure call it. `recycles` is how often the structure goes through an ESMFold
-    /// again, by default as it was trained. `cycles` and `rows` are an OmegaFold's: passes, of which the best
-    /// is the result, and rows of its pseudo-MSA. `pae=False` leaves the predicted aligned errors out.
+    /// `id` is what files of the structure call it. `recycles` is how often the structure goes through an
+    /// ESMFold again, by default as it was trained. `cycles` and `rows` are an OmegaFold's: passes, of which
+    /// the best is the result, and rows of its pseudo-MSA. `pae=False` leaves the predicted aligned errors
+    /// out.
     ///
     /// Raises ValueError about a sequence that is none, MemoryError if it is too long for the memory there
     /// is, ModelError if the model does not fold.
@@ -321,8 +322,8 @@ impl Model {
         one_or_list(py, shaped, input.is_one)
     }
 
-    /// How the language model judges variants of `wild_type`, one chain: float64, in natural logarithms, below 0
-    /// what it finds less likely than the wild type.
+    /// How the language model judges variants of `wild_type`, one chain: float64, in natural logarithms,
+    /// below 0 what it finds less likely than the wild type.
     ///
     /// `variants` are such as "A12V", or "A12V:G45D" for one of several mutations, and give [N]; the first
     /// residue has the number `offset`. Without them all substitutions are scored: [L, 20], columns as
