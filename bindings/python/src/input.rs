@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use fasta::{Batch, Sequence};
 use pyo3::exceptions::{PyTypeError, PyUserWarning, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 use std_runner::fold::to_fold;
 use std_runner::model::Kind;
 
@@ -48,15 +48,13 @@ impl Use {
 impl Input {
     /// One sequence, or several; a string is one.
     pub fn sequences(given: &Bound<'_, PyAny>, purpose: Use) -> PyResult<Self> {
-        match given.cast::<PyString>() {
-            Ok(text) => Ok(Self {
-                sequences: vec![one(text.py(), text.to_str()?, "", purpose)?],
-                labels: vec![String::new()],
-                rejected: vec![],
-                is_one: true,
-            }),
-            Err(_) => Self::collection(given, purpose),
-        }
+        let Some((id, text)) = single(given)? else { return Self::collection(given, purpose) };
+        Ok(Self {
+            sequences: vec![one(given.py(), &text, &id, purpose)?],
+            labels: vec![String::new()],
+            rejected: vec![],
+            is_one: true,
+        })
     }
 
     /// What messages call a sequence.
@@ -87,8 +85,15 @@ impl Input {
         if given.hasattr("__fspath__")? {
             return Self::files(given.py(), given.extract()?, purpose);
         }
-        if given.is_instance_of::<PyBytes>() {
-            return Err(PyTypeError::new_err("expected str, got bytes"));
+        // Iterated over, these would be other sequences than they look like.
+        for (is_wrong, name) in [
+            (given.is_instance_of::<PyBytes>(), "bytes"),
+            (given.is_instance_of::<PyDict>(), "dict: give its values or its items"),
+            (single(given)?.is_some(), "a single sequence: give it in a list"),
+        ] {
+            if is_wrong {
+                return Err(PyTypeError::new_err(format!("expected sequences, got {name}")));
+            }
         }
         let mut input = Self { sequences: vec![], labels: vec![], rejected: vec![], is_one: false };
         for (index, item) in given.try_iter()?.enumerate() {
@@ -136,18 +141,31 @@ pub fn warn(py: Python<'_>, text: &str) -> PyResult<()> {
     PyErr::warn(py, &py.get_type::<PyUserWarning>(), &text, 1)
 }
 
+/// Identifier and residues of what is one sequence: a string, an object that can be translated as one
+/// (Biopython's `Seq`), or one with `id` and `seq`.
+fn single(given: &Bound<'_, PyAny>) -> PyResult<Option<(String, String)>> {
+    let text = |given: &Bound<'_, PyAny>| -> PyResult<Option<String>> {
+        let is_text = given.is_instance_of::<PyString>()
+            || given.hasattr("translate")? && !given.is_instance_of::<PyBytes>();
+        if is_text { Ok(Some(given.str()?.to_str()?.to_owned())) } else { Ok(None) }
+    };
+    // A record of Biopython can be translated, too.
+    let (Ok(id), Ok(sequence)) = (given.getattr("id"), given.getattr("seq")) else {
+        return Ok(text(given)?.map(|text| (String::new(), text)));
+    };
+    let id = if id.is_none() { String::new() } else { id.str()?.to_str()?.to_owned() };
+    Ok(text(&sequence)?.map(|text| (id, text)))
+}
+
 /// Identifier and residues of an item.
 fn item_parts(item: &Bound<'_, PyAny>, label: &str) -> PyResult<(String, String)> {
-    if let Ok(text) = item.cast::<PyString>() {
-        return Ok((String::new(), text.to_str()?.to_owned()));
-    }
     if item.is_instance_of::<PyTuple>()
         && let Ok(pair) = item.extract()
     {
         return Ok(pair);
     }
-    if let (Ok(id), Ok(sequence)) = (item.getattr("id"), item.getattr("seq")) {
-        return Ok((id.str()?.to_str()?.to_owned(), sequence.str()?.to_str()?.to_owned()));
+    if let Some(parts) = single(item)? {
+        return Ok(parts);
     }
     let kind = item.get_type().name()?;
     Err(PyTypeError::new_err(format!(

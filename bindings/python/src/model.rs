@@ -358,7 +358,12 @@ impl Model {
         let marginals = marginals((0..length).collect())?;
         let scores = wild_type.residues.iter().enumerate().flat_map(|(at, &from)| {
             let marginals = &marginals;
-            let score = move |&to| value(marginals.score(&[Mutation { from, at, to }]));
+            // X and the like have no substitutions.
+            let known = RESIDUES[..STANDARD].contains(&from);
+            let score = move |&to| match known {
+                true => value(marginals.score(&[Mutation { from, at, to }])),
+                false => f64::NAN,
+            };
             RESIDUES[..STANDARD].iter().map(score)
         });
         let scores = Array2::from_shape_vec((length, STANDARD), scores.collect()).map_err(shape)?;
@@ -399,7 +404,10 @@ impl Model {
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (Bound<'py, PyDict>,))> {
         let (py, model) = (slf.py(), slf.get());
         let options = PyDict::new(py);
-        options.set_item("model", model.path.clone())?;
+        // Wherever it is opened again. A name has no file of that name.
+        let absolute =
+            |path: &PathBuf| if path.exists() { std::path::absolute(path) } else { Ok(path.clone()) };
+        options.set_item("model", model.path.as_ref().map(absolute).transpose()?)?;
         options.set_item("threads", model.threads())?;
         options.set_item("memory_limit", model.session.limit())?;
         options.set_item("isa", &model.isa)?;

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from types import SimpleNamespace
 from pathlib import Path
 
 import numpy as np
@@ -218,3 +219,21 @@ def test_names(model):
     for name in fp.__all__:
         assert hasattr(fp, name)
     assert fp.Model.fold.__doc__ and fp.Structure.coords.__doc__ and fp.Model.__doc__
+
+
+def test_a_single_sequence_is_not_its_letters(model):
+    expected = model.embed(SHORT, pool="mean")
+    for one in (Seq(SHORT), SeqRecord(Seq(SHORT), id="one")):
+        assert np.array_equal(model.embed(one, pool="mean"), expected)
+        assert model.digest(one, fold=False) == model.digest(SHORT, fold=False)
+        with pytest.raises(TypeError, match="a single sequence: give it in a list"):
+            model.fold_many(one)
+    with pytest.raises(TypeError, match="expected sequences, got dict"):
+        model.embed({"a": SHORT})
+    with pytest.raises(TypeError, match=r"sequences\[0\]: expected a str"):
+        model.embed([SimpleNamespace(id="nothing", seq=None)])
+
+
+def test_what_is_no_amino_acid_has_no_substitutions(model):
+    scores = model.score("MKXLA")
+    assert np.isnan(scores[2]).all() and not np.isnan(np.delete(scores, 2, axis=0)).any()

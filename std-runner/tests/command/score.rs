@@ -117,6 +117,46 @@ fn tables_and_options_that_cannot_be_used_are_refused() {
 }
 
 #[test]
+fn nothing_is_scored_of_what_a_reader_would_misread() {
+    let folder = Folder::new();
+    folder.write("scan.csv", "mutant,x\nN1A,1\nN1C,1,2\nN1D\n");
+    let (ok, written, said) = score(&folder, &[]);
+    assert!(!ok && said.contains("scan.csv:3: column `mutant`: 3 cells, and the header has 2"), "{said}");
+    assert_eq!((&written[1][..2], written[1].len()), (&["N1A".to_owned(), "1".to_owned()][..], 3));
+    assert_eq!((&written[2][3][..], &written[3][1][..], written[3].len()), ("", "", 3));
+    for (table, what) in [
+        ("mutant,x\nN1A,\"oops\nN1C,x\n", "a quotation mark is opened and never closed"),
+        ("mutant,mutant\nN1A,N1C\n", "there are several columns `mutant`"),
+        ("", "the columns are none"),
+    ] {
+        folder.write("scan.csv", table);
+        let (ok, _, said) = score(&folder, &[]);
+        assert!(!ok && said.contains(what), "{said}");
+    }
+    folder.write("two.fa", ">a\nMK-VLA\n>b\nNLY\n");
+    folder.write("scan.csv", "mutant\nN1A\n");
+    let scored = |options: &[&str]| {
+        let mut command = foldpoint(&folder);
+        let done =
+            command.args(["score", "--dms-input", "scan.csv"]).args(options).output().expect("it runs");
+        (done.status.success(), String::from_utf8(done.stderr).expect("UTF-8"))
+    };
+    let (ok, said) = scored(&["--wt", "two.fa", "--dms-output", "x.csv"]);
+    assert!(!ok && said.contains("expected one wild type for a table of variants, not 2 records"), "{said}");
+    for (output, what) in [
+        ("-", "expected the name of a file"),
+        ("/dev/null", "expected the name of a file"),
+        (".", "it would replace the table that it is made of"),
+        ("scan.csv", "it would replace the table that it is made of"),
+        ("scored.csv.gz", "expected a name without .gz"),
+    ] {
+        let (ok, said) = scored(&["--sequence", WILD_TYPE, "--dms-output", output]);
+        assert!(!ok && said.contains(what), "{output}: {said}");
+    }
+    assert_eq!(std::fs::read(folder.path("scan.csv")).expect("there"), b"mutant\nN1A\n");
+}
+
+#[test]
 fn pseudo_perplexities_are_of_whole_sequences() {
     let folder = Folder::new();
     folder.write("scan.csv", "mutant\nN1A\nN1A\nN1N\nP19P:S20S\n");

@@ -47,6 +47,8 @@ class Embedder(TransformerMixin, BaseEstimator):  # type: ignore[misc,unused-ign
     def transform(self, sequences: Iterable[str]) -> NDArray[np.float32]:
         """Vectors of the sequences: float32 [N, width]. Errors are those of `Model.embed`."""
         check_is_fitted(self)
+        if isinstance(sequences, str):
+            raise TypeError("expected sequences, got a str: give it in a list")
         return self.model_.embed(list(sequences), layers=self.layer, pool=self.pool)
 
     def get_feature_names_out(self, input_features: object = None) -> NDArray[Any]:

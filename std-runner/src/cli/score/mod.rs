@@ -119,7 +119,13 @@ impl Args {
             (Some(path), None) => fasta::read_paths(std::slice::from_ref(path), self.max_len),
             (None, None) => bail!("--wt or --sequence is needed"),
         };
-        Ok(report(batch.without_masks().single_chains(), console))
+        let batch = batch.without_masks().single_chains();
+        let given = batch.sequences.len() + batch.rejected.len();
+        ensure!(
+            self.all_single || given <= 1,
+            "expected one wild type for a table of variants, not {given} records"
+        );
+        Ok(report(batch, console))
     }
 }
 
@@ -135,10 +141,7 @@ pub fn run(options: &Options, args: &Args) -> anyhow::Result<Outcome> {
     let wild_types = args.wild_types(&mut console)?;
     let scorer = Scorer { options, engine: &engine, question: &question };
     if let (Some(table), Some(output)) = (&table, &args.dms_output) {
-        let [wild_type] = &wild_types[..] else {
-            console.finish()?;
-            bail!("expected one wild type for {}, not {}", table.path().display(), wild_types.len());
-        };
+        let [wild_type] = &wild_types[..] else { return console.finish() };
         let own = if model.is_embedded() { "foldpoint-default" } else { stem(model.file_name()) };
         let name = args.score_col.as_deref().unwrap_or(own);
         let output = table.output(output, name)?;

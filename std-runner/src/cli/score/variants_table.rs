@@ -1,5 +1,6 @@
 //! Tables of variants: read, and written with a column more.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use csv::{ByteRecord, ReaderBuilder, WriterBuilder};
 use flate2::read::MultiGzDecoder;
-use std_runner::variants::{MutationError, parse};
+use std_runner::variants::{Mutation, MutationError, parse};
 
 use super::Variant;
 use crate::cli::console::Console;
@@ -33,6 +34,24 @@ pub struct VariantsTable {
     column_name: String,
 }
 
+/// Why a row has no score.
+#[derive(Debug, thiserror::Error)]
+enum RowError {
+    /// Cells that no column is for: a score behind them would be another column's.
+    #[error("{found} cells, and the header has {expected}")]
+    Cells { found: usize, expected: usize },
+    /// Its variant is none of the sequence.
+    #[error(transparent)]
+    Mutation(#[from] MutationError),
+}
+
+impl RowError {
+    /// Whether another number of the first residue could mend it.
+    fn is_misplaced(&self) -> bool {
+        matches!(self, Self::Mutation(MutationError::Outside { .. } | MutationError::WildType { .. }))
+    }
+}
+
 /// Where a table goes.
 pub struct Output {
     dir: OutputDir,
@@ -53,29 +72,28 @@ impl VariantsTable {
         let header = reader.byte_headers().with_context(|| shown.to_string())?.clone();
         let names: Vec<String> =
             header.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-        let Some(place) = names.iter().position(|name| name.trim() == column) else {
-            bail!(
-                "{shown}:1: no column `{column}` (--mutation-col); the columns are {}",
-                names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-            );
+        let mut places = (0..).zip(&names).filter(|(_, name)| name.trim() == column).map(|(place, _)| place);
+        let Some(place) = places.next() else {
+            let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+            let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            bail!("{shown}:1: no column `{column}` (--mutation-col); the columns are {names}");
         };
+        ensure!(places.next().is_none(), "{shown}:1: there are several columns `{column}`");
         let rows: Vec<ByteRecord> =
             reader.into_byte_records().collect::<Result<_, _>>().with_context(|| shown.to_string())?;
+        // All that follows would be one cell.
+        let quotes = text.iter().filter(|&&byte| byte == b'"').count();
+        ensure!(quotes.is_multiple_of(2), "{shown}: a quotation mark is opened and never closed");
         let lines = lines(text, rows.iter().filter_map(ByteRecord::position));
         let (path, column_name) = (path.into(), column.into());
         Ok(Self { path, delimiter, header, rows, lines, column: place, column_name })
     }
 
-    /// The file that it was read from.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Every row's variant of `sequence`, whose first residue has the number `offset`. Rows that are wrong are
     /// failures.
     pub fn variants(&self, offset: i64, sequence: &[u8], console: &mut Console) -> Vec<Variant> {
-        let parsed: Vec<Result<_, MutationError>> =
-            self.texts().map(|text| parse(&text, offset, sequence)).collect();
+        let parsed: Vec<Result<_, RowError>> =
+            self.rows.iter().map(|row| self.variant(row, offset, sequence)).collect();
         let wrong = || {
             self.lines.iter().zip(&parsed).filter_map(|(line, parsed)| Some((line, parsed.as_ref().err()?)))
         };
@@ -93,9 +111,7 @@ impl VariantsTable {
                 format_args!("{}: {} more rows like these", self.path.display(), count - TOLD),
             );
         }
-        let misplaced = wrong().any(|(_, error)| {
-            matches!(error, MutationError::Outside { .. } | MutationError::WildType { .. })
-        });
+        let misplaced = wrong().any(|(_, error)| error.is_misplaced());
         if let Some(other) = misplaced.then(|| self.better_offset(offset, sequence, count)).flatten() {
             console.note(format_args!("with --offset-idx {other} all of them would fit"));
         }
@@ -106,11 +122,8 @@ impl VariantsTable {
     /// are.
     fn better_offset(&self, offset: i64, sequence: &[u8], wrong: usize) -> Option<i64> {
         let misplaced = |offset: i64| {
-            let is_misplaced = |text: &String| {
-                let error = parse(text, offset, sequence).err();
-                matches!(error, Some(MutationError::Outside { .. } | MutationError::WildType { .. }))
-            };
-            self.texts().filter(is_misplaced).count()
+            let errors = self.rows.iter().filter_map(|row| self.variant(row, offset, sequence).err());
+            errors.filter(RowError::is_misplaced).count()
         };
         let range = sequence.len() as i64;
         // Few rows tell an offset apart from chance.
@@ -122,10 +135,14 @@ impl VariantsTable {
         fitting.next().filter(|_| fitting.next().is_none())
     }
 
-    fn texts(&self) -> impl Iterator<Item = String> {
-        self.rows
-            .iter()
-            .map(|row| String::from_utf8_lossy(row.get(self.column).unwrap_or_default()).into_owned())
+    /// The variant of a row.
+    fn variant(&self, row: &ByteRecord, offset: i64, sequence: &[u8]) -> Result<Vec<Mutation>, RowError> {
+        let (found, expected) = (row.len(), self.header.len());
+        if found > expected {
+            return Err(RowError::Cells { found, expected });
+        }
+        let text = String::from_utf8_lossy(row.get(self.column).unwrap_or_default());
+        Ok(parse(&text, offset, sequence)?)
     }
 
     /// Where the table goes with the further column `column`: `path`, or into the folder `path` under its own
@@ -134,14 +151,22 @@ impl VariantsTable {
         let shown = self.path.display();
         let there = self.header.iter().any(|name| name == column.as_bytes());
         ensure!(!there, "{shown}:1: there is a column `{column}` already; --score-col gives another name");
-        let (folder, name) = if path.is_dir() {
-            let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (path, name.strip_suffix(".gz").map(str::to_owned).unwrap_or(name))
-        } else {
-            let name = path.file_name().with_context(|| format!("{}: no name of a file", path.display()))?;
-            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            (parent.unwrap_or(Path::new(".")), name.to_string_lossy().into_owned())
+        let file = match self.path.file_name() {
+            Some(name) if path.is_dir() => path.join(without_gz(name)),
+            _ => path.to_owned(),
         };
+        let shown = file.display();
+        // A file takes the name when it is whole; a device or a pipe would be no more.
+        let special = file.metadata().is_ok_and(|metadata| !metadata.is_file()) || file.as_os_str() == "-";
+        ensure!(!special, "{shown}: expected the name of a file, or a folder that is there");
+        let is_gzip = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+        ensure!(!is_gzip, "{shown}: the table is written as text; expected a name without .gz");
+        let same = file.canonicalize().ok().zip(self.path.canonicalize().ok());
+        ensure!(same.is_none_or(|(a, b)| a != b), "{shown}: it would replace the table that it is made of");
+        let file = file.canonicalize().unwrap_or(file);
+        let name = file.file_name().with_context(|| format!("{}: no name of a file", file.display()))?;
+        let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let (folder, name) = (parent.unwrap_or(Path::new(".")), name.to_string_lossy().into_owned());
         Ok(Output { dir: OutputDir::create(folder)?, name, column: column.into() })
     }
 }
@@ -165,6 +190,12 @@ impl Output {
         })?;
         Ok(path)
     }
+}
+
+/// The name of a gzipped file's text.
+fn without_gz(name: &OsStr) -> String {
+    let name = name.to_string_lossy();
+    name.strip_suffix(".gz").unwrap_or(&name).to_owned()
 }
 
 fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
