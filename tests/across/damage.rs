@@ -141,62 +141,58 @@ proptest! {
     }
 }
 
+/// Asserts that the file runs whatever is in its tensors that are `free`, by their names and the last parts of
+/// those; how often it ran.
+fn run_damaged(
+    file: &AlignedBytes,
+    free: impl Fn(&str, &str) -> bool,
+    runs: impl Fn(&AlignedBytes) -> bool,
+) -> usize {
+    let mut ran = 0;
+    for (index, tensor) in ModelFile::parse(file.bytes()).unwrap().tensors().enumerate() {
+        if free(tensor.name, tensor.name.rsplit('.').next().unwrap()) {
+            for damage in [Damage::All, Damage::Same(0x7f), Damage::Same(0x80), Damage::Same(0)] {
+                assert!(
+                    runs(&damaged(file, Some(index), damage, 9)),
+                    "{} of {damage:?} is refused",
+                    tensor.name
+                );
+                ran += 1;
+            }
+        }
+    }
+    ran
+}
+
 /// Damage to numbers that are free to be anything still runs, so that the test above can't pass on refusals
 /// alone.
 #[test]
 fn any_weights_run() {
     let file = AlignedBytes::copy_of(&TINY.model(0).unwrap());
-    let parsed = ModelFile::parse(file.bytes()).unwrap();
-    let free = ["weight", "bias", "gain", "rotary"];
-    let mut ran = 0;
-    for (index, tensor) in parsed.tensors().enumerate() {
-        let last = tensor.name.rsplit('.').next().unwrap();
-        if free.contains(&last) && !tensor.name.starts_with("lm.contact") {
-            for damage in [Damage::All, Damage::Same(0x7f), Damage::Same(0x80), Damage::Same(0)] {
-                let outputs = run(&damaged(&file, Some(index), damage, 9), &[4, 32, 9, 20]);
-                assert!(outputs.is_some(), "{} of {damage:?} is refused", tensor.name);
-                ran += 1;
-            }
-        }
-    }
+    let free = |tensor: &str, last: &str| {
+        ["weight", "bias", "gain", "rotary"].contains(&last) && !tensor.starts_with("lm.contact")
+    };
+    let ran = run_damaged(&file, free, |file| run(file, &[4, 32, 9, 20]).is_some());
     assert!(ran >= 4 * 30, "only {ran} runs");
 }
 
 #[test]
 fn any_weights_fold() {
     let file = AlignedBytes::copy_of(&SMALL_FOLD.model(0).unwrap());
-    let parsed = ModelFile::parse(file.bytes()).unwrap();
-    let mut ran = 0;
-    for (index, tensor) in parsed.tensors().enumerate().filter(|(_, t)| t.name.starts_with("fold.")) {
-        let last = tensor.name.rsplit('.').next().unwrap();
-        if ["weight", "bias", "gain", "shift"].contains(&last) {
-            for damage in [Damage::All, Damage::Same(0x7f), Damage::Same(0x80), Damage::Same(0)] {
-                let outputs = run_fold(&damaged(&file, Some(index), damage, 9), &[4, 5, 24, 9, 20]);
-                assert!(outputs.is_some(), "{} of {damage:?} is refused", tensor.name);
-                ran += 1;
-            }
-        }
-    }
+    let free = |tensor: &str, last: &str| {
+        tensor.starts_with("fold.") && ["weight", "bias", "gain", "shift"].contains(&last)
+    };
+    let ran = run_damaged(&file, free, |file| run_fold(file, &[4, 5, 24, 9, 20]).is_some());
     assert!(ran >= 4 * 150, "only {ran} runs");
 }
 
 #[test]
 fn any_weights_fold_as_an_omegafold() {
     let file = AlignedBytes::copy_of(&TINY_OMEGAFOLD.model(0).unwrap());
-    let parsed = ModelFile::parse(file.bytes()).unwrap();
     // Tables have limits.
-    let free = ["weight", "bias", "gain", "shift", "rotary", "query_key"];
-    let mut ran = 0;
-    for (index, tensor) in parsed.tensors().enumerate() {
-        let last = tensor.name.rsplit('.').next().unwrap();
-        if free.contains(&last) {
-            for damage in [Damage::All, Damage::Same(0x7f), Damage::Same(0x80), Damage::Same(0)] {
-                let outputs = run_omegafold(&damaged(&file, Some(index), damage, 9), &[4, 5, 20, 9, 0]);
-                assert!(outputs.is_some(), "{} of {damage:?} is refused", tensor.name);
-                ran += 1;
-            }
-        }
-    }
+    let free =
+        |_: &str, last: &str| ["weight", "bias", "gain", "shift", "rotary", "query_key"].contains(&last);
+    let ran = run_damaged(&file, free, |file| run_omegafold(file, &[4, 5, 20, 9, 0]).is_some());
     assert!(ran >= 4 * 200, "only {ran} runs");
 }
 

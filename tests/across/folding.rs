@@ -266,15 +266,19 @@ fn a_pair_of_esmfold_v1_takes_at_most_one_and_a_half_kibibytes() {
     let file = AlignedBytes::copy_of(&ESMFOLD_V1_WIDTHS.model(0).unwrap());
     let parsed = ModelFile::parse(file.bytes()).unwrap();
     let model = FoldingModel::load(&parsed).unwrap();
+    assert_bytes_of_a_pair(1536, |residues, runtime| {
+        model.arena_bytes(residues, &Request::default(), runtime).unwrap()
+    });
+}
+
+/// Asserts that a fold takes at most `most` bytes for each pair of residues, and 40 KiB for each residue, what
+/// grows with the length alone: ESMFold's sequence representation, 16 rows of OmegaFold's nodes.
+pub fn assert_bytes_of_a_pair(most: usize, bytes: impl Fn(usize, &Runtime) -> usize) {
     for residues in [128, 256, 512, 1024] {
         for workers in [1, 2] {
-            let executor = Backwards { workers };
-            let runtime = Runtime::new(Isa::best(), &executor);
-            let bytes = model.arena_bytes(residues, &Request::default(), &runtime).unwrap();
-            // What grows with the length alone, the sequence's part, is taken off.
-            let sequence = residues * 40 * 1024;
+            let bytes = bytes(residues, &Runtime::new(Isa::best(), &Backwards { workers }));
             assert!(
-                bytes - sequence.min(bytes) <= 1536 * residues * residues,
+                bytes.saturating_sub(residues * 40 * 1024) <= most * residues * residues,
                 "{residues} residues on {workers} workers: {bytes}"
             );
         }

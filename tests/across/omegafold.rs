@@ -13,6 +13,8 @@ use foldpoint_tests::random_fold::StructureShape;
 use foldpoint_tests::random_omegafold::{OmegaFoldShape, RELEASE_1_WIDTHS, TINY_OMEGAFOLD};
 use proptest::prelude::*;
 
+use super::folding::assert_bytes_of_a_pair;
+
 /// Everything that folding computes: atoms and confidences of the best cycle, the confidence in it, which it
 /// is, and the confidence in each cycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,17 +158,7 @@ fn a_pair_of_omegafolds_release_1_takes_at_most_one_kibibyte() {
     let file = AlignedBytes::copy_of(&RELEASE_1_WIDTHS.model(0).unwrap());
     let parsed = ModelFile::parse(file.bytes()).unwrap();
     let model = FoldingModel::load(&parsed).unwrap();
-    for residues in [128, 256, 512, 1024] {
-        for workers in [1, 2] {
-            let executor = Backwards { workers };
-            let runtime = Runtime::new(Isa::best(), &executor);
-            let bytes = model.arena_bytes(residues, &Request::default(), &runtime).unwrap();
-            // What grows with the length alone, 16 rows of the node representation, is taken off.
-            let rows = residues * 40 * 1024;
-            assert!(
-                bytes - rows.min(bytes) <= 1024 * residues * residues,
-                "{residues} residues on {workers} workers: {bytes}"
-            );
-        }
-    }
+    assert_bytes_of_a_pair(1024, |residues, runtime| {
+        model.arena_bytes(residues, &Request::default(), runtime).unwrap()
+    });
 }
